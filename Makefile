@@ -1,0 +1,79 @@
+# Every command of the project. `make` alone lists them.
+#
+# Settings come from the environment or from .env (see .env.example). With no
+# DATABASE_URL the embedded server below .postgres/ is used.
+
+# The interpreter that .venv is made from: make demo PYTHON=python3.12
+PYTHON ?= python3
+# More arguments for dbt or pytest: make build ARGS="--select fct_mrr_monthly"
+ARGS ?=
+# Test processes; "logical" is one per core.
+TEST_WORKERS ?= logical
+
+export PYTHON
+# dbt and its libraries phone home unless told not to.
+export DO_NOT_TRACK := 1
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+
+RUNTIME := .venv/.installed-runtime
+DEVELOPMENT := .venv/.installed-development
+BOOTSTRAP := .venv/bin/python -m bootstrap
+DBT := .venv/bin/dbt
+# A selection that matches nothing is a mistake, not a success.
+DBT_BUILD := $(DBT) build --warn-error-options '{"error": ["NoNodesForSelectionCriteria"]}'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# One server, one target folder: the steps queue up, also under `make -j`.
+.NOTPARALLEL:
+.PHONY: help demo build test lint down format freshness docs requirements FORCE
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+demo: $(RUNTIME) ## Set everything up: server, schema, a made-up company, every mart
+	@$(BOOTSTRAP) up
+	@$(BOOTSTRAP) migrate
+	@$(BOOTSTRAP) roles
+	@$(BOOTSTRAP) demo
+	@$(DBT_BUILD)
+	@$(BOOTSTRAP) tour
+
+build: $(RUNTIME) ## Build and test every mart (what a scheduler runs)
+	@$(BOOTSTRAP) up
+	@$(DBT_BUILD) $(ARGS)
+
+freshness: $(RUNTIME) ## Fail when the source tables have gone stale
+	@$(BOOTSTRAP) up
+	@$(DBT) source freshness $(ARGS)
+
+docs: $(RUNTIME) ## Write the catalogue of models to target/static_index.html
+	@$(BOOTSTRAP) up
+	@$(DBT) docs generate --static $(ARGS)
+
+down: ## Stop the embedded server (its data stays)
+	@if [ -x .venv/bin/python ]; then $(BOOTSTRAP) down; else echo "There is no .venv, so no server of ours is running."; fi
+
+test: $(DEVELOPMENT) ## Run every test, on servers of their own
+	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
+
+lint: $(DEVELOPMENT) ## Check the style and the soundness of SQL and Python
+	@scripts/lint $(ARGS)
+
+format: $(DEVELOPMENT) ## Mend what the linters can mend by themselves
+	@scripts/lint --fix
+
+requirements: ## Compile requirements*.txt from pyproject.toml (needs uv; ARGS=--upgrade)
+	@scripts/compile_requirements $(ARGS)
+
+# --- The virtual environment: pip runs only when the requirements changed ---------
+
+ifneq ($(shell [ -x .venv/bin/python ] && cat .venv/.root 2>/dev/null),$(CURDIR))
+$(RUNTIME) $(DEVELOPMENT): FORCE
+endif
+
+$(RUNTIME): requirements.txt scripts/install
+	@scripts/install requirements.txt $@
+
+$(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
+	@scripts/install requirements-dev.txt $@
