@@ -1,0 +1,13 @@
+-- Takes 001_initial_schema.sql back. Every account and payment in these tables is lost.
+
+begin;
+
+drop table payment_transactions;
+drop table subscriptions;
+drop table team_members;
+drop table teams;
+drop table licenses;
+drop table users;
+drop function update_updated_at_column();
+
+commit;

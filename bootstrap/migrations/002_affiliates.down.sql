@@ -1,0 +1,13 @@
+-- Takes 002_affiliates.sql back. Every affiliate, commission and payout is lost.
+
+begin;
+
+drop table affiliate_clicks;
+drop table affiliate_commissions;
+drop table affiliate_payouts;
+drop table affiliate_referrals;
+drop table affiliates;
+drop function update_affiliate_earnings();
+drop function update_affiliate_referral_stats();
+
+commit;
