@@ -1,0 +1,31 @@
+{#- Where dbt's own behaviour doesn't suit: dbt looks here before it takes its default. -#}
+
+
+{#-
+    dbt's time of a snapshot is a timestamp without zone in the session's TimeZone; a
+    snapshot's validity must not depend on the session that took it.
+-#}
+{% macro postgres__snapshot_get_time() -%}
+    cast({{ current_timestamp() }} as timestamptz)
+{%- endmacro %}
+
+
+{#-
+    The empty query that states a contract's column types. dbt's own warns at each bare
+    `numeric`; here that type is meant: PostgreSQL's numeric without a scale is exact.
+-#}
+{% macro postgres__get_empty_schema_sql(columns) %}
+    {%- set missing = [] -%}
+    select
+    {%- for name in columns %}
+        {%- set column = columns[name] -%}
+        {%- if column["data_type"] is not defined -%}
+            {%- do missing.append(column["name"]) -%}
+        {%- endif %}
+        {{ cast("null", column["data_type"]) }} as {{ adapter.quote(column["name"]) if column.get("quote") else column["name"] }}
+        {{- "," if not loop.last }}
+    {%- endfor %}
+    {%- if missing -%}
+        {%- do exceptions.column_type_missing(column_names=missing) -%}
+    {%- endif -%}
+{% endmacro %}

@@ -1,0 +1,177 @@
+{#-
+    Time. Every calendar day, month and "now" of the project comes from here, so that the
+    reporting zone is decided once and the session's TimeZone never matters.
+-#}
+
+
+{#- The zone of the calendar as an SQL string literal. -#}
+{% macro reporting_timezone_literal() -%}
+    '{{ var("reporting_timezone", "UTC") | replace("'", "''") }}'
+{%- endmacro %}
+
+
+{#- The calendar day (date) of a timestamp in the reporting zone. -#}
+{% macro reporting_date(timestamp_column) -%}
+    {{ return(adapter.dispatch("reporting_date", "saas_analytics")(timestamp_column)) }}
+{%- endmacro %}
+
+{% macro default__reporting_date(timestamp_column) -%}
+    cast({{ timestamp_column }} at time zone {{ saas_analytics.reporting_timezone_literal() }} as date)
+{%- endmacro %}
+
+
+{#- The first day (date) of a timestamp's month in the reporting zone. -#}
+{% macro reporting_month(timestamp_column) -%}
+    {{ return(adapter.dispatch("reporting_month", "saas_analytics")(timestamp_column)) }}
+{%- endmacro %}
+
+{% macro default__reporting_month(timestamp_column) -%}
+    cast(date_trunc('month', {{ timestamp_column }} at time zone {{ saas_analytics.reporting_timezone_literal() }}) as date)
+{%- endmacro %}
+
+
+{#-
+    The instant that counts as "now" (timestamptz): the var `as_of`, or the start of the
+    run, so that all models and tests of one run agree. An `as_of` without an offset is UTC.
+-#}
+{% macro reporting_now() -%}
+    {{ return(adapter.dispatch("reporting_now", "saas_analytics")()) }}
+{%- endmacro %}
+
+{% macro default__reporting_now() -%}
+    cast('{{ saas_analytics.reporting_now_iso() }}' as timestamptz)
+{%- endmacro %}
+
+{#- The same instant as ISO text with its offset; refuses an `as_of` it can't read. -#}
+{% macro reporting_now_iso() -%}
+    {%- set as_of = var("as_of", none) -%}
+    {%- if as_of is none or as_of == "" -%}
+        {%- set moment = run_started_at.isoformat() -%}
+    {%- else -%}
+        {%- set text = as_of | string | trim -%}
+        {%- set shape = "^\\d{4}-\\d{2}-\\d{2}([T ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,6})?)?(Z|[+-]\\d{2}(:?\\d{2})?)?)?$" -%}
+        {%- if not modules.re.match(shape, text) -%}
+            {%- do exceptions.raise_compiler_error(
+                "The variable as_of must be an ISO 8601 timestamp such as "
+                ~ "2026-03-31T23:59:59Z, not '" ~ text ~ "'."
+            ) -%}
+        {%- endif -%}
+        {%- set has_offset = modules.re.search("(Z|:\\d{2}[+-]\\d{2}(:?\\d{2})?|\\.\\d+[+-]\\d{2}(:?\\d{2})?)$", text) -%}
+        {%- if has_offset -%}
+            {%- set moment = text -%}
+        {%- elif text | length == 10 -%}
+            {%- set moment = text ~ "T00:00:00Z" -%}
+        {%- else -%}
+            {%- set moment = text ~ "Z" -%}
+        {%- endif -%}
+    {%- endif -%}
+    {{ return(moment) }}
+{%- endmacro %}
+
+
+{#- The first instant (timestamptz) of a calendar day in the reporting zone. -#}
+{% macro start_of_day(date) -%}
+    {{ return(adapter.dispatch("start_of_day", "saas_analytics")(date)) }}
+{%- endmacro %}
+
+{% macro default__start_of_day(date) -%}
+    (cast({{ date }} as timestamp) at time zone {{ saas_analytics.reporting_timezone_literal() }})
+{%- endmacro %}
+
+
+{#- The first day (date) of a date's month. -#}
+{% macro month_start_of(date) -%}
+    {{ return(adapter.dispatch("month_start_of", "saas_analytics")(date)) }}
+{%- endmacro %}
+
+{% macro default__month_start_of(date) -%}
+    cast(date_trunc('month', cast({{ date }} as timestamp)) as date)
+{%- endmacro %}
+
+
+{#- A date moved by a whole number of days; the number may be an expression. -#}
+{% macro add_days(date, number_of_days) -%}
+    {{ return(adapter.dispatch("add_days", "saas_analytics")(date, number_of_days)) }}
+{%- endmacro %}
+
+{% macro default__add_days(date, number_of_days) -%}
+    ({{ date }} + cast({{ number_of_days }} as integer))
+{%- endmacro %}
+
+
+{#-
+    A date moved by a whole number of months; the number may be an expression. A day that
+    the month lacks becomes its last one (31 January and one month: 28 February).
+-#}
+{% macro add_months(date, number_of_months) -%}
+    {{ return(adapter.dispatch("add_months", "saas_analytics")(date, number_of_months)) }}
+{%- endmacro %}
+
+{% macro default__add_months(date, number_of_months) -%}
+    cast({{ date }} + ({{ number_of_months }}) * interval '1 month' as date)
+{%- endmacro %}
+
+
+{#- Whole months (integer) from one first-of-month to another; negative when it is earlier. -#}
+{% macro months_between(from_month, to_month) -%}
+    {{ return(adapter.dispatch("months_between", "saas_analytics")(from_month, to_month)) }}
+{%- endmacro %}
+
+{% macro default__months_between(from_month, to_month) -%}
+    cast(
+        (extract(year from {{ to_month }}) - extract(year from {{ from_month }})) * 12
+        + extract(month from {{ to_month }}) - extract(month from {{ from_month }})
+        as integer
+    )
+{%- endmacro %}
+
+
+{#- Days (integer) from one date to another; negative when it is earlier. -#}
+{% macro days_between(from_date, to_date) -%}
+    {{ return(adapter.dispatch("days_between", "saas_analytics")(from_date, to_date)) }}
+{%- endmacro %}
+
+{% macro default__days_between(from_date, to_date) -%}
+    ({{ to_date }} - {{ from_date }})
+{%- endmacro %}
+
+
+{#-
+    A row source of every day from the first to the last, both included, as the column
+    `date_day`. The ends are dates or scalar subqueries; no rows when one of them is null.
+        from {{ date_spine("(select min(usage_date) from x)", "current_date") }} as days
+-#}
+{% macro date_spine(first_date, last_date) -%}
+    {{ return(adapter.dispatch("date_spine", "saas_analytics")(first_date, last_date)) }}
+{%- endmacro %}
+
+{% macro default__date_spine(first_date, last_date) -%}
+    (
+        select cast(spine.moment as date) as date_day
+        from generate_series(
+            cast({{ first_date }} as timestamp),
+            cast({{ last_date }} as timestamp),
+            interval '1 day'
+        ) as spine (moment)
+    )
+{%- endmacro %}
+
+
+{#-
+    A row source of the first day of every month from one date's month to another's, both
+    included, as the column `date_month`. The ends are as for date_spine.
+-#}
+{% macro month_spine(first_date, last_date) -%}
+    {{ return(adapter.dispatch("month_spine", "saas_analytics")(first_date, last_date)) }}
+{%- endmacro %}
+
+{% macro default__month_spine(first_date, last_date) -%}
+    (
+        select cast(spine.moment as date) as date_month
+        from generate_series(
+            date_trunc('month', cast({{ first_date }} as timestamp)),
+            date_trunc('month', cast({{ last_date }} as timestamp)),
+            interval '1 month'
+        ) as spine (moment)
+    )
+{%- endmacro %}

@@ -1,0 +1,20 @@
+with source as (
+    select * from {{ source("saas", "error_logs") }}
+),
+
+renamed as (
+    select
+        id as error_log_id,
+        user_id,
+        license_id,
+        error_type,
+        severity,
+        source,
+        endpoint,
+        method,
+        occurred_at,
+        created_at
+    from source
+)
+
+select * from renamed

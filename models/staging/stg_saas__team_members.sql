@@ -1,0 +1,17 @@
+with source as (
+    select * from {{ source("saas", "team_members") }}
+),
+
+renamed as (
+    select
+        id as team_member_id,
+        team_id,
+        user_id,
+        role,
+        joined_at,
+        created_at,
+        updated_at
+    from source
+)
+
+select * from renamed

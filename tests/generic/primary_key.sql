@@ -1,0 +1,9 @@
+{#- The column is filled and names one row each: `not_null` and `unique` in one scan. -#}
+{% test primary_key(model, column_name) %}
+select
+    {{ column_name }},
+    count(*) as rows_of_key
+from {{ model }}
+group by {{ column_name }}
+having count(*) > 1 or {{ column_name }} is null
+{% endtest %}

@@ -1,0 +1,15 @@
+{#-
+    The columns name one row each: no group of theirs appears twice, null being a value
+    like any other.
+-#}
+{% test unique_grain(model, columns) %}
+    {%- if columns is string -%}
+        {%- do exceptions.raise_compiler_error("unique_grain wants a list of columns, not '" ~ columns ~ "'.") -%}
+    {%- endif %}
+select
+    {{ columns | join(",\n    ") }},
+    count(*) as rows_of_group
+from {{ model }}
+group by {{ columns | join(", ") }}
+having count(*) > 1
+{% endtest %}
