@@ -136,9 +136,38 @@
 {%- endmacro %}
 
 
+{#- Whether a timestamp is a point in time and not PostgreSQL's infinity. -#}
+{% macro is_finite(timestamp_column) -%}
+    {{ return(adapter.dispatch("is_finite", "saas_analytics")(timestamp_column)) }}
+{%- endmacro %}
+
+{% macro default__is_finite(timestamp_column) -%}
+    (
+        {{ timestamp_column }} > cast('-infinity' as timestamptz)
+        and {{ timestamp_column }} < cast('infinity' as timestamptz)
+    )
+{%- endmacro %}
+
+{#- The end of a spine; an infinite one becomes null, for a series from it never ends. -#}
+{% macro finite_moment(date) -%}
+    nullif(nullif(cast({{ date }} as timestamp), 'infinity'), '-infinity')
+{%- endmacro %}
+
+
+{#- The ISO day of the week of a date: 1 for Monday to 7 for Sunday (integer). -#}
+{% macro iso_day_of_week(date) -%}
+    {{ return(adapter.dispatch("iso_day_of_week", "saas_analytics")(date)) }}
+{%- endmacro %}
+
+{% macro default__iso_day_of_week(date) -%}
+    cast(extract(isodow from {{ date }}) as integer)
+{%- endmacro %}
+
+
 {#-
     A row source of every day from the first to the last, both included, as the column
-    `date_day`. The ends are dates or scalar subqueries; no rows when one of them is null.
+    `date_day`. The ends are dates or scalar subqueries; no rows when one of them is null
+    or infinite.
         from {{ date_spine("(select min(usage_date) from x)", "current_date") }} as days
 -#}
 {% macro date_spine(first_date, last_date) -%}
@@ -149,8 +178,8 @@
     (
         select cast(spine.moment as date) as date_day
         from generate_series(
-            cast({{ first_date }} as timestamp),
-            cast({{ last_date }} as timestamp),
+            {{ saas_analytics.finite_moment(first_date) }},
+            {{ saas_analytics.finite_moment(last_date) }},
             interval '1 day'
         ) as spine (moment)
     )
@@ -169,8 +198,8 @@
     (
         select cast(spine.moment as date) as date_month
         from generate_series(
-            date_trunc('month', cast({{ first_date }} as timestamp)),
-            date_trunc('month', cast({{ last_date }} as timestamp)),
+            date_trunc('month', {{ saas_analytics.finite_moment(first_date) }}),
+            date_trunc('month', {{ saas_analytics.finite_moment(last_date) }}),
             interval '1 month'
         ) as spine (moment)
     )

@@ -18,6 +18,7 @@ renamed as (
         occurred_at,
         created_at
     from source
+    where {{ is_finite("occurred_at") }}
 )
 
 select * from renamed
