@@ -2,6 +2,8 @@
 
 begin;
 
+set local lock_timeout = '10s';
+
 drop table payment_transactions;
 drop table subscriptions;
 drop table team_members;

@@ -6,6 +6,8 @@
 
 begin;
 
+set local lock_timeout = '10s';
+
 -- Functions keep this search_path ("set search_path from current"): nobody can slip
 -- another object of the same name in front of theirs.
 select set_config('search_path', format('%I, pg_temp', current_schema()), true);

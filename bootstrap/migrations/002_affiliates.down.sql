@@ -2,6 +2,8 @@
 
 begin;
 
+set local lock_timeout = '10s';
+
 drop table affiliate_clicks;
 drop table affiliate_commissions;
 drop table affiliate_payouts;

@@ -2,6 +2,8 @@
 
 begin;
 
+set local lock_timeout = '10s';
+
 drop function aggregate_monthly_usage(integer, integer);
 drop function aggregate_daily_usage(date);
 drop function usage_groups(timestamptz, timestamptz);

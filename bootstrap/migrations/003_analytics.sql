@@ -3,6 +3,8 @@
 
 begin;
 
+set local lock_timeout = '10s';
+
 select set_config('search_path', format('%I, pg_temp', current_schema()), true);
 
 -- Event tables ------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 begin;
 
+set local lock_timeout = '10s';
+
 drop function aggregate_stale_usage();
 drop trigger usage_aggregates_monthly_stale on usage_aggregates_monthly;
 drop trigger usage_aggregates_daily_stale on usage_aggregates_daily;

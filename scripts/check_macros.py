@@ -1,0 +1,101 @@
+"""Check the style of the SQL in macros and generic tests.
+
+On their own these render to nothing, so that sqlfluff passes over them. This reads the
+SQL between the Jinja tags token by token, as PostgreSQL's scanner sees it: the house
+style of .sqlfluff as far as it needs no whole statement.
+
+    scripts/check_macros.py FILE_OR_FOLDER ...
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pglast.parser import ParseError, scan
+
+MAX_LINE_LENGTH = 88
+INDENT = 4
+
+# Comments and statements leave nothing behind, an expression leaves a name.
+JINJA = re.compile(
+    r"(?P<comment>\{#.*?#\})|(?P<statement>\{%.*?%\})|(?P<expression>\{\{.*?\}\})",
+    re.DOTALL,
+)
+
+
+def without_jinja(source: str) -> str:
+    """The SQL alone, each character where it was."""
+
+    def blank(match: re.Match[str]) -> str:
+        text = re.sub(r"[^\n]", " ", match.group())
+        return text if match["expression"] is None else "jinja" + text[len("jinja") :]
+
+    return JINJA.sub(blank, source)
+
+
+def layout_faults(source: str) -> Iterator[tuple[int, str]]:
+    """What is wrong with a line as a line, Jinja included."""
+    for number, line in enumerate(source.splitlines(), start=1):
+        if len(line) > MAX_LINE_LENGTH:
+            yield number, f"the line is too long ({len(line)} > {MAX_LINE_LENGTH})"
+        if line != line.rstrip():
+            yield number, "blanks at the end of the line"
+        if "\t" in line:
+            yield number, "a tab: indent with spaces"
+        elif line.strip() and (len(line) - len(line.lstrip())) % INDENT:
+            yield number, f"the indent is not a multiple of {INDENT} spaces"
+    if not source.endswith("\n") or source.endswith("\n\n"):
+        yield source.count("\n") + 1, "the file must end with one newline"
+
+
+def token_faults(source: str) -> Iterator[tuple[int, str]]:
+    """What is wrong with a word or a sign of the SQL."""
+    sql = without_jinja(source)
+    lines = sql.splitlines()
+    for token in scan(sql):
+        text = sql[token.start : token.end + 1]
+        line = sql.count("\n", 0, token.start) + 1
+        word = token.kind != "NO_KEYWORD" or token.name == "IDENT"
+        if word and not text.startswith('"') and text != text.lower():
+            yield line, f"write {text.lower()}, in lower case"
+        elif token.name == "TYPECAST":
+            yield line, "write cast(… as …): :: exists on PostgreSQL only"
+        elif text == "<>":
+            yield line, "write !="
+        elif text == "," and lines[line - 1].lstrip().startswith(","):
+            yield line, "the comma belongs to the end of the line before"
+
+
+def faults(source: str) -> Iterator[tuple[int, str]]:
+    yield from layout_faults(source)
+    try:
+        yield from token_faults(source)
+    except ParseError as error:
+        yield 1, f"cannot be read as SQL: {error.args[0]}"
+
+
+def sql_files(arguments: list[str]) -> Iterator[Path]:
+    """The files named, and those below the folders named."""
+    for argument in arguments:
+        path = Path(argument)
+        yield from sorted(path.rglob("*.sql")) if path.is_dir() else [path]
+
+
+def main(arguments: list[str]) -> int:
+    paths = list(sql_files(arguments))
+    if not paths:
+        print("Name the files or folders to check; none was found.", file=sys.stderr)
+        return 2
+    failed = False
+    for path in paths:
+        for line, fault in sorted(set(faults(path.read_text(encoding="utf-8")))):
+            failed = True
+            print(f"{path}:{line}: {fault}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
