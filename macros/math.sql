@@ -3,14 +3,15 @@
 
 {#-
     numerator / denominator as numeric, null where the denominator is 0 or null. Every rate
-    of the project is made here, so that none divides integers or by zero.
+    of the project is made here, so that none divides integers or by zero. Zeros at the end
+    are cut off: 0.5 and not 0.50000000000000000000.
 -#}
 {% macro safe_ratio(numerator, denominator) -%}
     {{ return(adapter.dispatch("safe_ratio", "saas_analytics")(numerator, denominator)) }}
 {%- endmacro %}
 
 {% macro default__safe_ratio(numerator, denominator) -%}
-    (cast({{ numerator }} as numeric) / nullif({{ denominator }}, 0))
+    trim_scale(cast({{ numerator }} as numeric) / nullif({{ denominator }}, 0))
 {%- endmacro %}
 
 
