@@ -1,0 +1,19 @@
+-- One row per month, feature, licence and user with an event of the feature. Null ids are
+-- groups of their own.
+with events as (
+    select * from {{ ref("stg_saas__usage_events") }}
+    where event_category = 'feature'
+)
+
+select
+    {{ reporting_month("events.occurred_at") }} as usage_month,
+    events.event_name as feature_name,
+    events.license_id,
+    events.user_id,
+    count(*) as total_uses
+from events
+group by
+    {{ reporting_month("events.occurred_at") }},
+    events.event_name,
+    events.license_id,
+    events.user_id

@@ -1,0 +1,89 @@
+-- One row per month and plan, from the first event of any feature to the last event of any
+-- kind: how many licences were live at some time in it. Each licence is looked at once, as
+-- one that joins and later leaves; one that joined earlier joins in the first month.
+with licenses as (
+    select * from {{ ref("stg_saas__licenses") }}
+),
+
+eligible_months as (
+    select * from {{ ref("int_licenses_eligible_months") }}
+),
+
+feature_uses as (
+    select * from {{ ref("int_features_used_monthly") }}
+),
+
+usage as (
+    select * from {{ ref("fct_usage_monthly") }}
+),
+
+months as (
+    select date_month
+    from {{ month_spine(
+        "(select min(usage_month) from feature_uses)",
+        "(select max(usage_month) from usage)"
+    ) }} as spine
+),
+
+plans as (
+    select distinct plan_type from licenses
+    union all
+    select 'all' as plan_type
+),
+
+clipped as (
+    select
+        plan_type,
+        greatest(
+            first_eligible_month, (select min(date_month) from months)
+        ) as first_eligible_month,
+        last_eligible_month
+    from eligible_months
+),
+
+changes as (
+    select
+        plan_type,
+        first_eligible_month as change_month,
+        count(*) as license_change
+    from clipped
+    where last_eligible_month is null or first_eligible_month <= last_eligible_month
+    group by plan_type, first_eligible_month
+    union all
+    select
+        plan_type,
+        {{ add_months("last_eligible_month", 1) }} as change_month,
+        -count(*) as license_change
+    from clipped
+    where first_eligible_month <= last_eligible_month
+    group by plan_type, last_eligible_month
+),
+
+changes_with_all_plans as (
+    select plan_type, change_month, license_change from changes
+    union all
+    select 'all' as plan_type, change_month, license_change from changes
+),
+
+monthly_changes as (
+    select
+        plan_type,
+        change_month,
+        sum(license_change) as license_change
+    from changes_with_all_plans
+    group by plan_type, change_month
+)
+
+select
+    months.date_month as eligible_month,
+    plans.plan_type,
+    cast(sum(coalesce(monthly_changes.license_change, 0)) over (
+        partition by plans.plan_type
+        order by months.date_month
+    ) as bigint) as eligible_licenses
+from months
+cross join plans
+left join monthly_changes
+    on
+        months.date_month = monthly_changes.change_month
+        and plans.plan_type = monthly_changes.plan_type
