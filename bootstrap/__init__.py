@@ -1,0 +1,1 @@
+"""Everything before dbt: settings, the embedded server, migrations, roles, the demo."""

@@ -1,0 +1,43 @@
+"""Alembic's environment: one connection, behind a lock, one transaction a migration."""
+
+import psycopg2
+import sqlalchemy
+from alembic import context
+from alembic.util import CommandError
+
+from bootstrap import database, migrate, settings
+from bootstrap.errors import UserError
+
+
+def run() -> None:
+    """Run what Alembic asked for."""
+    if context.is_offline_mode():
+        raise CommandError("The migrations are plain SQL: run the files with psql -f.")
+    configuration = settings.load()
+    engine = sqlalchemy.create_engine(
+        "postgresql+psycopg2://",
+        creator=lambda: database.connect(configuration),
+        poolclass=sqlalchemy.pool.NullPool,
+    )
+    with engine.connect() as connection:
+        migrate.prepare(connection, configuration)
+        context.configure(
+            connection=connection,
+            version_table_schema=configuration.source_schema,
+            transaction_per_migration=True,
+            on_version_apply=migrate.record_checksums,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+try:
+    run()
+except UserError as error:
+    raise CommandError(str(error)) from None
+except psycopg2.Error as error:
+    raise CommandError(database.explain(error)) from None
+except sqlalchemy.exc.DBAPIError as error:
+    if not isinstance(error.orig, psycopg2.Error):
+        raise
+    raise CommandError(database.explain(error.orig)) from None

@@ -1,0 +1,56 @@
+"""Monthly partitions of the event tables, made ahead of time."""
+
+import datetime
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+EVENT_TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
+MONTHS_AHEAD = 3
+
+# Making a partition waits for writers of the tables it refers to, and they queue up
+# behind it: rather give up soon and try again at the next run.
+LOCK_TIMEOUT = "5s"
+
+
+def create_ahead(connection: Connection, months_ahead: int = MONTHS_AHEAD) -> int:
+    """Make the partitions from this month on, and those that waiting events need.
+
+    Events that came before their month's partition wait in a default partition; they
+    are moved. Each month is a transaction of its own.
+
+    Returns:
+        How many partitions were made; 0 where the event tables aren't there yet.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select to_regproc('create_event_partitions') is null")
+        if (cursor.fetchone() or (True,))[0]:
+            return 0
+        cursor.execute("select (now() at time zone 'UTC')::date")
+        (today,) = cursor.fetchone() or (datetime.date.today(),)
+        months = {_add_months(today, ahead) for ahead in range(months_ahead + 1)}
+        for table in EVENT_TABLES:
+            cursor.execute(
+                sql.SQL(
+                    "select distinct "
+                    "date_trunc('month', occurred_at at time zone 'UTC')::date "
+                    "from {} where isfinite(occurred_at)"
+                ).format(sql.Identifier(f"{table}_default"))
+            )
+            months |= {month for (month,) in cursor.fetchall()}
+        connection.commit()
+        created = 0
+        for month in sorted(months):
+            cursor.execute(
+                "select set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,)
+            )
+            cursor.execute("select create_event_partitions(%s, %s)", (month, month))
+            created += (cursor.fetchone() or (0,))[0]
+            connection.commit()
+    return created
+
+
+def _add_months(day: datetime.date, months: int) -> datetime.date:
+    """The first day of the month that lies so many months later."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return datetime.date(year, month + 1, 1)

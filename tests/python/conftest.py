@@ -1,0 +1,145 @@
+"""Fixtures: a real PostgreSQL, and a fresh database for each test that asks.
+
+The server is the one in DATABASE_URL, else an embedded one of the tests' own, shared by
+all workers and gone afterwards: never the one that `make demo` runs.
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from bootstrap import settings
+from bootstrap.embedded import EmbeddedServer
+from tests.python.support import Database, fast_server, run
+
+FOLDER_VARIABLE = "SAAS_ANALYTICS_TEST_FOLDER"
+DEBIAN_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the folder of the run's servers, once for all workers."""
+    if not hasattr(config, "workerinput"):
+        os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="saas-analytics-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the run's servers and forget their data."""
+    if not hasattr(config, "workerinput"):
+        folder = Path(os.environ.pop(FOLDER_VARIABLE))
+        for server in folder.iterdir():
+            EmbeddedServer(server, programs=_programs_of(server.name)).stop()
+        shutil.rmtree(folder)
+
+
+def _programs_of(server_name: str) -> Path | None:
+    return DEBIAN_PROGRAMS if server_name == "15" else None
+
+
+@pytest.fixture(scope="session")
+def server_url() -> str:
+    """URL of the maintenance database of the server that the tests run on."""
+    configured = settings.load().database_url
+    if configured is not None:
+        return configured
+    server = fast_server(Path(os.environ[FOLDER_VARIABLE], "18"))
+    server.start()
+    return server.url("postgres")
+
+
+@pytest.fixture(scope="session")
+def second_server_url() -> str:
+    """URL of a PostgreSQL 15, as Debian packages it."""
+    if not DEBIAN_PROGRAMS.exists():
+        if "CI" in os.environ:
+            pytest.fail("CI must have Debian's PostgreSQL 15 (apt install postgresql)")
+        pytest.skip("needs Debian's PostgreSQL 15 (apt install postgresql)")
+    server = fast_server(
+        Path(os.environ[FOLDER_VARIABLE], "15"),
+        programs=DEBIAN_PROGRAMS,
+        locale=("--locale=C.UTF-8",),
+    )
+    server.start()
+    return server.url("postgres")
+
+
+@pytest.fixture(scope="session")
+def template_database(server_url: str) -> str:
+    """Name of a migrated database on the server, which others are cloned from."""
+    return _make_template(server_url)
+
+
+@pytest.fixture
+def database(server_url: str, template_database: str) -> Iterator[Database]:
+    """A fresh database with the OLTP schema, and nothing in it."""
+    yield from _make_database(server_url, template=template_database)
+
+
+@pytest.fixture
+def empty_database(server_url: str) -> Iterator[Database]:
+    """A fresh database without any table."""
+    yield from _make_database(server_url)
+
+
+@pytest.fixture
+def empty_database_15(second_server_url: str) -> Iterator[Database]:
+    """A fresh database without any table, on PostgreSQL 15."""
+    yield from _make_database(second_server_url)
+
+
+@pytest.fixture(scope="module")
+def module_database(server_url: str, template_database: str) -> Iterator[Database]:
+    """Like `database`, but shared by the tests of a module."""
+    yield from _make_database(server_url, template=template_database)
+
+
+def _make_template(server_url: str) -> str:
+    name = f"saas_template_{os.getpid()}"
+    for made in _make_database(server_url, name=name, keep=True):
+        run("migrate", env=made.environment()).check_returncode()
+    return name
+
+
+def _make_database(
+    server_url: str,
+    *,
+    template: str = "template0",
+    name: str | None = None,
+    keep: bool = False,
+) -> Iterator[Database]:
+    name = name or f"saas_test_{uuid.uuid4().hex[:12]}"
+    admin = psycopg2.connect(server_url)
+    admin.autocommit = True
+    identifiers = {"name": sql.Identifier(name), "template": sql.Identifier(template)}
+    with admin.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("create database {name} template {template}").format(**identifiers)
+        )
+    try:
+        yield Database(_with_database(server_url, name))
+    finally:
+        if not keep:
+            with admin.cursor() as cursor:
+                cursor.execute(
+                    sql.SQL("drop database {name} with (force)").format(**identifiers)
+                )
+        admin.close()
+
+
+def _with_database(url: str, name: str) -> str:
+    """The URL of another database on the same server."""
+    parameters = parse_dsn(make_dsn(url, dbname=name))
+    return settings.build_url(
+        host=parameters.get("host", "localhost"),
+        port=int(parameters.get("port", 5432)),
+        database=name,
+        user=parameters.get("user", settings.EMBEDDED_USER),
+        password=parameters.get("password"),
+    )
