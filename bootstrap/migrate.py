@@ -59,7 +59,8 @@ def downgrade(revision: str = "-1") -> None:
 
 def stamp(revision: str = "head") -> None:
     """Note that the database is at a revision, and the files as they are now."""
-    command.stamp(config(), _existing(revision))
+    # Purged first, so that the files' checksums are noted anew at the same revision too.
+    command.stamp(config(), _existing(revision), purge=True)
 
 
 def _existing(revision: str) -> str:
