@@ -1,5 +1,6 @@
--- One row per month, feature and plan with an event of a live licence: how many licences
--- and users used the feature, how many licences for the first time ever, and how often.
+-- One row per month, feature and plan with an event of a live licence: how many
+-- licences and users used the feature, how many licences for the first time ever, and
+-- how often.
 with feature_uses as (
     select * from {{ ref("int_features_used_monthly") }}
 ),

@@ -1,6 +1,7 @@
 -- One row per feature, plan and month in which the number of licences that have adopted
--- the feature changes: by those that adopt it less those that were live for the last time
--- in the month before. Summed up over time it gives the adopted licences of any month.
+-- the feature changes: by those that adopt it less those that were live for the last
+-- time in the month before. Summed up over time it gives the adopted licences of any
+-- month.
 with licenses_features as (
     select * from {{ ref("int_licenses_features_used") }}
     where first_adopted_month is not null
@@ -26,9 +27,19 @@ changes as (
 ),
 
 with_all_plans as (
-    select feature_name, plan_type, change_month, license_change from changes
+    select
+        feature_name,
+        plan_type,
+        change_month,
+        license_change
+    from changes
     union all
-    select feature_name, 'all' as plan_type, change_month, license_change from changes
+    select
+        feature_name,
+        'all' as plan_type,
+        change_month,
+        license_change
+    from changes
 )
 
 select

@@ -1,5 +1,5 @@
--- One row per month, feature, licence and user with an event of the feature. Null ids are
--- groups of their own.
+-- One row per month, feature, licence and user with an event of the feature. Null ids
+-- are groups of their own.
 with events as (
     select * from {{ ref("stg_saas__usage_events") }}
     where event_category = 'feature'

@@ -1,6 +1,7 @@
--- One row per month and plan, from the first event of any feature to the last event of any
--- kind: how many licences were live at some time in it. Each licence is looked at once, as
--- one that joins and later leaves; one that joined earlier joins in the first month.
+-- One row per month and plan, from the first event of any feature to the last event of
+-- any kind: how many licences were live at some time in it. Each licence is looked at
+-- once, as one that joins and later leaves; one that joined earlier joins in the first
+-- month.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}
 ),
@@ -31,14 +32,19 @@ plans as (
     select 'all' as plan_type
 ),
 
+first_months as (
+    select min(date_month) as first_month from months
+),
+
 clipped as (
     select
-        plan_type,
+        eligible_months.plan_type,
+        eligible_months.last_eligible_month,
         greatest(
-            first_eligible_month, (select min(date_month) from months)
-        ) as first_eligible_month,
-        last_eligible_month
+            eligible_months.first_eligible_month, first_months.first_month
+        ) as first_eligible_month
     from eligible_months
+    cross join first_months
 ),
 
 changes as (
@@ -60,9 +66,17 @@ changes as (
 ),
 
 changes_with_all_plans as (
-    select plan_type, change_month, license_change from changes
+    select
+        plan_type,
+        change_month,
+        license_change
+    from changes
     union all
-    select 'all' as plan_type, change_month, license_change from changes
+    select
+        'all' as plan_type,
+        change_month,
+        license_change
+    from changes
 ),
 
 monthly_changes as (

@@ -1,6 +1,7 @@
--- One row per licence that was live at some time: the first and the last month in which it
--- was. A month counts when the licence began before its end and was neither cancelled nor
--- expired before its start, whatever its status says now. An open licence has no last one.
+-- One row per licence that was live at some time: the first and the last month in which
+-- it was. A month counts when the licence began before its end and was neither
+-- cancelled nor expired before its start, whatever its status says now. An open licence
+-- has no last one.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}
 ),

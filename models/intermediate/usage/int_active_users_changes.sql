@@ -1,18 +1,23 @@
--- One row per day and plan on which the number of users who were active within the last 1,
--- 7 or 30 days changes. A user counts from an active day until the window after the last
--- one closes, so a day on which the user was already within a window adds nothing and a
--- window that the next active day falls into, or touches, closes nothing. Each active day
--- is looked at once: the cost is linear, where a join of days to windows is 30 times that.
+-- One row per day and plan on which the users active within the last 1, 7 or 30 days
+-- change. A user counts from an active day until the window after the last one closes; a
+-- day within or touching the window before opens none. Each active day is looked at once:
+-- the cost is linear, where joining days to windows would make 30 rows of each.
 with active_days as (
     select * from {{ ref("int_users_active_days") }}
     where user_id is not null
 ),
 
 with_all_plans as (
-    select activity_date, user_id, plan_type
+    select
+        activity_date,
+        user_id,
+        plan_type
     from active_days
     union all
-    select distinct activity_date, user_id, 'all' as plan_type
+    select distinct
+        activity_date,
+        user_id,
+        'all' as plan_type
     from active_days
 ),
 

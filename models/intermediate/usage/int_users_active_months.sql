@@ -1,5 +1,5 @@
--- One row per user and month with an event. Users without an id are nobody in particular
--- and have no row.
+-- One row per user and month with an event. Users without an id are nobody in
+-- particular and have no row.
 with usage as (
     select * from {{ ref("fct_usage_monthly") }}
 )

@@ -1,6 +1,6 @@
--- One row per month, feature and plan, without gaps from the feature's first event to the
--- last event of any kind: how many of the licences that were live in the month used the
--- feature in it, for the first time in it, or ever up to its end.
+-- One row per month, feature and plan, without gaps from the feature's first event to
+-- the last event of any kind: how many of the licences that were live in the month used
+-- the feature in it, for the first time in it, or ever up to its end.
 with feature_uses as (
     select * from {{ ref("int_features_used_monthly") }}
 ),

@@ -1,6 +1,6 @@
 -- One row per user, licence and feature: when it was first and last used and how often.
--- Null ids are groups of their own. Made from the events, not from the application's own
--- table feature_usage.
+-- Null ids are groups of their own. Made from the events, not from the application's
+-- own table feature_usage.
 with events as (
     select * from {{ ref("stg_saas__usage_events") }}
     where event_category = 'feature'

@@ -1,6 +1,6 @@
--- One row per day and plan, without gaps from the first to the last event: users active on
--- the day, in the 7 and in the 30 days that end with it. `all` counts a user of several
--- plans once, so plans don't add up to it.
+-- One row per day and plan, without gaps from the first to the last event: users active
+-- on the day, in the 7 and in the 30 days that end with it. `all` counts a user of
+-- several plans once, so plans don't add up to it.
 with active_days as (
     select * from {{ ref("int_users_active_days") }}
 ),

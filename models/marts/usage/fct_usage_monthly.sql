@@ -1,6 +1,6 @@
--- One row per month, user, licence, team and event type, counted from the events and not
--- from the days: a session that spans midnight is one session of the month. An event
--- counts in the month it occurred, however late it arrived.
+-- One row per month, user, licence, team and event type, counted from the events and
+-- not from the days: a session that spans midnight is one session of the month. An
+-- event counts in the month it occurred, however late it arrived.
 with events as (
     select * from {{ ref("stg_saas__usage_events") }}
 )
