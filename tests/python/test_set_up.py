@@ -1,0 +1,123 @@
+"""Setting up: sound requirements, and one line about an unfit Python."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.python.support import ROOT, environment
+
+PINNED = re.compile(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==([^ ;]+)(?: ; (.*?))? \\$")
+
+
+def pins(name: str) -> dict[str, set[str]]:
+    """The versions of each package that a requirements file names."""
+    found: dict[str, set[str]] = {}
+    for line in (ROOT / name).read_text().splitlines():
+        if pinned := PINNED.match(line):
+            found.setdefault(pinned[1], set()).add(pinned[2])
+    return found
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_requirements_are_pinned_and_hashed(name: str) -> None:
+    lines = (ROOT / name).read_text().splitlines()
+    packages = [number for number, line in enumerate(lines) if line[:1].isalnum()]
+    assert len(packages) > 50
+    for number in packages:
+        assert PINNED.match(lines[number]), lines[number]
+        assert lines[number + 1].startswith("    --hash=sha256:")
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_requirements_name_no_place(name: str) -> None:
+    """Neither a package index nor a path of the machine they were compiled on."""
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    assert not re.search(r"^-|/", text, re.MULTILINE)
+
+
+def test_both_requirements_agree() -> None:
+    """What runs is what was tested."""
+    development = pins("requirements-dev.txt")
+    for package, versions in pins("requirements.txt").items():
+        assert versions == development[package]
+
+
+def test_requirements_hold_every_dependency() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    block = project.partition("\ndependencies = [")[2].partition("\n]")[0]
+    direct = re.findall(r'^    "([a-z0-9-]+)', block, re.MULTILINE)
+    assert direct
+    assert set(direct) <= pins("requirements.txt").keys()
+
+
+def test_no_package_brings_a_gpu() -> None:
+    heavy = re.compile(r"torch|nvidia|cuda")
+    assert not [name for name in pins("requirements-dev.txt") if heavy.search(name)]
+
+
+@pytest.fixture
+def bare_project(tmp_path: Path) -> Path:
+    """The set-up script in a project without .venv."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "install", tmp_path / "scripts")
+    (tmp_path / "requirements.txt").touch()
+    return tmp_path
+
+
+def install(project: Path, python: str) -> subprocess.CompletedProcess[str]:
+    """Set up with an interpreter of one's choice."""
+    return subprocess.run(
+        [str(project / "scripts" / "install"), "requirements.txt", ".venv/.stamp"],
+        env=environment(PYTHON=python),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+# What the interpreter is like: it fails at the code that holds this word.
+@pytest.mark.parametrize(
+    ("fails_at", "message"),
+    [
+        ("version_info", "is Python 3.9.2, 3.10 or later is needed"),
+        ("ensurepip", "apt install python3-venv"),
+    ],
+)
+def test_unfit_python_is_refused(
+    bare_project: Path, fails_at: str, message: str
+) -> None:
+    python = bare_project / "python"
+    python.write_text(
+        f'#!/bin/sh\ncase "$*" in *{fails_at}*) exit 1;; esac\necho "Python 3.9.2"\n'
+    )
+    python.chmod(0o755)
+    refused = install(bare_project, str(python))
+    assert refused.returncode == 1
+    assert message in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert not (bare_project / ".venv").exists()
+
+
+def test_missing_python_is_refused(bare_project: Path) -> None:
+    refused = install(bare_project, "python-of-nobody")
+    assert refused.returncode == 1
+    assert "python-of-nobody is not installed" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
+def test_make_lists_its_commands() -> None:
+    listed = subprocess.run(
+        ["make", "--no-print-directory"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
+    for command in ("demo", "build", "test", "lint", "down"):
+        assert f"make {command} " in listed
