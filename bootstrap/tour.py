@@ -1,11 +1,226 @@
 """The screen after a build: what the marts say, and where to look next."""
 
-from psycopg2.extensions import connection as Connection
-from rich.console import Console
+from collections.abc import Sequence
+from typing import Any
 
+from psycopg2 import errors, sql
+from psycopg2.extensions import connection as Connection
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from bootstrap.errors import UserError
 from bootstrap.settings import Settings
+
+BARS = "▁▂▃▄▅▆▇█"
+DAYS_SHOWN = 28
+
+ACTIVE_USERS = """
+select activity_date, daily_active_users, weekly_active_users, monthly_active_users,
+    stickiness
+from {marts}.fct_active_users_daily
+where plan_type = 'all'
+order by activity_date desc
+limit %(days)s
+"""
+
+# The running month is left out: it is not over yet.
+MRR = """
+with money as (
+    select mrr_month, currency, sum(opening_mrr_cents) as opening,
+        sum(new_mrr_cents) as new, sum(expansion_mrr_cents) as expansion,
+        sum(contraction_mrr_cents) as contraction, sum(churn_mrr_cents) as churn,
+        sum(reactivation_mrr_cents) as reactivation, sum(closing_mrr_cents) as closing
+    from {marts}.fct_mrr_monthly
+    group by mrr_month, currency
+),
+
+months as (
+    select max(mrr_month) as month from money
+    where mrr_month < (select max(mrr_month) from money)
+)
+
+select money.currency, currencies.minor_digits, opening, new, expansion, reactivation,
+    contraction, churn, closing, mrr_month
+from money
+inner join months on money.mrr_month = months.month
+inner join {seeds}.currencies on money.currency = currencies.currency
+order by closing desc
+"""
+
+FEATURES = """
+select feature_name, active_licenses, eligible_licenses, adoption_rate, adoption_month
+from {marts}.fct_feature_adoption_monthly
+where plan_type = 'all' and adoption_month = (
+    select max(adoption_month) from {marts}.fct_feature_adoption_monthly
+    where adoption_month < (
+        select max(adoption_month) from {marts}.fct_feature_adoption_monthly
+    )
+)
+order by adoption_rate desc nulls last, feature_name
+limit 5
+"""
+
+LEDGER = """
+select earnings.currency, currencies.minor_digits, count(*),
+    sum(total_earnings_cents), sum(paid_cents), sum(payouts_completed_cents),
+    sum(unreconciled_cents)
+from {marts}.fct_affiliate_earnings as earnings
+inner join {seeds}.currencies on earnings.currency = currencies.currency
+group by earnings.currency, currencies.minor_digits
+order by earnings.currency
+"""
+
+INCIDENTS = """
+select usage_date, endpoint, method, requests, error_rate, p99_response_ms
+from {marts}.fct_api_usage_daily
+where requests >= 20
+order by error_rate desc, requests desc
+limit 3
+"""
 
 
 def show(connection: Connection, settings: Settings, console: Console) -> None:
-    """Print it."""
-    console.print("Every mart is built.")
+    """Print what the marts say of the company, one block per domain.
+
+    Raises:
+        UserError: the marts aren't built yet.
+    """
+    schemas = {
+        "marts": sql.Identifier(settings.marts_schema),
+        "seeds": sql.Identifier(f"{settings.marts_schema}_seeds"),
+    }
+
+    def rows(query: str) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql.SQL(query).format(**schemas), {"days": DAYS_SHOWN})
+            return cursor.fetchall()
+
+    try:
+        console.print()
+        _active_users(console, rows(ACTIVE_USERS))
+        _recurring_revenue(console, rows(MRR))
+        _features(console, rows(FEATURES))
+        _ledger(console, rows(LEDGER))
+        _incidents(console, rows(INCIDENTS))
+    except (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn):
+        raise UserError("the marts aren't built yet: run `make build` first") from None
+    _where_next(console, settings)
+
+
+def _active_users(console: Console, days: list[tuple[Any, ...]]) -> None:
+    if not days:
+        return
+    last, daily, weekly, monthly, stickiness = days[0]
+    trend = sparkline([day[1] for day in reversed(days)])
+    console.print(f"[bold]Active users[/bold] on {last}")
+    console.print(
+        f"  {trend}  {daily:,} today, {weekly:,} in 7 days, {monthly:,} in 30 days, "
+        f"stickiness {percent(stickiness)}\n"
+    )
+
+
+def _recurring_revenue(console: Console, currencies: list[tuple[Any, ...]]) -> None:
+    if not currencies:
+        return
+    table = _table(
+        f"Monthly recurring revenue, {currencies[0][-1]:%B %Y}",
+        (
+            "",
+            "opening",
+            "new",
+            "expansion",
+            "reactivated",
+            "contraction",
+            "churn",
+            "closing",
+        ),
+    )
+    for currency, digits, *amounts, _ in currencies:
+        table.add_row(currency, *(money(amount, digits) for amount in amounts))
+    console.print(table)
+
+
+def _features(console: Console, features: list[tuple[Any, ...]]) -> None:
+    if not features:
+        return
+    table = _table(
+        f"Most adopted features, {features[0][-1]:%B %Y}",
+        ("", "licences", "of", "adoption"),
+    )
+    for name, active, eligible, rate, _ in features:
+        table.add_row(name, f"{active:,}", f"{eligible:,}", percent(rate))
+    console.print(table)
+
+
+def _ledger(console: Console, currencies: list[tuple[Any, ...]]) -> None:
+    if not currencies:
+        return
+    table = _table(
+        "Affiliate ledger",
+        ("", "affiliates", "earned", "paid", "paid out", "unreconciled"),
+    )
+    for currency, digits, affiliates, *amounts in currencies:
+        table.add_row(
+            currency, f"{affiliates:,}", *(money(amount, digits) for amount in amounts)
+        )
+    console.print(table)
+
+
+def _incidents(console: Console, endpoints: list[tuple[Any, ...]]) -> None:
+    if not endpoints:
+        return
+    table = _table(
+        "Worst days of the API", ("", "endpoint", "requests", "5xx", "p99 ms")
+    )
+    for day, endpoint, method, requests, error_rate, p99 in endpoints:
+        slowest = "" if p99 is None else f"{p99:,.0f}"
+        table.add_row(
+            str(day),
+            f"{method} {endpoint}",
+            f"{requests:,}",
+            percent(error_rate),
+            slowest,
+        )
+    console.print(table)
+
+
+def _where_next(console: Console, settings: Settings) -> None:
+    marts = settings.marts_schema
+    console.print("[bold]Where next[/bold]")
+    query = f"select * from {marts}.fct_mrr_monthly order by mrr_month desc"  # noqa: S608
+    for action, command in (
+        ("query a mart", 'psql "$(.venv/bin/python -m bootstrap url)"'),
+        ("", f"{query};"),
+        ("what each mart means", "docs/marts.md"),
+        ("browse models and columns", "make docs"),
+        ("build again", "make build"),
+        ("stop the server", "make down"),
+    ):
+        console.print(f"  {action:26} {command}", highlight=False)
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD
+    )
+    for column in columns:
+        is_text = column in ("", "endpoint")
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=True)
+    return table
+
+
+def sparkline(values: Sequence[int]) -> str:
+    """One bar per value, the highest eight eighths tall; nothing for no values."""
+    top = max(values, default=0) or 1
+    return "".join(BARS[round(value / top * (len(BARS) - 1))] for value in values)
+
+
+def money(minor_units: Any, digits: int) -> str:
+    """An amount in minor units as people write it: 123456 with 2 digits is 1,234.56."""
+    return f"{minor_units / 10**digits:,.{digits}f}"
+
+
+def percent(rate: Any) -> str:
+    """A rate from 0 to 1 as a percentage; a dash for none."""
+    return "-" if rate is None else f"{rate:.1%}"
