@@ -1,8 +1,8 @@
 -- 001: accounts and billing: users, licenses, teams, team_members, subscriptions,
 -- payment_transactions.
 --
--- The objects go into the first schema of the search_path. A file is one transaction, so
--- that `psql -f` applies it wholly or not at all.
+-- The objects go into the first schema of the search_path. A file is one transaction,
+-- so that `psql -f` applies it wholly or not at all.
 
 begin;
 
@@ -45,7 +45,8 @@ create table users (
 
 comment on table users is 'One row per person with an account.';
 
--- Nearly all users are active and have the plain role: only the others are worth an entry.
+-- Nearly all users are active and have the plain role: only the others are worth an
+-- entry.
 create index users_role_idx on users (role) where role <> 'user';
 create index users_inactive_idx on users (is_active) where not is_active;
 create index users_created_at_idx on users (created_at);

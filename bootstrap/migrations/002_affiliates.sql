@@ -124,7 +124,8 @@ for each row execute function update_updated_at_column();
 
 -- affiliate_commissions ---------------------------------------------------------------
 
--- payout_id has no foreign key: the application may write commissions before the payout.
+-- payout_id has no foreign key: the application may write commissions before the
+-- payout.
 create table affiliate_commissions (
     id uuid primary key default gen_random_uuid(),
     affiliate_id uuid not null references affiliates (id) on delete cascade,
@@ -154,7 +155,8 @@ comment on table affiliate_commissions is
 
 create index affiliate_commissions_affiliate_id_idx
 on affiliate_commissions (affiliate_id);
-create index affiliate_commissions_referral_id_idx on affiliate_commissions (referral_id);
+create index affiliate_commissions_referral_id_idx
+on affiliate_commissions (referral_id);
 create index affiliate_commissions_payment_transaction_id_idx
 on affiliate_commissions (payment_transaction_id)
 where payment_transaction_id is not null;
@@ -336,8 +338,8 @@ end;
 $$;
 
 comment on function update_affiliate_earnings() is
-'Keeps the three amounts on affiliates: total_earnings_cents = its commissions approved '
-'or paid, paid_out_cents = paid, pending_payout_cents = approved.';
+'Keeps the three amounts on affiliates: total_earnings_cents = its commissions '
+'approved or paid, paid_out_cents = paid, pending_payout_cents = approved.';
 
 create trigger affiliate_commissions_earnings_insert
 after insert on affiliate_commissions

@@ -1,5 +1,5 @@
--- 003: what the application records: usage_events, api_usage, error_logs, audit_logs (by
--- month), feature_usage, the two usage aggregates and the functions that fill them.
+-- 003: what the application records: usage_events, api_usage, error_logs, audit_logs
+-- (by month), feature_usage, the two usage aggregates and the functions that fill them.
 
 begin;
 
@@ -9,9 +9,9 @@ select set_config('search_path', format('%I, pg_temp', current_schema()), true);
 
 -- Event tables ------------------------------------------------------------------------
 --
--- Partitioned by month (UTC) of occurred_at, which therefore belongs to the primary key.
--- An event whose month has no partition goes into the default partition, so that none is
--- ever refused; create_event_partitions() moves it when it makes the month.
+-- Partitioned by month (UTC) of occurred_at, which therefore belongs to the primary
+-- key. An event whose month has no partition goes into the default partition, so that
+-- none is ever refused; create_event_partitions() moves it when it makes the month.
 
 create table usage_events (
     id uuid not null default gen_random_uuid(),
@@ -315,7 +315,8 @@ create table usage_aggregates_monthly (
 );
 
 comment on table usage_aggregates_monthly is
-'One row per month (UTC), user, licence, team and event type: aggregate_monthly_usage().';
+'One row per month (UTC), user, licence, team and event type: '
+'aggregate_monthly_usage().';
 
 -- Look-ups by year and month use the unique constraint.
 create index usage_aggregates_monthly_user_id_idx on usage_aggregates_monthly (user_id);
@@ -338,8 +339,8 @@ create table usage_aggregate_runs (
 );
 
 comment on table usage_aggregate_runs is
-'One row per day or month that was aggregated. Its row lock lets two runs over the same '
-'period queue up, and stops one that works on an old snapshot.';
+'One row per day or month that was aggregated. Its row lock lets two runs over the '
+'same period queue up, and stops one that works on an old snapshot.';
 
 create function usage_groups(from_time timestamptz, to_time timestamptz)
 returns table (
@@ -381,8 +382,8 @@ comment on function usage_groups(timestamptz, timestamptz) is
 
 -- Both functions change only what differs: rows of unchanged groups stay as they are,
 -- groups without events go, and so do the doubles that nulls in the unique key let in.
--- A user erased meanwhile fails a foreign key: the next try sees the events without them.
--- The setting saas_analytics.aggregating tells triggers that rows go on purpose.
+-- A user erased meanwhile fails a foreign key: the next try sees the events without
+-- them. The setting saas_analytics.aggregating tells triggers that rows go on purpose.
 
 create function aggregate_daily_usage(target_date date) returns void
 language plpgsql

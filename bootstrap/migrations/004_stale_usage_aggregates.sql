@@ -1,5 +1,5 @@
--- 004: erasing a user, licence or team takes its aggregate rows with it, while the events
--- stay as anonymous ones: such periods are marked and can be aggregated anew.
+-- 004: erasing a user, licence or team takes its aggregate rows with it, while the
+-- events stay as anonymous ones: such periods are marked and can be aggregated anew.
 
 begin;
 
