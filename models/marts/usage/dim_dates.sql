@@ -1,0 +1,60 @@
+-- One row per day, in whole years from the first sign-up or event to the later of now and
+-- the last event: what a chart or a join needs to know of a day, and whether it is over.
+with users as (
+    select * from {{ ref("stg_saas__users") }}
+    where {{ is_finite("created_at") }}
+),
+
+usage as (
+    select * from {{ ref("fct_usage_daily") }}
+),
+
+known_days as (
+    select {{ reporting_date(reporting_now()) }} as known_day
+    union all
+    select min({{ reporting_date("created_at") }}) as known_day from users
+    union all
+    select min(usage_date) as known_day from usage
+    union all
+    select max(usage_date) as known_day from usage
+),
+
+years as (
+    select
+        min(extract(year from known_day)) as first_year,
+        max(extract(year from known_day)) as last_year
+    from known_days
+),
+
+days as (
+    select
+        date_day,
+        {{ iso_day_of_week("date_day") }} as day_of_week
+    from {{ date_spine(
+        "(select make_date(cast(first_year as integer), 1, 1) from years)",
+        "(select make_date(cast(last_year as integer), 12, 31) from years)"
+    ) }} as spine
+)
+
+select
+    date_day,
+    {{ month_start_of("date_day") }} as month_start,
+    cast(extract(year from date_day) as integer) as year_number,
+    cast(extract(quarter from date_day) as integer) as quarter_number,
+    cast(extract(month from date_day) as integer) as month_number,
+    {{ add_days("date_day", "1 - day_of_week") }} as week_start,
+    day_of_week,
+    case day_of_week
+        when 1 then 'Monday'
+        when 2 then 'Tuesday'
+        when 3 then 'Wednesday'
+        when 4 then 'Thursday'
+        when 5 then 'Friday'
+        when 6 then 'Saturday'
+        when 7 then 'Sunday'
+    end as day_name,
+    day_of_week >= 6 as is_weekend,
+    date_day < {{ reporting_date(reporting_now()) }} as is_complete_day,
+    {{ month_start_of("date_day") }} < {{ reporting_month(reporting_now()) }}
+        as is_complete_month
+from days
