@@ -1,0 +1,39 @@
+-- One row per month, licence, currency and plan whose recurring revenue at the month's
+-- end differs from that of the month before. A subscription adds its amount in its
+-- first month and takes it away in its last: the cost is two rows a subscription,
+-- however long it lives.
+with subscriptions as (
+    select * from {{ ref("int_subscriptions_mrr") }}
+    -- One that begins and ends between two month's ends is seen at neither.
+    where mrr_end_month is null or mrr_end_month > mrr_first_month
+),
+
+steps as (
+    select
+        mrr_first_month as change_month,
+        license_id,
+        currency,
+        plan_type,
+        mrr_cents as mrr_change_cents
+    from subscriptions
+    union all
+    select
+        mrr_end_month as change_month,
+        license_id,
+        currency,
+        plan_type,
+        -mrr_cents as mrr_change_cents
+    from subscriptions
+    where mrr_end_month is not null
+)
+
+select
+    change_month,
+    license_id,
+    currency,
+    plan_type,
+    cast(sum(mrr_change_cents) as bigint) as mrr_change_cents
+from steps
+where change_month <= {{ reporting_month(reporting_now()) }}
+group by change_month, license_id, currency, plan_type
+having sum(mrr_change_cents) != 0

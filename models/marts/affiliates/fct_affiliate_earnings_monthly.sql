@@ -1,0 +1,20 @@
+-- One row per month of the commission's creation, affiliate, currency and commission
+-- type: what became of the month's commissions. A commission stays in its month when
+-- its status changes later, so past months move until everything is settled.
+with ledger as (
+    select * from {{ ref("int_affiliates_ledger_monthly") }}
+    where entry_kind = 'commission' and entry_month is not null
+)
+
+select
+    entry_month as earnings_month,
+    affiliate_id,
+    currency,
+    commission_type,
+    cast(sum(entries) as bigint) as commissions,
+    {{ sum_if("amount_cents", "status in ('approved', 'paid')") }} as earned_cents,
+    {{ sum_if("amount_cents", "status = 'pending'") }} as pending_cents,
+    {{ sum_if("amount_cents", "status = 'cancelled'") }} as cancelled_cents,
+    {{ sum_if("amount_cents", "status = 'disputed'") }} as disputed_cents
+from ledger
+group by entry_month, affiliate_id, currency, commission_type

@@ -1,0 +1,15 @@
+-- One row per day, severity, error type and source (unknown is a group of its own):
+-- errors and the users who met them. An error counts on the day it happened.
+with errors as (
+    select * from {{ ref("stg_saas__error_logs") }}
+)
+
+select
+    {{ reporting_date("occurred_at") }} as error_date,
+    severity,
+    error_type,
+    source,
+    count(*) as errors,
+    count(distinct user_id) as affected_users
+from errors
+group by {{ reporting_date("occurred_at") }}, severity, error_type, source

@@ -1,0 +1,54 @@
+-- One row per licence: seats bought and taken, people in its teams and those who used
+-- it in the 30 days that end with the day of the last event of any licence.
+with licenses as (
+    select * from {{ ref("stg_saas__licenses") }}
+),
+
+teams as (
+    select * from {{ ref("stg_saas__teams") }}
+),
+
+memberships as (
+    select * from {{ ref("stg_saas__team_members") }}
+),
+
+usage as (
+    select * from {{ ref("fct_usage_daily") }}
+),
+
+members_by_license as (
+    select
+        teams.license_id,
+        count(distinct memberships.user_id) as team_members
+    from memberships
+    inner join teams on memberships.team_id = teams.team_id
+    group by teams.license_id
+),
+
+last_day as (
+    select max(usage_date) as usage_date from usage
+),
+
+active_users_by_license as (
+    select
+        usage.license_id,
+        count(distinct usage.user_id) as active_users_30d
+    from usage
+    inner join last_day
+        on usage.usage_date > {{ add_days("last_day.usage_date", -30) }}
+    group by usage.license_id
+)
+
+select
+    licenses.license_id,
+    licenses.plan_type,
+    licenses.status,
+    cast(licenses.seats_total as bigint) as seats_total,
+    cast(licenses.seats_used as bigint) as seats_used,
+    {{ safe_ratio("licenses.seats_used", "licenses.seats_total") }} as seat_utilization,
+    coalesce(members_by_license.team_members, 0) as team_members,
+    coalesce(active_users_by_license.active_users_30d, 0) as active_users_30d
+from licenses
+left join members_by_license on licenses.license_id = members_by_license.license_id
+left join active_users_by_license
+    on licenses.license_id = active_users_by_license.license_id

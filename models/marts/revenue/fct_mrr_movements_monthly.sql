@@ -1,0 +1,90 @@
+-- One row per month, licence, currency and plan whose recurring revenue changed. All
+-- plans of a licence and currency carry the one type that describes the licence's
+-- month, so that opening + movements = closing holds for each plan and for their sum.
+with changes as (
+    select * from {{ ref("int_licenses_mrr_changes") }}
+),
+
+plans as (
+    select * from {{ ref("plans") }}
+),
+
+licence_changes as (
+    select
+        changes.change_month,
+        changes.license_id,
+        changes.currency,
+        sum(changes.mrr_change_cents) as mrr_change_cents,
+        -- Above zero when the money moved to larger plans.
+        sum(changes.mrr_change_cents * coalesce(plans.plan_rank, 0)) as rank_change
+    from changes
+    left join plans on changes.plan_type = plans.plan_type
+    group by changes.change_month, changes.license_id, changes.currency
+),
+
+licence_totals as (
+    select
+        change_month,
+        license_id,
+        currency,
+        mrr_change_cents,
+        rank_change,
+        sum(mrr_change_cents) over (
+            partition by license_id, currency
+            order by change_month
+        ) as closing_mrr_cents,
+        min(change_month) over (partition by license_id, currency) as first_month
+    from licence_changes
+),
+
+licence_movements as (
+    select
+        change_month,
+        license_id,
+        currency,
+        closing_mrr_cents - mrr_change_cents as opening_mrr_cents,
+        closing_mrr_cents,
+        case
+            when change_month = first_month then 'new'
+            when closing_mrr_cents = mrr_change_cents then 'reactivation'
+            when closing_mrr_cents = 0 then 'churn'
+            when mrr_change_cents > 0 then 'expansion'
+            when mrr_change_cents < 0 then 'contraction'
+            when rank_change < 0 then 'contraction'
+            else 'expansion'
+        end as movement_type
+    from licence_totals
+),
+
+plan_totals as (
+    select
+        change_month,
+        license_id,
+        currency,
+        plan_type,
+        mrr_change_cents,
+        sum(mrr_change_cents) over (
+            partition by license_id, currency, plan_type
+            order by change_month
+        ) as closing_mrr_cents
+    from changes
+)
+
+select
+    plan_totals.change_month as movement_month,
+    plan_totals.license_id,
+    plan_totals.currency,
+    plan_totals.plan_type,
+    licence_movements.movement_type,
+    cast(plan_totals.closing_mrr_cents - plan_totals.mrr_change_cents as bigint)
+        as opening_mrr_cents,
+    plan_totals.mrr_change_cents,
+    cast(plan_totals.closing_mrr_cents as bigint) as closing_mrr_cents,
+    cast(licence_movements.opening_mrr_cents as bigint) as license_opening_mrr_cents,
+    cast(licence_movements.closing_mrr_cents as bigint) as license_closing_mrr_cents
+from plan_totals
+inner join licence_movements
+    on
+        plan_totals.change_month = licence_movements.change_month
+        and plan_totals.license_id = licence_movements.license_id
+        and plan_totals.currency = licence_movements.currency
