@@ -1,5 +1,6 @@
--- One row per feature that is listed or was ever used: what it is called, and when it was
--- first and last used by anybody. A feature that only events know keeps its own name.
+-- One row per feature that is listed or was ever used: what it is called, and when it
+-- was first and last used by anybody. A feature that only events know keeps its own
+-- name.
 with features as (
     select * from {{ ref("features") }}
 ),

@@ -1,0 +1,29 @@
+{#-
+    A query of the periods (`period_start`) whose application aggregate should equal the
+    usage marts: aggregated before this run began, not marked stale since, and none of whose
+    events was written afterwards. An hour is left for transactions that were under way.
+    `period_type` is day or month. The application's days are those of UTC, so this holds
+    for a reporting zone of UTC only.
+-#}
+{% macro comparable_usage_periods(period_type) %}
+    {%- set period_of = saas_analytics.reporting_date if period_type == "day" else saas_analytics.reporting_month %}
+    select runs.period_start
+    from {{ source("saas", "usage_aggregate_runs") }} as runs
+    where
+        runs.period_type = '{{ period_type }}'
+        and runs.aggregated_at < cast('{{ run_started_at.isoformat() }}' as timestamptz)
+        and runs.period_start not in (
+            select stale.period_start
+            from {{ source("saas", "usage_aggregate_stale_periods") }} as stale
+            where stale.period_type = '{{ period_type }}'
+        )
+        and runs.period_start not in (
+            select aggregated.period_start
+            from {{ ref("stg_saas__usage_events") }} as events
+            inner join {{ source("saas", "usage_aggregate_runs") }} as aggregated
+                on {{ period_of("events.occurred_at") }} = aggregated.period_start
+            where
+                aggregated.period_type = '{{ period_type }}'
+                and events.created_at > aggregated.aggregated_at - interval '1 hour'
+        )
+{% endmacro %}
