@@ -1,0 +1,170 @@
+"""How rows of the event tables get from generators to COPY: in windows of days.
+
+A window is generated, joined with what arrived late from earlier ones, put in the order
+of arrival (`created_at`), encoded and handed on; then it is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+import numpy as np
+
+from bootstrap.demo.arguments import Arguments, micros
+from bootstrap.demo.binary_copy import (
+    Dictionary,
+    Field,
+    Integers,
+    Mask,
+    Micros,
+    batch,
+)
+from bootstrap.demo.catalogue import ADDRESSES, API_CLIENTS, USER_AGENTS, address
+from bootstrap.demo.rhythm import DAY, Sessions
+
+SESSIONS_PER_WINDOW = 4_000
+ROWS_PER_COPY = 32_768
+
+_INET_V4 = bytes((2, 32, 0, 4))
+_INET_V6 = bytes((3, 128, 0, 16))
+"""Family, bits of the mask, is it a network, length: the head of a binary inet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The input of one COPY; `day` (from the company's first) is how far it reaches."""
+
+    table: str
+    columns: tuple[str, ...]
+    payload: bytes
+    rows: int
+    day: int
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Days `first` to `last` (not included) with their slice of the sessions.
+
+    `start` and `end` are microseconds since 1970; the last window ends after `until`.
+    """
+
+    first: int
+    last: int
+    start: int
+    end: int
+    sessions: slice
+
+
+def windows(sessions: Sessions, arguments: Arguments) -> Iterator[Window]:
+    """Yield windows of whole days with at least some thousand sessions each."""
+    begin = micros(arguments.begin)
+    until = micros(arguments.until)
+    days = (until - begin) // DAY + 1
+    bounds = begin + np.arange(days + 1, dtype=np.int64) * DAY
+    positions = np.searchsorted(sessions.start, bounds)
+    positions[0], positions[-1] = 0, len(sessions.start)
+    first = 0
+    for day in range(1, days + 1):
+        size = positions[day] - positions[first]
+        if size >= SESSIONS_PER_WINDOW or day == days:
+            yield Window(
+                first=first,
+                last=day,
+                start=int(bounds[first]),
+                end=until + 1 if day == days else int(bounds[day]),
+                sessions=slice(int(positions[first]), int(positions[day])),
+            )
+            first = day
+
+
+class Arriving(Protocol):
+    """Columns of equal length, with the time at which each row arrives."""
+
+    __dataclass_fields__: Any
+
+    @property
+    def created(self) -> Micros:
+        """Microseconds since 1970."""
+
+
+FrameT = TypeVar("FrameT", bound=Arriving)
+
+
+def take(frame: FrameT, rows: Mask | Integers | slice) -> FrameT:
+    """Return some rows of a frame."""
+    kind = type(frame)
+    return kind(**{each.name: getattr(frame, each.name)[rows] for each in fields(frame)})
+
+
+def join(frames: Sequence[FrameT]) -> FrameT:
+    """Return the rows of all frames, in turn."""
+    kind = type(frames[0])
+    return kind(
+        **{
+            each.name: np.concatenate([getattr(frame, each.name) for frame in frames])
+            for each in fields(frames[0])
+        }
+    )
+
+
+class Backlog(Generic[FrameT]):
+    """Rows that happened but have not arrived yet; at the end some never do."""
+
+    def __init__(self) -> None:
+        self._waiting: list[FrameT] = []
+
+    def arrive(self, frame: FrameT, end: int) -> FrameT:
+        """Take rows in; return all that arrive before `end`, in order of arrival."""
+        merged = join([*self._waiting, frame])
+        arrived = merged.created < end
+        self._waiting = [take(merged, ~arrived)]
+        frame = take(merged, arrived)
+        return take(frame, np.argsort(frame.created, kind="stable"))
+
+
+class Encoder(Protocol[FrameT]):
+    """Turns rows of a frame into the fields of a COPY."""
+
+    table: str
+    columns: tuple[str, ...]
+
+    def fields(self, frame: FrameT) -> list[Field]:
+        """Return a field for each of the columns."""
+
+
+def loads(encoder: Encoder[FrameT], frame: FrameT, day: int) -> Iterator[Load]:
+    """Yield the rows in pieces of a bounded size."""
+    for start in range(0, len(frame.created), ROWS_PER_COPY):
+        piece = take(frame, slice(start, start + ROWS_PER_COPY))
+        yield Load(
+            table=encoder.table,
+            columns=encoder.columns,
+            payload=batch(encoder.fields(piece)),
+            rows=len(piece.created),
+            day=day,
+        )
+
+
+class Directory:
+    """The values that codes stand for, encoded once for all tables."""
+
+    def __init__(
+        self, users: Sequence[UUID], licenses: Sequence[UUID], teams: Sequence[UUID]
+    ) -> None:
+        self.users = Dictionary([identifier.bytes for identifier in users])
+        self.licenses = Dictionary([identifier.bytes for identifier in licenses])
+        self.teams = Dictionary([identifier.bytes for identifier in teams])
+        self.addresses = Dictionary([_inet(number) for number in range(ADDRESSES)])
+        self.agents = Dictionary.of_text([*USER_AGENTS, *API_CLIENTS])
+
+
+def _inet(number: int) -> bytes:
+    """Return a binary inet of `catalogue.address`."""
+    text = address(number)
+    if ":" in text:
+        groups = bytes.fromhex("20010db8") + bytes(10)
+        return _INET_V6 + groups + int(text.rpartition(":")[2], 16).to_bytes(2, "big")
+    return _INET_V4 + bytes(map(int, text.split(".")))

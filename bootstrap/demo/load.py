@@ -1,0 +1,423 @@
+"""Writes the company into the database: all of it in one transaction, or nothing.
+
+Rows go through the application's tables with their constraints and triggers, by COPY.
+While the server takes one batch in, a second thread makes the next one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psycopg2
+from psycopg2 import extensions, sql
+from rich.console import Console
+
+from bootstrap.database import explain
+from bootstrap.demo.arguments import HISTORY_DAYS, Arguments, check_arguments
+from bootstrap.demo.catalogue import FEATURES
+from bootstrap.demo.company import Company, events, found, tables
+from bootstrap.demo.feed import Load
+from bootstrap.demo.operations import incident
+from bootstrap.demo.progress import Step, Steps
+from bootstrap.demo.rows import Row, column_names, copy_text
+from bootstrap.errors import UserError
+
+Connection = extensions.connection
+Cursor = extensions.cursor
+T = TypeVar("T")
+
+EMPTY_TABLES = (
+    "users",
+    "licenses",
+    "teams",
+    "team_members",
+    "subscriptions",
+    "payment_transactions",
+    "affiliates",
+    "affiliate_referrals",
+    "affiliate_commissions",
+    "affiliate_payouts",
+    "affiliate_clicks",
+    "usage_events",
+    "usage_aggregates_daily",
+    "usage_aggregates_monthly",
+    "feature_usage",
+    "api_usage",
+    "error_logs",
+    "audit_logs",
+)
+"""The tables that the demo writes to, which must all be empty before."""
+
+BATCHES_AHEAD = 4
+"""Batches that wait for the server: some 8 MB each."""
+
+INTEGER_BYTES = {"smallint": 2, "integer": 4, "bigint": 8}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was loaded. `rows` by table; the incident is one to look for."""
+
+    rows: dict[str, int]
+    begin: dt.datetime
+    until: dt.datetime
+    incident: tuple[dt.datetime, dt.datetime]
+    scale: float
+    seed: int
+    seconds: float
+
+
+class Interrupted(Exception):
+    """The user asked to stop."""
+
+
+def load_demo(
+    connection_or_dsn: Connection | str,
+    *,
+    scale: float = 1.0,
+    seed: int = 1,
+    until: dt.date | None = None,
+    console: Console | None = None,
+) -> Summary:
+    """Fill an empty database with a believable company.
+
+    Equal arguments give equal rows, but for what the database itself stamps:
+    `affiliates.updated_at` (its counters' trigger) and, in the two usage aggregates,
+    `id`, `created_at` and `updated_at`. Tables are looked up on the connection's
+    search_path. It all is one transaction: interrupted or failed, it leaves nothing.
+
+    Raises:
+        UserError: a bad argument, tables that are missing or not empty, an error of the
+            database, or Ctrl-C.
+    """
+    now = dt.datetime.now(dt.timezone.utc)
+    arguments = check_arguments(scale, seed, until, now)
+    console = console or Console(stderr=True)
+    if not isinstance(connection_or_dsn, str):
+        return _load(connection_or_dsn, arguments, console)
+    connection = psycopg2.connect(connection_or_dsn)
+    try:
+        return _load(connection, arguments, console)
+    finally:
+        connection.close()
+
+
+def _load(connection: Connection, arguments: Arguments, console: Console) -> Summary:
+    stop = threading.Event()
+    had_autocommit = connection.autocommit
+    if had_autocommit:
+        connection.autocommit = False
+    try:
+        with Steps(console) as steps:
+            return _interruptible(
+                lambda: _in_one_transaction(connection, arguments, steps, stop),
+                connection,
+                stop,
+            )
+    except psycopg2.Error as error:
+        raise UserError(f"the demo was not loaded: {explain(error)}") from error
+    finally:
+        if had_autocommit and not connection.closed:
+            connection.autocommit = True
+
+
+def _interruptible(
+    work: Callable[[], T], connection: Connection, stop: threading.Event
+) -> T:
+    """Run the work in a thread of its own, so that Ctrl-C need not wait for the server.
+
+    The server's statement is cancelled, and the work ends in an error of its own.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        future = pool.submit(work)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            stop.set()
+            _cancel(future, connection)
+        if future.exception() is None:
+            # It had been committed before the signal came.
+            return future.result()
+        raise UserError("interrupted: the demo was not loaded, nothing was written")
+
+
+def _cancel(future: Future[T], connection: Connection) -> None:
+    """Cancel statements until the work has ended; more Ctrl-C change nothing."""
+    while not future.done():
+        try:
+            if not connection.closed:
+                connection.cancel()
+            wait([future], timeout=0.2)
+        except (KeyboardInterrupt, psycopg2.Error):
+            continue
+
+
+def _in_one_transaction(
+    connection: Connection, arguments: Arguments, steps: Steps, stop: threading.Event
+) -> Summary:
+    started = time.monotonic()
+    rows: Counter[str] = Counter()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("set local timezone to 'UTC'")
+            cursor.execute("set local statement_timeout to 0")
+            cursor.execute("set local idle_in_transaction_session_timeout to 0")
+            _require_empty(cursor)
+            loader = _Loader(cursor, arguments, steps, rows, stop)
+            loader.run()
+        _check(stop)
+        connection.commit()
+    except BaseException:
+        if not connection.closed:
+            connection.rollback()
+        raise
+    return Summary(
+        rows=dict(rows),
+        begin=arguments.begin,
+        until=arguments.until,
+        incident=incident(arguments),
+        scale=arguments.scale,
+        seed=arguments.seed,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _check(stop: threading.Event) -> None:
+    if stop.is_set():
+        raise Interrupted
+
+
+def _require_empty(cursor: Cursor) -> None:
+    """Refuse a database without the tables or with rows; queue up behind another."""
+    cursor.execute("select pg_advisory_xact_lock(hashtext('saas_analytics demo'))")
+    for table in EMPTY_TABLES:
+        cursor.execute("select to_regclass(%s) is not null", (table,))
+        if cursor.fetchone() != (True,):
+            raise UserError(
+                f"there is no table {table}: run `python -m bootstrap migrate` first"
+            )
+        query = sql.SQL("select exists (select from {})")
+        cursor.execute(query.format(sql.Identifier(table)))
+        if cursor.fetchone() == (True,):
+            raise UserError(
+                f"the database is in use: {table} has rows. The demo only fills an "
+                "empty one; point DATABASE_URL at another database"
+            )
+
+
+class _Loader:
+    """The steps of the load within its transaction."""
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        arguments: Arguments,
+        steps: Steps,
+        rows: Counter[str],
+        stop: threading.Event,
+    ) -> None:
+        self._cursor = cursor
+        self._arguments = arguments
+        self._steps = steps
+        self._rows = rows
+        self._stop = stop
+
+    def run(self) -> None:
+        """Load everything, parents first."""
+        with self._steps.step("company", 1):
+            company = found(self._arguments)
+        self._copy_tables(company)
+        self._make_partitions()
+        self._copy_events(company)
+        self._fill_feature_usage()
+        self._aggregate()
+        self._analyze()
+
+    def _copy_tables(self, company: Company) -> None:
+        contents = tables(company, self._arguments)
+        with self._steps.step("accounts, billing", len(contents)) as step:
+            for position, (row_type, rows) in enumerate(contents, start=1):
+                _check(self._stop)
+                self._copy_rows(row_type, rows)
+                self._wrote(step, row_type.TABLE, len(rows))
+                step.reached(position)
+
+    def _copy_rows(self, row_type: type[Row], rows: Iterable[Row]) -> None:
+        command = sql.SQL("copy {} ({}) from stdin").format(
+            sql.Identifier(row_type.TABLE),
+            sql.SQL(", ").join(map(sql.Identifier, column_names(row_type))),
+        )
+        text = "".join(copy_text(rows, row_type))
+        self._cursor.copy_expert(command, io.StringIO(text), 1 << 16)
+
+    def _make_partitions(self) -> None:
+        self._cursor.execute(
+            "select create_event_partitions(%s, %s)",
+            (self._arguments.begin.date(), self._arguments.until.date()),
+        )
+
+    def _copy_events(self, company: Company) -> None:
+        widths = self._integer_widths("api_usage")
+        batches = events(company, widths, self._arguments)
+        with self._steps.step("events", HISTORY_DAYS + 1) as step:
+            for load in _ahead(batches, self._stop):
+                _check(self._stop)
+                command = sql.SQL("copy {} ({}) from stdin (format binary)").format(
+                    sql.Identifier(load.table),
+                    sql.SQL(", ").join(map(sql.Identifier, load.columns)),
+                )
+                self._cursor.copy_expert(command, io.BytesIO(load.payload), 1 << 20)
+                self._wrote(step, load.table, load.rows)
+                step.reached(load.day)
+
+    def _integer_widths(self, table: str) -> dict[str, int]:
+        """Return the bytes of the table's integer columns: they may have been widened.
+
+        The binary format takes no other width than the column's.
+        """
+        self._cursor.execute(
+            "select attname, format_type(atttypid, null) from pg_attribute "
+            "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+            (table,),
+        )
+        return {
+            column: INTEGER_BYTES[data_type]
+            for column, data_type in self._cursor.fetchall()
+            if data_type in INTEGER_BYTES
+        }
+
+    def _fill_feature_usage(self) -> None:
+        """Count what the application counts at each use of a feature."""
+        with self._steps.step("feature usage", 1) as step:
+            _check(self._stop)
+            self._cursor.execute(
+                _FEATURE_USAGE,
+                (
+                    [feature.name for feature in FEATURES],
+                    [feature.category for feature in FEATURES],
+                ),
+            )
+            self._wrote(step, "feature_usage", self._cursor.rowcount)
+
+    def _aggregate(self) -> None:
+        """Run the aggregation as the scheduler would have, day by day."""
+        first = self._arguments.begin.date()
+        last = self._arguments.until.date()
+        months = list(_months(first, last))
+        with self._steps.step("aggregates", len(months)) as step:
+            for position, month in enumerate(months, start=1):
+                _check(self._stop)
+                following = (month + dt.timedelta(days=32)).replace(day=1)
+                self._cursor.execute(
+                    "select count(aggregate_daily_usage(day::date)) "
+                    "from generate_series(%s::timestamp, %s, interval '1 day') as day",
+                    (
+                        max(month, first),
+                        min(following - dt.timedelta(days=1), last),
+                    ),
+                )
+                _check(self._stop)
+                self._cursor.execute(
+                    "select aggregate_monthly_usage(%s, %s)", (month.year, month.month)
+                )
+                step.reached(position)
+            for table in ("usage_aggregates_daily", "usage_aggregates_monthly"):
+                query = sql.SQL("select count(*) from {}")
+                self._cursor.execute(query.format(sql.Identifier(table)))
+                counted = self._cursor.fetchone()
+                self._wrote(step, table, counted[0] if counted else 0)
+
+    def _analyze(self) -> None:
+        with self._steps.step("statistics", len(EMPTY_TABLES)) as step:
+            for position, table in enumerate(EMPTY_TABLES, start=1):
+                _check(self._stop)
+                query = sql.SQL("analyze {}")
+                self._cursor.execute(query.format(sql.Identifier(table)))
+                step.reached(position)
+
+    def _wrote(self, step: Step, table: str, rows: int) -> None:
+        self._rows[table] += rows
+        step.wrote(table, rows)
+
+
+_FEATURE_USAGE = """
+insert into feature_usage (
+    id, user_id, license_id, feature_name, feature_category,
+    first_used_at, last_used_at, total_uses, created_at, updated_at
+)
+select
+    md5(concat_ws('/', event.user_id, event.license_id, event.event_name))::uuid,
+    event.user_id,
+    event.license_id,
+    event.event_name,
+    feature.category,
+    min(event.occurred_at),
+    max(event.occurred_at),
+    count(*),
+    min(event.created_at),
+    max(event.created_at)
+from usage_events as event
+left join unnest(%s::text[], %s::text[]) as feature (name, category)
+    on event.event_name = feature.name
+where event.event_category = 'feature'
+group by event.user_id, event.license_id, event.event_name, feature.category
+"""
+
+
+def _months(first: dt.date, last: dt.date) -> Iterator[dt.date]:
+    month = first.replace(day=1)
+    while month <= last:
+        yield month
+        month = (month + dt.timedelta(days=32)).replace(day=1)
+
+
+def _ahead(batches: Iterator[Load], stop: threading.Event) -> Iterator[Load]:
+    """Yield the batches, which a second thread makes while the caller uses others."""
+    waiting: queue.Queue[Load | BaseException | None] = queue.Queue(BATCHES_AHEAD)
+    done = threading.Event()
+
+    def offer(item: Load | BaseException | None) -> bool:
+        while not done.is_set() and not stop.is_set():
+            try:
+                waiting.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def make() -> None:
+        try:
+            for batch in batches:
+                if not offer(batch):
+                    return
+        except BaseException as error:
+            offer(error)
+        else:
+            offer(None)
+
+    maker = threading.Thread(target=make, name="demo batches", daemon=True)
+    maker.start()
+    try:
+        while True:
+            _check(stop)
+            try:
+                item = waiting.get(timeout=0.1)
+            except queue.Empty:
+                continue
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        done.set()
+        maker.join()
