@@ -18,7 +18,8 @@ export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 RUNTIME := .venv/.installed-runtime
 DEVELOPMENT := .venv/.installed-development
 BOOTSTRAP := .venv/bin/python -m bootstrap
-DBT := .venv/bin/dbt
+# Colours are for people, not for a log file.
+DBT := [ -t 1 ] || export DBT_USE_COLORS=false; .venv/bin/dbt
 # A selection that matches nothing is a mistake, not a success.
 STRICT := --warn-error-options '{"error": ["NoNodesForSelectionCriteria"]}'
 
