@@ -26,7 +26,13 @@ from rich.progress import (
 from bootstrap import dbt_environment
 from bootstrap.errors import UserError
 
-KINDS = {"model": "models", "test": "tests", "unit_test": "unit tests"}
+KINDS = {
+    "model": "models",
+    "seed": "seeds",
+    "snapshot": "snapshots",
+    "test": "tests",
+    "unit_test": "unit tests",
+}
 
 
 class BuildProgress:
@@ -65,8 +71,9 @@ def summary(results: Iterable[Any]) -> str:
     """How many steps of each kind went well."""
     done: Counter[str] = Counter()
     for result in results:
-        kind = str(result.node.resource_type)
-        done[KINDS.get(kind, f"{kind}s")] += 1
+        kind = KINDS.get(str(result.node.resource_type))
+        if kind is not None:
+            done[kind] += 1
     return ", ".join(f"{count} {kind}" for kind, count in sorted(done.items()))
 
 
@@ -83,7 +90,7 @@ def main() -> int:
         # dbt has said by now what went wrong.
         console.print("The build failed: logs/dbt.log holds the whole story.")
         return 1 if results else 2
-    console.print(f"Built and passed: {summary(results)}.")
+    console.print(f"Built and passed: {summary(results)}.", soft_wrap=True)
     return 0
 
 
