@@ -26,61 +26,63 @@ neighbours as (
         activity_date,
         plan_type,
         lag(activity_date) over (
-            partition by plan_type, user_id
+            partition by user_id, plan_type
             order by activity_date
         ) as previous_date,
         lead(activity_date) over (
-            partition by plan_type, user_id
+            partition by user_id, plan_type
             order by activity_date
         ) as next_date
     from with_all_plans
 ),
 
-window_starts as (
+windows as (
     select
-        activity_date as change_date,
+        activity_date,
         plan_type,
-        count(*) as daily_active_users,
+        count(*) as active_users,
         {{ count_if(
             "previous_date is null or previous_date < " ~ add_days("activity_date", -7)
-        ) }} as weekly_change,
+        ) }} as opening_weeks,
+        {{ count_if(
+            "next_date is null or next_date > " ~ add_days("activity_date", 7)
+        ) }} as closing_weeks,
         {{ count_if(
             "previous_date is null or previous_date < " ~ add_days("activity_date", -30)
-        ) }} as monthly_change
+        ) }} as opening_months,
+        {{ count_if(
+            "next_date is null or next_date > " ~ add_days("activity_date", 30)
+        ) }} as closing_months
     from neighbours
     group by activity_date, plan_type
 ),
 
-weekly_ends as (
+changes as (
+    select
+        activity_date as change_date,
+        plan_type,
+        active_users as daily_active_users,
+        opening_weeks as weekly_change,
+        opening_months as monthly_change
+    from windows
+    union all
     select
         {{ add_days("activity_date", 7) }} as change_date,
         plan_type,
         0 as daily_active_users,
-        -count(*) as weekly_change,
+        -closing_weeks as weekly_change,
         0 as monthly_change
-    from neighbours
-    where next_date is null or next_date > {{ add_days("activity_date", 7) }}
-    group by activity_date, plan_type
-),
-
-monthly_ends as (
+    from windows
+    where closing_weeks > 0
+    union all
     select
         {{ add_days("activity_date", 30) }} as change_date,
         plan_type,
         0 as daily_active_users,
         0 as weekly_change,
-        -count(*) as monthly_change
-    from neighbours
-    where next_date is null or next_date > {{ add_days("activity_date", 30) }}
-    group by activity_date, plan_type
-),
-
-changes as (
-    select * from window_starts
-    union all
-    select * from weekly_ends
-    union all
-    select * from monthly_ends
+        -closing_months as monthly_change
+    from windows
+    where closing_months > 0
 )
 
 select
