@@ -397,12 +397,12 @@ class _Maker:
         """Subscriptions that follow each other, now and then after a pause."""
         start = self.moment()
         career = []
-        for _ in range(self.random.randrange(1, 7)):
-            end = start + timedelta(days=self.some((10, 30, 31, 45, 70)))
+        for _ in range(self.random.randrange(1, 9)):
+            end = start + timedelta(days=self.some((20, 30, 31, 45, 70)))
             cycle = self.some(("monthly", "monthly", "yearly"))
             # A twelfth of each yearly price is one of the monthly prices.
             amount = self.some(
-                (1000, 1000, 2500) if cycle == "monthly" else (12000, 12005)
+                (1000, 1000, 1000, 2500) if cycle == "monthly" else (12000, 12005)
             )
             career.append(
                 Subscription(
