@@ -7,6 +7,7 @@ import sys
 import click
 import psycopg2
 from alembic.util import CommandError
+from psycopg2 import errors
 from rich.console import Console
 
 from bootstrap import database, embedded, migrate, partitions, roles, settings, tour
@@ -29,10 +30,12 @@ def up() -> None:
     """Start the embedded server, or check the configured one."""
     configuration = settings.load()
     if configuration.database_url is None:
-        started = embedded.default_server().start()
-        click.echo(
-            "The embedded PostgreSQL " + ("is up." if started else "was up already.")
-        )
+        server = embedded.default_server()
+        started = server.start()
+        state = "is up" if started else "was up already"
+        click.echo(f"The embedded PostgreSQL {state}; `make down` stops it.")
+        psql = embedded.binaries() / "psql"
+        click.echo(f"Connect with: {psql} '{server.url()}'")
     else:
         with database.connected(configuration) as connection:
             click.echo(f"PostgreSQL {connection.server_version // 10000} answers.")
@@ -57,41 +60,23 @@ def url() -> None:
 @click.argument("revision", default="head")
 def migrate_command(revision: str) -> None:
     """Apply the migrations, all or up to REVISION, and make partitions ahead."""
-    configuration = settings.load()
-    before = {
-        state.revision for state in migrate.states(configuration) if state.is_applied
-    }
     migrate.upgrade(revision)
-    with database.connected(configuration) as connection:
+    configuration = settings.load()
+    with database.connected(configuration) as connection, database.interruptible():
         partitions.create_ahead(connection)
-    applied = [
-        state.revision
-        for state in migrate.states(configuration)
-        if state.is_applied and state.revision not in before
-    ]
-    for name in applied:
-        click.echo(f"applied {name}")
-    if not applied:
-        click.echo("The schema is up to date.")
+        states = migrate.states(connection, configuration.source_schema)
+    _echo_place(states)
 
 
-@cli.command()
+# A revision may be written -1, like an option.
+@cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("revision", default="-1")
 def rollback(revision: str) -> None:
     """Take back one migration, or all after REVISION (base: every one)."""
-    configuration = settings.load()
-    before = [
-        state.revision for state in migrate.states(configuration) if state.is_applied
-    ]
-    if not before:
+    if not any(state.is_applied for state in _states()):
         raise UserError("there is no migration to take back")
     migrate.downgrade(revision)
-    after = {
-        state.revision for state in migrate.states(configuration) if state.is_applied
-    }
-    for name in reversed(before):
-        if name not in after:
-            click.echo(f"took back {name}")
+    _echo_place(_states())
 
 
 @cli.command()
@@ -99,24 +84,29 @@ def rollback(revision: str) -> None:
 def stamp(revision: str) -> None:
     """Note that the database has the migrations up to REVISION, running none."""
     migrate.stamp(revision)
-    click.echo(f"The database is noted as being at {revision}.")
+    _echo_place(_states())
 
 
 @cli.command()
 def status() -> None:
     """Show which migrations the database has; exit 1 if one is missing or edited."""
-    states = migrate.states(settings.load())
+    states = _states()
     for state in states:
-        word = (
-            "edited"
-            if state.is_edited
-            else "applied"
-            if state.is_applied
-            else "missing"
-        )
-        click.echo(f"{word:8} {state.revision}")
+        applied = "edited" if state.is_edited else "applied"
+        click.echo(f"{applied if state.is_applied else 'missing':8} {state.revision}")
     if not all(state.is_applied and not state.is_edited for state in states):
         sys.exit(1)
+
+
+def _states() -> list[migrate.MigrationState]:
+    configuration = settings.load()
+    with database.connected(configuration) as connection:
+        return migrate.states(connection, configuration.source_schema)
+
+
+def _echo_place(states: list[migrate.MigrationState]) -> None:
+    applied = [state.revision for state in states if state.is_applied]
+    click.echo(f"The schema is at {applied[-1] if applied else 'base, with no table'}.")
 
 
 @cli.command("partitions")
@@ -129,7 +119,7 @@ def status() -> None:
 )
 def partitions_command(ahead: int) -> None:
     """Make the event tables' monthly partitions ahead of time; run it daily."""
-    with database.connected(settings.load()) as connection:
+    with database.connected(settings.load()) as connection, database.interruptible():
         created = partitions.create_ahead(connection, ahead)
     click.echo(f"{created} partitions made.")
 
@@ -138,7 +128,7 @@ def partitions_command(ahead: int) -> None:
 def roles_command() -> None:
     """Make the roles of dbt and of the analysts, with no more than they need."""
     configuration = settings.load()
-    with database.connected(configuration) as connection:
+    with database.connected(configuration) as connection, database.interruptible():
         roles.create(connection, configuration)
     click.echo(
         f"{configuration.transformer_role} may read the source and write the marts; "
@@ -211,10 +201,14 @@ def main() -> None:
         _fail(error.format_message(), 1)
     except (UserError, CommandError) as error:
         _fail(str(error), 1)
+    except errors.UndefinedTable as error:
+        _fail(f"{database.explain(error)}: run `python -m bootstrap migrate` first", 1)
     except psycopg2.Error as error:
         _fail(database.explain(error), 1)
+    except OSError as error:
+        _fail(str(error), 1)
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"error: {message}", err=True)
+    click.echo(f"error: {' '.join(message.split())}", err=True)
     sys.exit(code)

@@ -7,32 +7,32 @@ other program it does nothing.
 
 import os
 import sys
-from pathlib import Path
 
 PROGRAMS = ("dbt", "sqlfluff")
 
 # What needs no database starts no server.
-WITHOUT_DATABASE = {
-    "parse",
-    "list",
-    "ls",
-    "deps",
-    "clean",
-    "init",
-    "--version",
-    "--help",
-}
+COMMANDS_WITHOUT_DATABASE = ("parse", "list", "ls", "deps", "clean", "init")
+OPTIONS_WITHOUT_DATABASE = {"--version", "-v", "--help", "-h"}
 
 
 def variables() -> dict[str, str]:
-    """The variables that profiles.yml and _sources.yml read."""
+    """The variables that profiles.yml and _sources.yml read.
+
+    Raises:
+        UserError: a setting that can't be used.
+    """
+    import getpass
+
     from psycopg2.extensions import parse_dsn
 
     from bootstrap import embedded, settings
+    from bootstrap.errors import UserError
 
     configuration = settings.load()
     url = configuration.database_url or embedded.default_server().url()
     parameters = parse_dsn(url)
+    if len(set(parameters.get("port", "").split(","))) > 1:
+        raise UserError("dbt takes one port only: name one server in DATABASE_URL")
     names = {
         "host": "DBT_HOST",
         "port": "DBT_PORT",
@@ -45,36 +45,60 @@ def variables() -> dict[str, str]:
         "sslkey": "DBT_SSLKEY",
         # libpq reads these by itself.
         "channel_binding": "PGCHANNELBINDING",
-        "target_session_attrs": "PGTARGETSESSIONATTRS",
+        "gssencmode": "PGGSSENCMODE",
         "options": "PGOPTIONS",
+        "passfile": "PGPASSFILE",
+        "sslcrl": "PGSSLCRL",
+        "sslnegotiation": "PGSSLNEGOTIATION",
+        "target_session_attrs": "PGTARGETSESSIONATTRS",
     }
-    found = {name: parameters[key] for key, name in names.items() if key in parameters}
-    defaults = {"DBT_HOST": "localhost", "DBT_PORT": "5432", "DBT_PASSWORD": ""}
+    # What the URL leaves out, as libpq would take it.
+    if "user" not in parameters:
+        parameters["user"] = os.environ.get("PGUSER") or getpass.getuser()
+    defaults = {
+        "DBT_HOST": os.environ.get("PGHOST", ""),
+        "DBT_PORT": os.environ.get("PGPORT", "5432"),
+        "DBT_PASSWORD": os.environ.get("PGPASSWORD", ""),
+    }
     return {
+        # DBT_THREADS and whatever else .env says to dbt itself.
+        **{
+            name: value
+            for name, value in settings.environment().items()
+            if name.startswith("DBT_")
+        },
         **defaults,
-        **found,
+        **{name: parameters[key] for key, name in names.items() if key in parameters},
         "DBT_SOURCE_SCHEMA": configuration.source_schema,
         "DBT_SCHEMA": configuration.marts_schema,
     }
 
 
 def _install() -> None:
-    program = Path(sys.orig_argv[1]).name if len(sys.orig_argv) > 1 else ""
+    program = sys.orig_argv[1].rpartition("/")[2] if len(sys.orig_argv) > 1 else ""
     if program not in PROGRAMS:
         return
     from bootstrap.errors import UserError
 
     try:
         os.environ.update(variables())
-        arguments = set(sys.orig_argv[2:])
-        if program == "dbt" and arguments and not arguments & WITHOUT_DATABASE:
+        if program == "dbt" and _needs_database(sys.orig_argv[2:]):
             from bootstrap import database, settings
 
             database.url_in_use(settings.load())
-    except UserError as error:
+    except (UserError, OSError) as error:
         # An exception here would only be printed, and dbt would go on without settings.
         print(f"error: {error}", file=sys.stderr, flush=True)
         os._exit(1)
+
+
+def _needs_database(arguments: list[str]) -> bool:
+    commands = [argument for argument in arguments if not argument.startswith("-")]
+    return (
+        bool(commands)
+        and commands[0] not in COMMANDS_WITHOUT_DATABASE
+        and OPTIONS_WITHOUT_DATABASE.isdisjoint(arguments)
+    )
 
 
 _install()

@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import os
 import pwd
+import re
 import shlex
 import shutil
 import stat
@@ -23,7 +24,7 @@ from pathlib import Path
 import psutil
 import psycopg2
 
-from bootstrap import settings
+from bootstrap import acl, settings
 from bootstrap.errors import UserError
 
 SERVER_USER = "saas_postgres"
@@ -75,18 +76,26 @@ class EmbeddedServer:
 
     @property
     def socket_folder(self) -> Path:
-        """Where the socket is: in the folder, or if its path is too long, elsewhere."""
+        """Where the socket is: in the folder, or if libpq can't have it, elsewhere."""
         inside = self.folder / "socket"
-        if len(os.fsencode(inside)) <= LONGEST_SOCKET_FOLDER:
+        path = os.fsencode(inside)
+        # libpq takes a comma for the end of a host.
+        if len(path) <= LONGEST_SOCKET_FOLDER and b"," not in path:
             return inside
+        # Not below $TMPDIR or the like: every program must come to the same name.
         name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
-        base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-        return Path(base, f"saas-analytics-{os.geteuid()}-{name}")
+        return Path("/tmp", f"saas-analytics-{os.geteuid()}-{name}")
+
+    @property
+    def port(self) -> int:
+        """The port: a part of the socket's name."""
+        return int(dict(self.configuration).get("port", "5432"))
 
     def url(self, database: str = settings.EMBEDDED_DATABASE) -> str:
         """libpq URL of one of its databases."""
         return settings.build_url(
             host=str(self.socket_folder),
+            port=self.port,
             database=database,
             user=settings.EMBEDDED_USER,
         )
@@ -95,8 +104,9 @@ class EmbeddedServer:
         """Whether it accepts connections."""
         try:
             psycopg2.connect(self.url("postgres"), connect_timeout=10).close()
-        except psycopg2.OperationalError:
-            return False
+        except psycopg2.OperationalError as error:
+            # Refused for want of a free connection, it runs all the same.
+            return "too many clients" in str(error) or "reserved for" in str(error)
         return True
 
     def start(self) -> bool:
@@ -108,24 +118,28 @@ class EmbeddedServer:
         Raises:
             UserError: it can't be started.
         """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unusable(error) from None
         with self._locked():
+            self._refuse_foreign_socket_folder()
             if self.is_running():
                 self._create_database()
                 return False
             self._prepare_folders()
             if not (self.data / "PG_VERSION").exists():
                 self._initialise()
-            self._remove_stale_pid_file()
             self._start()
             self._create_database()
             return True
 
     def stop(self) -> bool:
         """Stop it. Returns whether it was running."""
-        if not (self.data / "PG_VERSION").exists():
+        if not self.folder.exists():
             return False
         with self._locked():
-            if self._run("pg_ctl", "status", "-D", str(self.data)).returncode != 0:
+            if self._postmaster() is None:
                 return False
             result = self._run(
                 "pg_ctl", "stop", "-D", str(self.data), "-m", "fast", "-w", "-t", "120"
@@ -139,29 +153,48 @@ class EmbeddedServer:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """One start or stop at a time, across processes."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            folder = os.open(self.folder, os.O_RDONLY)
+        except OSError as error:
+            raise self._unusable(error) from None
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(folder)
+
+    def _unusable(self, error: OSError) -> UserError:
+        return UserError(
+            f"the embedded server's folder {self.folder} can't be used "
+            f"({error.strerror}): run this as the user who owns it, or set DATABASE_URL"
+        )
+
+    def _refuse_foreign_socket_folder(self) -> None:
+        """Make sure that nobody else answers in the server's place."""
+        owner = server_user()
+        ours = {os.geteuid()} | ({owner.pw_uid} if owner else set())
+        try:
+            found = self.socket_folder.lstat()
+        except FileNotFoundError:
+            return
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours:
+            raise UserError(
+                f"{self.socket_folder} belongs to somebody else: remove it, or move "
+                "the project to a folder with a shorter path"
+            )
 
     def _prepare_folders(self) -> None:
+        self.socket_folder.mkdir(mode=0o700, exist_ok=True)
         owner = server_user()
         if owner is not None:
-            _let_through(self.folder)
-            _let_through(self._programs())
+            programs = self._programs()
+            _let_read(programs.parent)
+            for folder in (programs.parent, self.folder):
+                _let_pass(folder, owner)
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
+            os.chown(self.socket_folder, owner.pw_uid, owner.pw_gid)
         self.folder.chmod(0o700)
-        socket_folder = self.socket_folder
-        socket_folder.mkdir(mode=0o700, exist_ok=True)
-        allowed = {os.geteuid()} | ({owner.pw_uid} if owner else set())
-        if socket_folder.is_symlink() or socket_folder.stat().st_uid not in allowed:
-            raise UserError(
-                f"{socket_folder} belongs to somebody else: remove it, or move the "
-                "project to a folder with a shorter path"
-            )
-        socket_folder.chmod(0o700)
-        if owner is not None:
-            os.chown(socket_folder, owner.pw_uid, owner.pw_gid)
+        self.socket_folder.chmod(0o700)
 
     def _initialise(self) -> None:
         """Make the data directory, under another name first: a kill leaves none."""
@@ -182,49 +215,65 @@ class EmbeddedServer:
             file.writelines(f"{key} = '{value}'\n" for key, value in self.configuration)
         unfinished.rename(self.data)
 
-    def _remove_stale_pid_file(self) -> None:
-        """Forget a killed server whose process id went to another program since."""
-        pid_file = self.data / "postmaster.pid"
+    def _processes(self) -> list[psutil.Process]:
+        """The server's processes: PostgreSQL works in its data directory."""
+        return [
+            process
+            for process in psutil.process_iter(["name", "cwd"])
+            if process.info["name"] == "postgres"
+            and process.info["cwd"] == str(self.data.resolve())
+        ]
+
+    def _postmaster(self) -> psutil.Process | None:
+        """The server's first process, as long as it lives."""
         try:
-            pid = int(pid_file.read_text().split()[0])
+            pid = int((self.data / "postmaster.pid").read_text().split()[0])
         except (FileNotFoundError, ValueError, IndexError):
-            return
-        try:
-            command = psutil.Process(pid).cmdline()
-        except psutil.Error:
-            return
-        if str(self.data) not in command:
-            pid_file.unlink()
+            return None
+        return next((found for found in self._processes() if found.pid == pid), None)
 
     def _start(self) -> None:
-        options = shlex.join(["-k", str(self.socket_folder)])
-        arguments = (
-            "start",
-            "-D",
-            str(self.data),
-            "-w",
-            "-t",
-            str(START_SECONDS),
-            "-l",
-            str(self.log),
-            "-o",
-            options,
-        )
-        # The children of a killed server need a moment to notice and go.
-        for _ in range(5):
-            if self._run("pg_ctl", *arguments).returncode == 0:
-                return
-            if self.is_running():
-                return
-            time.sleep(1)
-        lines = []
-        if self.log.exists():
+        if self._postmaster() is None:
+            self._clean_up_after_kill()
+            options = shlex.join(["-k", str(self.socket_folder)])
+            wait = ("-w", "-t", str(START_SECONDS))
+            log = ("-l", str(self.log))
+            self._run(
+                "pg_ctl", "start", "-D", str(self.data), *wait, *log, "-o", options
+            )
+        # Someone else's start, or one that was interrupted, may be under way still.
+        deadline = time.monotonic() + START_SECONDS
+        while not self.is_running():
+            if self._postmaster() is None or time.monotonic() > deadline:
+                raise UserError(
+                    f"the embedded server can't start: {self._last_failure()} "
+                    f"(see {self.log})"
+                )
+            time.sleep(0.2)
+
+    def _clean_up_after_kill(self) -> None:
+        """Remove what a killed server left, which would keep the next from starting.
+
+        Queries that still run, and lock files whose process id went to another program
+        since, perhaps through a reboot.
+        """
+        orphans = self._processes()
+        for orphan in orphans:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                orphan.kill()
+        psutil.wait_procs(orphans, timeout=10)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        for lock in self.socket_folder.glob(".s.PGSQL.*"):
+            lock.unlink()
+
+    def _last_failure(self) -> str:
+        """What the log gives as the reason."""
+        try:
             lines = self.log.read_text(errors="replace").splitlines()
-        reason = next(
-            (line for line in reversed(lines) if "FATAL" in line or "PANIC" in line),
-            "it gave no reason",
-        )
-        raise UserError(f"the embedded server can't start: {reason} (see {self.log})")
+        except FileNotFoundError:
+            lines = []
+        grave = (line for line in reversed(lines) if re.search("FATAL|PANIC", line))
+        return next(grave, "it gave no reason")
 
     def _create_database(self) -> None:
         connection = psycopg2.connect(self.url("postgres"))
@@ -325,9 +374,25 @@ def server_user() -> pwd.struct_passwd | None:
         ) from None
 
 
-def _let_through(folder: Path) -> None:
-    """Let the server's user pass (not read) the folders above, where root bars it."""
+def _let_pass(folder: Path, user: pwd.struct_passwd) -> None:
+    """Let the server's user pass the folders above, where root keeps others out."""
     for parent in folder.resolve().parents:
         mode = parent.stat().st_mode
-        if not mode & stat.S_IXOTH:
+        if mode & stat.S_IXOTH:
+            continue
+        try:
+            acl.let_pass(parent, user.pw_uid)
+        except OSError:
+            # Without access lists there is no narrower way.
             parent.chmod(mode | stat.S_IXOTH)
+
+
+def _let_read(programs: Path) -> None:
+    """Let everybody run PostgreSQL's programs, where root's umask kept them out."""
+    if programs.stat().st_mode & stat.S_IXOTH:
+        return
+    for path in (programs, *programs.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            # Others may do what the owner may, but for writing.
+            path.chmod(mode | mode >> 6 & (stat.S_IROTH | stat.S_IXOTH))

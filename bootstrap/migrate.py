@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from alembic import command, op
+from alembic import command, context, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import ScriptDirectory
@@ -40,6 +40,7 @@ class MigrationState:
     revision: str
     is_applied: bool
     is_edited: bool
+    """Whether its file has changed since it ran."""
 
 
 def config() -> Config:
@@ -59,7 +60,7 @@ def downgrade(revision: str = "-1") -> None:
 
 def stamp(revision: str = "head") -> None:
     """Note that the database is at a revision, and the files as they are now."""
-    # Purged first, so that the files' checksums are noted anew at the same revision too.
+    # Purged first, so that the checksums are noted anew at the same revision too.
     command.stamp(config(), _existing(revision), purge=True)
 
 
@@ -81,15 +82,23 @@ def revisions() -> list[str]:
     return [script.revision for script in scripts.walk_revisions()][::-1]
 
 
-def states(configuration: settings.Settings) -> list[MigrationState]:
-    """What the database knows of each migration, the oldest first."""
-    schema = configuration.source_schema
-    with database.connected(configuration) as connection:
-        current = _read_column(connection, schema, VERSION_TABLE, "version_num")
-        recorded = dict(
-            _read_rows(connection, schema, CHECKSUM_TABLE, ("revision", "sha256"))
-        )
-    applied = set(_ancestors(current))
+def states(connection: Any, schema: str) -> list[MigrationState]:
+    """What the database knows of each migration, the oldest first.
+
+    Raises:
+        UserError: it is at a migration that this project doesn't have.
+    """
+    known = revisions()
+    heads = [row[0] for row in _rows(connection, schema, VERSION_TABLE, "version_num")]
+    for head in heads:
+        if head not in known:
+            raise UserError(
+                f"the database is at migration {head}, which this project does not "
+                "have: update the project, or if another program's Alembic shares the "
+                f'schema "{schema}", name another one in DB_SCHEMA'
+            )
+    applied = _up_to(heads)
+    recorded = dict(_rows(connection, schema, CHECKSUM_TABLE, "revision", "sha256"))
     return [
         MigrationState(
             revision=revision,
@@ -97,94 +106,55 @@ def states(configuration: settings.Settings) -> list[MigrationState]:
             is_edited=revision in applied
             and recorded.get(revision, checksum(revision)) != checksum(revision),
         )
-        for revision in revisions()
+        for revision in known
     ]
 
 
-def sql_files(revision: str) -> tuple[Step, Step]:
-    """The two functions of an Alembic revision: apply its file, take it back."""
-
-    def apply() -> None:
-        path = FOLDER / f"{revision}.sql"
-        _refuse_foreign_tables(path)
-        _run_file(path)
-
-    def take_back() -> None:
-        _run_file(FOLDER / f"{revision}.down.sql")
-
-    return apply, take_back
-
-
-def statements(path: Path) -> str:
-    """A migration without its begin and commit: Alembic brings the transaction.
-
-    Raises:
-        UserError: the file is missing or isn't one transaction.
-    """
-    try:
-        content = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"migration {path.name} can't be read: {error.strerror}"
-        ) from None
-    opened, begins = re.subn(r"^begin;$", "", content, flags=re.MULTILINE)
-    closed, commits = re.subn(r"^commit;\s*\Z", "", opened, flags=re.MULTILINE)
-    if begins != 1 or commits != 1:
-        raise UserError(
-            f"migration {path.name} must be one transaction: a line `begin;` before "
-            "its first statement and a line `commit;` at its end"
-        )
-    return closed
+def _up_to(heads: Collection[str]) -> list[str]:
+    """The revisions that a database at these heads has, the oldest first."""
+    known = revisions()
+    return known[: max((known.index(head) + 1 for head in heads), default=0)]
 
 
 def checksum(revision: str) -> str:
     """SHA-256 of a migration's file, in hex."""
-    return hashlib.sha256((FOLDER / f"{revision}.sql").read_bytes()).hexdigest()
+    return hashlib.sha256(_read(FOLDER / f"{revision}.sql").encode()).hexdigest()
 
 
-def prepare(connection: Connection, configuration: settings.Settings) -> None:
-    """Make a connection ready for Alembic: alone, in the schema, with nothing edited.
+# --- What Alembic calls: versions/*.py and env.py -------------------------------------
+
+
+def sql_files(revision: str) -> tuple[Step, Step]:
+    """The two functions of an Alembic revision: apply its file, take it back."""
+    return (
+        lambda: _run_file(FOLDER / f"{revision}.sql", "applying"),
+        lambda: _run_file(FOLDER / f"{revision}.down.sql", "taking back"),
+    )
+
+
+def prepare(connection: Connection, schema: str, task: str) -> None:
+    """Make a connection ready for Alembic's task: alone, in the schema, nothing edited.
 
     The lock belongs to the session, so it needs a direct connection, not one through a
     pooler in transaction mode; it goes when the connection is closed.
 
     Raises:
-        UserError: the database is not fit for the migrations.
+        UserError: the database is not fit for the task.
     """
-    schema = configuration.source_schema
-    connection.execute(
-        text("select pg_advisory_lock(:number)"), {"number": LOCK_NUMBER}
-    )
+    lock = {"number": LOCK_NUMBER}
+    if not connection.scalar(text("select pg_try_advisory_lock(:number)"), lock):
+        context.config.print_stdout("waiting for another migration to end")
+        connection.execute(text("select pg_advisory_lock(:number)"), lock)
     raw = _raw(connection)
     with raw.cursor() as cursor:
         _ensure_schema(cursor, schema)
-        cursor.execute(
-            sql.SQL(
-                "create table if not exists {} (revision text primary key, "
-                "sha256 text not null, applied_at timestamptz not null default now())"
-            ).format(sql.Identifier(schema, CHECKSUM_TABLE))
-        )
-    current = _read_column(raw, schema, VERSION_TABLE, "version_num")
-    recorded = dict(_read_rows(raw, schema, CHECKSUM_TABLE, ("revision", "sha256")))
-    connection.info["applied"] = _ancestors(current)
-    connection.info["recorded"] = recorded
+    if task != "stamp":
+        known = states(raw, schema)
+        _refuse_edited(known)
+        if task == "upgrade":
+            missing = [state.revision for state in known if not state.is_applied]
+            _refuse_foreign_tables(raw, schema, missing)
     connection.commit()
-
-
-def refuse_edited(connection: Connection) -> None:
-    """Raise a UserError that names the migrations which were edited after they ran."""
-    recorded: dict[str, str] = connection.info["recorded"]
-    edited = [
-        revision
-        for revision in connection.info["applied"]
-        if recorded.get(revision, checksum(revision)) != checksum(revision)
-    ]
-    if edited:
-        raise UserError(
-            f"migration {', '.join(f'{name}.sql' for name in edited)} was edited after "
-            "it ran: restore the file and write a new migration, or, if the database "
-            "already has what it says now, run `python -m bootstrap stamp`"
-        )
 
 
 def record_checksums(
@@ -195,47 +165,79 @@ def record_checksums(
 ) -> None:
     """Keep the checksums in step with the revision, in the migration's transaction."""
     assert ctx.connection is not None
-    applied = _ancestors(heads)
+    applied = _up_to(heads)
+    # A stamp says that the database is as all the files are now.
+    fresh = applied if step.is_stamp else list(step.up_revision_ids)
     table = sql.Identifier(str(ctx.version_table_schema), CHECKSUM_TABLE)
-    # A stamp says that the database is as the files are now.
-    condition = "true" if step.is_stamp else "false"
     with _raw(ctx.connection).cursor() as cursor:
         cursor.execute(
-            sql.SQL("delete from {} where revision <> all (%s)").format(table),
-            (applied,),
+            sql.SQL(
+                "create table if not exists {} (revision text primary key, "
+                "sha256 text not null, applied_at timestamptz not null default now())"
+            ).format(table)
+        )
+        cursor.execute(
+            sql.SQL(
+                "delete from {} where revision <> all (%s) or revision = any (%s)"
+            ).format(table),
+            (applied, fresh),
         )
         cursor.executemany(
             sql.SQL(
                 "insert into {} (revision, sha256) values (%s, %s) "
-                "on conflict (revision) do update set sha256 = excluded.sha256 "
-                "where {}"
-            ).format(table, sql.SQL(condition)),
+                "on conflict (revision) do nothing"
+            ).format(table),
             [(revision, checksum(revision)) for revision in applied],
         )
 
 
-def _run_file(path: Path) -> None:
-    connection = op.get_bind()
-    refuse_edited(connection)
+# --- Files ----------------------------------------------------------------------------
+
+
+def statements(path: Path) -> str:
+    """A migration without its begin and commit: Alembic brings the transaction.
+
+    Raises:
+        UserError: the file is missing or isn't one transaction.
+    """
+    content = _read(path)
+    begin_or_commit = r"^(?:begin|commit);$"
+    found = re.findall(begin_or_commit, content, flags=re.MULTILINE)
+    if found != ["begin;", "commit;"] or not content.endswith("\ncommit;\n"):
+        raise UserError(
+            f"migration {path.name} must be one transaction: a line `begin;` before "
+            "its first statement and a line `commit;` at its end"
+        )
+    return re.sub(begin_or_commit, "", content, flags=re.MULTILINE)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UserError(f"migration {path.name} can't be read: {reason}") from None
+
+
+def _run_file(path: Path, verb: str) -> None:
     content = statements(path)
-    raw = _raw(connection)
+    context.config.print_stdout("%s %s", verb, path.name)
     try:
         # Without parameters psycopg2 sends the text as it is: % and : stay.
-        with raw.cursor() as cursor:
+        with _raw(op.get_bind()).cursor() as cursor:
             cursor.execute(content)
     except psycopg2.Error as error:
-        line = _line(content, error)
+        where = ""
+        if error.diag.statement_position is not None:
+            before = content[: int(error.diag.statement_position) - 1]
+            where = f" at line {before.count(chr(10)) + 1}"
         raise UserError(
-            f"migration {path.name} failed{line}: {database.explain(error)} "
+            f"migration {path.name} failed{where}: {database.explain(error)} "
             "(nothing of it was applied)"
         ) from None
 
 
-def _line(content: str, error: psycopg2.Error) -> str:
-    position = error.diag.statement_position
-    if position is None:
-        return ""
-    return f" at line {content.count(chr(10), 0, int(position)) + 1}"
+# --- The database ---------------------------------------------------------------------
 
 
 def _ensure_schema(cursor: Any, schema: str) -> None:
@@ -261,23 +263,41 @@ def _ensure_schema(cursor: Any, schema: str) -> None:
         )
 
 
-def _refuse_foreign_tables(path: Path) -> None:
-    """Stop before a migration whose tables are there already, made by somebody else."""
-    wanted = re.findall(r"^create table (\w+)", statements(path), flags=re.MULTILINE)
-    with _raw(op.get_bind()).cursor() as cursor:
-        cursor.execute(
-            "select relname, nspname from pg_class "
-            "join pg_namespace on pg_namespace.oid = relnamespace "
-            "where nspname = current_schema() and relname = any (%s) order by relname",
-            (wanted,),
-        )
-        found = cursor.fetchall()
-    if found:
-        names = ", ".join(name for name, _ in found[:5]) + (" …" if found[5:] else "")
+def _refuse_edited(known: list[MigrationState]) -> None:
+    edited = [f"{state.revision}.sql" for state in known if state.is_edited]
+    if edited:
         raise UserError(
-            f'schema "{found[0][1]}" already has tables that {path.name} makes: '
-            f"{names}: name another schema in DB_SCHEMA, or if psql made them from "
-            "these files, run `python -m bootstrap stamp REVISION`"
+            f"migration {', '.join(edited)} was edited after it ran: restore the file "
+            "and write a new migration, or, if the database already has what it says "
+            "now, run `python -m bootstrap stamp REVISION`"
+        )
+
+
+def _refuse_foreign_tables(connection: Any, schema: str, missing: list[str]) -> None:
+    """Stop before anything is made, where somebody else made tables by these names."""
+    makers = {
+        table: f"{revision}.sql"
+        for revision in missing
+        for table in re.findall(
+            r"^create table (\w+)",
+            statements(FOLDER / f"{revision}.sql"),
+            flags=re.MULTILINE,
+        )
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select relname from pg_class where relname = any (%s) "
+            "and relnamespace = to_regnamespace(quote_ident(%s)) order by relname",
+            (list(makers), schema),
+        )
+        found = [name for (name,) in cursor.fetchall()]
+    if found:
+        files = ", ".join(sorted({makers[name] for name in found}))
+        tables = ", ".join(found[:5]) + (" …" if found[5:] else "")
+        raise UserError(
+            f'schema "{schema}" already has tables that {files} would make: {tables}: '
+            "name another schema in DB_SCHEMA, or if psql made them from these files, "
+            "run `python -m bootstrap stamp REVISION`"
         )
 
 
@@ -286,26 +306,7 @@ def _raw(connection: Connection) -> Any:
     return connection.connection.dbapi_connection
 
 
-def _ancestors(heads: Any) -> list[str]:
-    """The revisions that a database at these heads has, the oldest first."""
-    known = revisions()
-    unknown = [head for head in heads if head not in known]
-    if unknown:
-        raise UserError(
-            f"the database is at migration {unknown[0]}, which this project does not "
-            "have: update the project"
-        )
-    last = max((known.index(head) for head in heads), default=-1)
-    return known[: last + 1]
-
-
-def _read_column(connection: Any, schema: str, table: str, column: str) -> list[str]:
-    return [row[0] for row in _read_rows(connection, schema, table, (column,))]
-
-
-def _read_rows(
-    connection: Any, schema: str, table: str, columns: tuple[str, ...]
-) -> Iterator[Any]:
+def _rows(connection: Any, schema: str, table: str, *columns: str) -> Iterator[Any]:
     """The rows of a table of ours, none where it isn't there yet."""
     with connection.cursor() as cursor:
         cursor.execute(

@@ -8,9 +8,15 @@ from psycopg2.extensions import connection as Connection
 EVENT_TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
 MONTHS_AHEAD = 3
 
+# Events of a broken clock stay in the default partition: no month is made for them.
+PLAUSIBLE = ("1970-01-01", "2101-01-01")
+
 # Making a partition waits for writers of the tables it refers to, and they queue up
 # behind it: rather give up soon and try again at the next run.
 LOCK_TIMEOUT = "5s"
+
+# Two runs at once would make the same partition. Any number that nothing else locks.
+LOCK_NUMBER = 7_226_002
 
 
 def create_ahead(connection: Connection, months_ahead: int = MONTHS_AHEAD) -> int:
@@ -34,13 +40,15 @@ def create_ahead(connection: Connection, months_ahead: int = MONTHS_AHEAD) -> in
                 sql.SQL(
                     "select distinct "
                     "date_trunc('month', occurred_at at time zone 'UTC')::date "
-                    "from {} where isfinite(occurred_at)"
-                ).format(sql.Identifier(f"{table}_default"))
+                    "from {} where occurred_at >= %s and occurred_at < %s"
+                ).format(sql.Identifier(f"{table}_default")),
+                PLAUSIBLE,
             )
             months |= {month for (month,) in cursor.fetchall()}
         connection.commit()
         created = 0
         for month in sorted(months):
+            cursor.execute("select pg_advisory_xact_lock(%s)", (LOCK_NUMBER,))
             cursor.execute(
                 "select set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,)
             )

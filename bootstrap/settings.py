@@ -4,14 +4,15 @@ The environment wins over `.env` in the project's root. Without DATABASE_URL and
 the embedded server is meant.
 """
 
+import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-import dotenv
 import psycopg2
+from dotenv.parser import parse_stream
 from psycopg2.extensions import parse_dsn
 
 from bootstrap.errors import UserError
@@ -24,6 +25,9 @@ EMBEDDED_USER = "postgres"
 EMBEDDED_DATABASE = "saas"
 
 OLDEST_SERVER = 14
+
+# PostgreSQL cuts longer names, and would then find another object than was meant.
+LONGEST_NAME = 63
 
 URL_FORM = "postgresql://user:password@host:5432/database"
 
@@ -54,8 +58,15 @@ class Settings:
 
 
 def environment() -> dict[str, str]:
-    """The environment over the `.env` file; empty values count as not set."""
-    from_file = dotenv.dotenv_values(ROOT / ".env")
+    """The environment over the `.env` file; empty values count as not set.
+
+    Raises:
+        UserError: the file can't be read.
+    """
+    from_file = _read_env_file(ROOT / ".env")
+    # DATABASE_URL stands above DB_HOST, but not when only the file has it.
+    if os.environ.get("DB_HOST"):
+        from_file.pop("DATABASE_URL", None)
     merged = {**from_file, **os.environ}
     return {name: value for name, value in merged.items() if value}
 
@@ -67,24 +78,69 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         UserError: a setting that can't be used.
     """
     env = environment() if variables is None else variables
-    return Settings(
+    settings = Settings(
         database_url=_database_url(env),
         source_schema=env.get("DB_SCHEMA", "public"),
         marts_schema=env.get("DBT_SCHEMA", "analytics"),
         transformer_role=env.get("DB_TRANSFORMER_ROLE", "saas_transformer"),
         analyst_role=env.get("DB_ANALYST_ROLE", "saas_analyst"),
     )
+    names = {
+        "DB_SCHEMA": settings.source_schema,
+        # The longest of the schemas that begin with it.
+        "DBT_SCHEMA": max(settings.dbt_schemas(), key=len),
+        "DB_TRANSFORMER_ROLE": settings.transformer_role,
+        "DB_ANALYST_ROLE": settings.analyst_role,
+    }
+    for setting, name in names.items():
+        if len(name.encode()) > LONGEST_NAME:
+            raise UserError(
+                f'{setting} makes the name "{name}": PostgreSQL takes at most '
+                f"{LONGEST_NAME} bytes"
+            )
+    if settings.source_schema in settings.dbt_schemas():
+        raise UserError(
+            f'the marts can\'t share the schema "{settings.source_schema}" with the '
+            "source: change DB_SCHEMA or DBT_SCHEMA"
+        )
+    return settings
+
+
+def _read_env_file(path: Path) -> dict[str, str]:
+    """The file's values as they stand: a $ in a password means nothing."""
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UserError(
+            f"{path.name} can't be read ({reason}): mend or remove it"
+        ) from None
+    values: dict[str, str] = {}
+    for binding in parse_stream(io.StringIO(content)):
+        if binding.error or (binding.key is not None and binding.value is None):
+            # The line itself is not shown: it may hold a password.
+            raise UserError(
+                f"{path.name} has no NAME=value in line {binding.original.line}: "
+                "mend it, see .env.example"
+            )
+        if binding.key is not None and binding.value is not None:
+            values[binding.key] = binding.value
+    return values
 
 
 def _database_url(env: Mapping[str, str]) -> str | None:
     if url := env.get("DATABASE_URL"):
         return _checked_url(url)
     if host := env.get("DB_HOST"):
+        if "DB_NAME" not in env:
+            raise UserError("DB_HOST is set but DB_NAME is not: name the database")
         return build_url(
             host=host,
-            port=_port(env.get("DB_PORT", "5432")),
-            database=env.get("DB_NAME", "postgres"),
-            user=env.get("DB_USER", "postgres"),
+            port=_port(env.get("DB_PORT", "5432"), setting="DB_PORT"),
+            database=env["DB_NAME"],
+            user=env.get("DB_USER"),
             password=env.get("DB_PASSWORD"),
         )
     for name in ("DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD"):
@@ -103,20 +159,25 @@ def _checked_url(url: str) -> str:
     if not separator or scheme.split("+")[0] not in ("postgresql", "postgres"):
         raise UserError(f"DATABASE_URL is not a PostgreSQL URL: write {URL_FORM}")
     url = f"postgresql://{rest}"
+    authority, _, path = rest.partition("?")[0].partition("/")
     try:
+        # libpq would take a part of such a password for the host, which errors show.
+        if "@" in path or authority.count("@") > 1:
+            raise psycopg2.ProgrammingError
         parameters = parse_dsn(url)
     except psycopg2.ProgrammingError:
         raise UserError(
             f"DATABASE_URL can't be read: write {URL_FORM}, with special characters "
             "in the password percent-encoded"
         ) from None
-    _port(parameters.get("port", "5432").split(",")[0], setting="DATABASE_URL")
+    for port in parameters.get("port", "5432").split(","):
+        _port(port, setting="DATABASE_URL")
     if "dbname" not in parameters:
         raise UserError(f"DATABASE_URL names no database: write {URL_FORM}")
     return url
 
 
-def _port(text: str, setting: str = "DB_PORT") -> int:
+def _port(text: str, setting: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise UserError(f"{setting} has no usable port: give a number from 1 to 65535")
     return int(text)
@@ -126,18 +187,22 @@ def build_url(
     *,
     host: str,
     database: str,
-    user: str,
+    user: str | None = None,
     password: str | None = None,
     port: int = 5432,
 ) -> str:
     """A libpq URL. A host that begins with / is the folder of a unix socket."""
-    login = quote(user, safe="")
+    login = "" if user is None else quote(user, safe="")
     if password is not None:
         login += ":" + quote(password, safe="")
+    if login:
+        login += "@"
     name = quote(database, safe="")
     if host.startswith("/"):
-        return f"postgresql://{login}@/{name}?" + urlencode(
+        return f"postgresql://{login}/{name}?" + urlencode(
             {"host": host, "port": port}, quote_via=quote, safe="/"
         )
-    address = f"[{host}]" if ":" in host else host
-    return f"postgresql://{login}@{address}:{port}/{name}"
+    if ":" in host:
+        # An IPv6 address, with or without its brackets.
+        return f"postgresql://{login}[{host.strip('[]')}]:{port}/{name}"
+    return f"postgresql://{login}{quote(host, safe='')}:{port}/{name}"

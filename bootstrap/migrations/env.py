@@ -8,25 +8,32 @@ from alembic.util import CommandError
 from bootstrap import database, migrate, settings
 from bootstrap.errors import UserError
 
+# What Alembic's commands call the function that plans their steps.
+TASKS = {"upgrade": "upgrade", "downgrade": "downgrade", "do_stamp": "stamp"}
+
 
 def run() -> None:
     """Run what Alembic asked for."""
     if context.is_offline_mode():
-        raise CommandError("The migrations are plain SQL: run the files with psql -f.")
+        raise CommandError("the migrations are plain SQL: run the files with psql -f")
     configuration = settings.load()
+    schema = configuration.source_schema
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg2://",
         creator=lambda: database.connect(configuration),
         poolclass=sqlalchemy.pool.NullPool,
     )
-    with engine.connect() as connection:
-        migrate.prepare(connection, configuration)
+    with engine.connect() as connection, database.interruptible():
         context.configure(
             connection=connection,
-            version_table_schema=configuration.source_schema,
+            version_table_schema=schema,
             transaction_per_migration=True,
             on_version_apply=migrate.record_checksums,
         )
+        # Other commands only read.
+        task = TASKS.get(context.get_context().opts["fn"].__name__)
+        if task is not None:
+            migrate.prepare(connection, schema, task)
         with context.begin_transaction():
             context.run_migrations()
 
