@@ -7,18 +7,14 @@ all workers and gone afterwards: never the one that `make demo` runs.
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
-from psycopg2 import sql
-from psycopg2.extensions import make_dsn, parse_dsn
 
 from bootstrap import settings
 from bootstrap.embedded import EmbeddedServer
-from tests.python.support import Database, fast_server, run
+from tests.python.support import Database, fast_server, new_database, run
 
 FOLDER_VARIABLE = "SAAS_ANALYTICS_TEST_FOLDER"
 DEBIAN_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
@@ -79,67 +75,33 @@ def template_database(server_url: str) -> str:
 @pytest.fixture
 def database(server_url: str, template_database: str) -> Iterator[Database]:
     """A fresh database with the OLTP schema, and nothing in it."""
-    yield from _make_database(server_url, template=template_database)
+    with new_database(server_url, template=template_database) as made:
+        yield made
 
 
 @pytest.fixture
 def empty_database(server_url: str) -> Iterator[Database]:
     """A fresh database without any table."""
-    yield from _make_database(server_url)
+    with new_database(server_url) as made:
+        yield made
 
 
 @pytest.fixture
 def empty_database_15(second_server_url: str) -> Iterator[Database]:
     """A fresh database without any table, on PostgreSQL 15."""
-    yield from _make_database(second_server_url)
+    with new_database(second_server_url) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def module_database(server_url: str, template_database: str) -> Iterator[Database]:
     """Like `database`, but shared by the tests of a module."""
-    yield from _make_database(server_url, template=template_database)
+    with new_database(server_url, template=template_database) as made:
+        yield made
 
 
 def _make_template(server_url: str) -> str:
     name = f"saas_template_{os.getpid()}"
-    for made in _make_database(server_url, name=name, keep=True):
+    with new_database(server_url, name=name, keep=True) as made:
         run("migrate", env=made.environment()).check_returncode()
     return name
-
-
-def _make_database(
-    server_url: str,
-    *,
-    template: str = "template0",
-    name: str | None = None,
-    keep: bool = False,
-) -> Iterator[Database]:
-    name = name or f"saas_test_{uuid.uuid4().hex[:12]}"
-    admin = psycopg2.connect(server_url)
-    admin.autocommit = True
-    identifiers = {"name": sql.Identifier(name), "template": sql.Identifier(template)}
-    with admin.cursor() as cursor:
-        cursor.execute(
-            sql.SQL("create database {name} template {template}").format(**identifiers)
-        )
-    try:
-        yield Database(_with_database(server_url, name))
-    finally:
-        if not keep:
-            with admin.cursor() as cursor:
-                cursor.execute(
-                    sql.SQL("drop database {name} with (force)").format(**identifiers)
-                )
-        admin.close()
-
-
-def _with_database(url: str, name: str) -> str:
-    """The URL of another database on the same server."""
-    parameters = parse_dsn(make_dsn(url, dbname=name))
-    return settings.build_url(
-        host=parameters.get("host", "localhost"),
-        port=int(parameters.get("port", 5432)),
-        database=name,
-        user=parameters.get("user", settings.EMBEDDED_USER),
-        password=parameters.get("password"),
-    )

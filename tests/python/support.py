@@ -1,14 +1,20 @@
 """What the tests share beside fixtures: a database's handle, the commands."""
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg2
+from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import parse_dsn
 
 from bootstrap import settings
 from bootstrap.embedded import CONFIGURATION, LOCALE, EmbeddedServer
@@ -72,18 +78,99 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, **dict.fromkeys(SETTING_NAMES, ""), **more}
 
 
+@contextlib.contextmanager
+def new_database(
+    server_url: str,
+    *,
+    template: str = "template0",
+    name: str | None = None,
+    owner: str | None = None,
+    keep: bool = False,
+) -> Iterator[Database]:
+    """A database on a server, dropped at the end unless it is to be kept."""
+    name = name or f"saas_test_{uuid.uuid4().hex[:12]}"
+    identifiers = {
+        "name": sql.Identifier(name),
+        "template": sql.Identifier(template),
+        "owner": sql.SQL("default") if owner is None else sql.Identifier(owner),
+    }
+    admin = psycopg2.connect(server_url)
+    admin.autocommit = True
+    with admin.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("create database {name} template {template} owner {owner}").format(
+                **identifiers
+            )
+        )
+    try:
+        yield Database(with_database(server_url, name))
+    finally:
+        if not keep:
+            with admin.cursor() as cursor:
+                cursor.execute(
+                    sql.SQL("drop database {name} with (force)").format(**identifiers)
+                )
+        admin.close()
+
+
+def with_database(url: str, name: str) -> str:
+    """The URL of another database on the same server."""
+    return _with(url, dbname=name)
+
+
+def with_login(url: str, user: str, password: str) -> str:
+    """The URL of the same database for another user."""
+    return _with(url, user=user, password=password)
+
+
+def _with(url: str, **changes: str) -> str:
+    parameters = {**parse_dsn(url), **changes}
+    return settings.build_url(
+        host=parameters.get("host", "localhost"),
+        port=int(parameters.get("port", 5432)),
+        database=parameters["dbname"],
+        user=parameters.get("user"),
+        password=parameters.get("password"),
+    )
+
+
 def run(
-    *arguments: str, env: dict[str, str], **options: Any
+    *arguments: str, env: dict[str, str], root: Path = ROOT, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m bootstrap ARGUMENTS`."""
+    """Run `python -m bootstrap ARGUMENTS`, in the project or in a copy of it."""
     return subprocess.run(
-        [sys.executable, "-m", "bootstrap", *arguments],
-        cwd=ROOT,
-        env=env,
+        command(*arguments),
+        cwd=root,
+        env={**env, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
         **{"timeout": 240, **options},
     )
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line of `python -m bootstrap ARGUMENTS`."""
+    return [sys.executable, "-m", "bootstrap", *arguments]
+
+
+def refusal(result: subprocess.CompletedProcess[str], code: int = 1) -> str:
+    """What a command said when it refused: one line, and the exit code."""
+    assert result.returncode == code, result.stdout + result.stderr
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: "), result.stderr
+    return lines[0].removeprefix("error: ")
+
+
+def copy_project(folder: Path) -> Path:
+    """A copy of what the commands need, to be altered by a test."""
+    root = folder / "project"
+    root.mkdir()
+    shutil.copytree(
+        ROOT / "bootstrap", root / "bootstrap", ignore=shutil.ignore_patterns("__py*")
+    )
+    shutil.copy(ROOT / "alembic.ini", root)
+    return root
 
 
 def dbt(
