@@ -206,7 +206,12 @@ where utm_campaign is not null;
 -- Both functions add the difference that the statement made, never re-sum: under READ
 -- COMMITTED a sum keeps the statement's old snapshot while the row lock is waited for,
 -- and loses what others committed meanwhile. Once per statement, not per row, they cost
--- the same whatever the affiliate's history.
+-- the same whatever the affiliate's history. A change that leaves the counters as they
+-- are doesn't lock the affiliate.
+--
+-- A transaction that changes several commissions or referrals which others change too
+-- should do so in one statement, or lock the affiliate first: after its first statement
+-- it holds the affiliate, and the next row may be held by one who waits for that.
 
 create function update_affiliate_referral_stats() returns trigger
 language plpgsql
@@ -214,28 +219,49 @@ set search_path from current
 as $$
 declare
     affiliate_ids uuid[];
-    differences integer[];
+    differences bigint[];
 begin
     if tg_op = 'TRUNCATE' then
-        update affiliates set total_referrals = 0 where total_referrals <> 0;
+        -- An older snapshot may show 0 where there is more by now: touching the row
+        -- anyway makes that a serialization failure.
+        update affiliates set total_referrals = 0
+        where total_referrals <> 0
+            or current_setting('transaction_isolation') <> 'read committed';
         return null;
     elsif tg_op = 'INSERT' then
-        select array_agg(affiliate_id), array_agg(1)
+        select array_agg(affiliate_id), array_agg(difference)
         into affiliate_ids, differences
-        from new_rows where status in ('qualified', 'converted');
+        from (
+            select affiliate_id, count(*) as difference
+            from new_rows where status in ('qualified', 'converted')
+            group by affiliate_id
+        ) as change;
     elsif tg_op = 'DELETE' then
-        select array_agg(affiliate_id), array_agg(-1)
+        select array_agg(affiliate_id), array_agg(difference)
         into affiliate_ids, differences
-        from old_rows where status in ('qualified', 'converted');
+        from (
+            select affiliate_id, -count(*) as difference
+            from old_rows where status in ('qualified', 'converted')
+            group by affiliate_id
+        ) as change;
     else
         select array_agg(affiliate_id), array_agg(difference)
         into affiliate_ids, differences
         from (
-            select affiliate_id, status, 1 as difference from new_rows
-            union all
-            select affiliate_id, status, -1 as difference from old_rows
-        ) as change
-        where status in ('qualified', 'converted');
+            select affiliate_id, sum(sign) as difference
+            from (
+                select affiliate_id, status, 1 as sign from new_rows
+                union all
+                select affiliate_id, status, -1 as sign from old_rows
+            ) as version
+            where status in ('qualified', 'converted')
+            group by affiliate_id
+            having sum(sign) <> 0
+        ) as change;
+    end if;
+
+    if affiliate_ids is null then
+        return null;
     end if;
 
     -- One order for all: two statements over the same affiliates can't deadlock.
@@ -245,13 +271,9 @@ begin
     end if;
 
     update affiliates as affiliate
-    set total_referrals = affiliate.total_referrals + total.difference
-    from (
-        select change.affiliate_id, sum(change.difference) as difference
-        from unnest(affiliate_ids, differences) as change (affiliate_id, difference)
-        group by change.affiliate_id
-    ) as total
-    where affiliate.id = total.affiliate_id and total.difference <> 0;
+    set total_referrals = affiliate.total_referrals + change.difference
+    from unnest(affiliate_ids, differences) as change (affiliate_id, difference)
+    where affiliate.id = change.affiliate_id;
     return null;
 end;
 $$;
@@ -280,32 +302,62 @@ set search_path from current
 as $$
 declare
     affiliate_ids uuid[];
-    statuses text[];
-    amounts bigint[];
+    paid_amounts bigint[];
+    approved_amounts bigint[];
 begin
     if tg_op = 'TRUNCATE' then
+        -- As above: an older snapshot may show 0 where there is more by now.
         update affiliates
         set total_earnings_cents = 0, paid_out_cents = 0, pending_payout_cents = 0
         where total_earnings_cents <> 0 or paid_out_cents <> 0
-            or pending_payout_cents <> 0;
+            or pending_payout_cents <> 0
+            or current_setting('transaction_isolation') <> 'read committed';
         return null;
     elsif tg_op = 'INSERT' then
-        select array_agg(affiliate_id), array_agg(status), array_agg(amount_cents)
-        into affiliate_ids, statuses, amounts
-        from new_rows where status in ('approved', 'paid');
-    elsif tg_op = 'DELETE' then
-        select array_agg(affiliate_id), array_agg(status), array_agg(-amount_cents)
-        into affiliate_ids, statuses, amounts
-        from old_rows where status in ('approved', 'paid');
-    else
-        select array_agg(affiliate_id), array_agg(status), array_agg(amount_cents)
-        into affiliate_ids, statuses, amounts
+        select array_agg(affiliate_id), array_agg(paid), array_agg(approved)
+        into affiliate_ids, paid_amounts, approved_amounts
         from (
-            select affiliate_id, status, amount_cents from new_rows
-            union all
-            select affiliate_id, status, -amount_cents from old_rows
+            select
+                affiliate_id,
+                coalesce(sum(amount_cents) filter (where status = 'paid'), 0) as paid,
+                coalesce(sum(amount_cents) filter (where status = 'approved'), 0)
+                    as approved
+            from new_rows where status in ('approved', 'paid')
+            group by affiliate_id
+        ) as change;
+    elsif tg_op = 'DELETE' then
+        select array_agg(affiliate_id), array_agg(-paid), array_agg(-approved)
+        into affiliate_ids, paid_amounts, approved_amounts
+        from (
+            select
+                affiliate_id,
+                coalesce(sum(amount_cents) filter (where status = 'paid'), 0) as paid,
+                coalesce(sum(amount_cents) filter (where status = 'approved'), 0)
+                    as approved
+            from old_rows where status in ('approved', 'paid')
+            group by affiliate_id
+        ) as change;
+    else
+        select array_agg(affiliate_id), array_agg(paid), array_agg(approved)
+        into affiliate_ids, paid_amounts, approved_amounts
+        from (
+            select
+                affiliate_id,
+                coalesce(sum(amount) filter (where status = 'paid'), 0) as paid,
+                coalesce(sum(amount) filter (where status = 'approved'), 0) as approved
+            from (
+                select affiliate_id, status, amount_cents as amount from new_rows
+                union all
+                select affiliate_id, status, -amount_cents as amount from old_rows
+            ) as version
+            where status in ('approved', 'paid')
+            group by affiliate_id
         ) as change
-        where status in ('approved', 'paid');
+        where paid <> 0 or approved <> 0;
+    end if;
+
+    if affiliate_ids is null then
+        return null;
     end if;
 
     -- One order for all: two statements over the same affiliates can't deadlock.
@@ -316,23 +368,13 @@ begin
 
     update affiliates as affiliate
     set
-        total_earnings_cents = affiliate.total_earnings_cents + total.paid
-            + total.approved,
-        paid_out_cents = affiliate.paid_out_cents + total.paid,
-        pending_payout_cents = affiliate.pending_payout_cents + total.approved
-    from (
-        select
-            change.affiliate_id,
-            coalesce(sum(change.amount) filter (where change.status = 'paid'), 0)
-                as paid,
-            coalesce(sum(change.amount) filter (where change.status = 'approved'), 0)
-                as approved
-        from unnest(affiliate_ids, statuses, amounts)
-            as change (affiliate_id, status, amount)
-        group by change.affiliate_id
-    ) as total
-    where affiliate.id = total.affiliate_id
-        and (total.paid <> 0 or total.approved <> 0);
+        total_earnings_cents = affiliate.total_earnings_cents + change.paid
+            + change.approved,
+        paid_out_cents = affiliate.paid_out_cents + change.paid,
+        pending_payout_cents = affiliate.pending_payout_cents + change.approved
+    from unnest(affiliate_ids, paid_amounts, approved_amounts)
+        as change (affiliate_id, paid, approved)
+    where affiliate.id = change.affiliate_id;
     return null;
 end;
 $$;

@@ -6,6 +6,7 @@ set local lock_timeout = '10s';
 
 drop function aggregate_monthly_usage(integer, integer);
 drop function aggregate_daily_usage(date);
+drop function lock_usage_owners(uuid[], uuid[], uuid[]);
 drop function usage_groups(timestamptz, timestamptz);
 drop table usage_aggregate_runs;
 drop table usage_aggregates_monthly;

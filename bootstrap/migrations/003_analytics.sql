@@ -165,65 +165,100 @@ language plpgsql
 set search_path from current
 as $$
 declare
-    event_table text;
-    month date;
+    callers_lock_timeout constant text := current_setting('lock_timeout');
+    tables text[];
+    months timestamp[];
+    defaults text;
     partition text;
     month_starts timestamptz;
     month_ends timestamptz;
-    created integer := 0;
 begin
-    if from_month is null or to_month is null or from_month > to_month then
+    if from_month is null or to_month is null or from_month > to_month
+        or from_month < date '0001-01-01' or to_month > date '9999-12-31'
+    then
         raise exception 'create_event_partitions: % to % is not a range of months',
             from_month, to_month using errcode = 'invalid_parameter_value';
     end if;
 
-    foreach event_table in array
-        array['usage_events', 'api_usage', 'error_logs', 'audit_logs']
-    loop
-        for month in
-            select generate_series(
-                date_trunc('month', from_month::timestamp),
-                date_trunc('month', to_month::timestamp),
-                interval '1 month'
-            )::date
-        loop
-            partition := event_table || to_char(month, '"_y"YYYY"m"MM');
-            continue when to_regclass(format('%I', partition)) is not null;
+    -- Callers queue up here; nobody who reads or writes waits for this lock.
+    lock table only usage_events in share update exclusive mode;
 
-            month_starts := month::timestamp at time zone 'UTC';
-            month_ends := (month + interval '1 month') at time zone 'UTC';
-            execute format(
-                'create table %I (like %I including defaults including constraints)',
-                partition, event_table
-            );
-            -- Attaching blocks nobody who writes to other partitions; it scans the
-            -- default partition, which is therefore emptied of this month first.
-            execute format(
-                'lock table %I in access exclusive mode', event_table || '_default'
-            );
-            execute format(
-                'with moved as (
-                    delete from %I where occurred_at >= $1 and occurred_at < $2
-                    returning *
-                )
-                insert into %I select * from moved',
-                event_table || '_default', partition
-            ) using month_starts, month_ends;
-            execute format(
-                'alter table %I attach partition %I for values from (%L) to (%L)',
-                event_table, partition, month_starts, month_ends
-            );
-            created := created + 1;
-        end loop;
+    select
+        array_agg(event_table order by month, event_table),
+        array_agg(month order by month, event_table),
+        string_agg(distinct format('%I', event_table || '_default'), ', ')
+    into tables, months, defaults
+    from unnest(array['usage_events', 'api_usage', 'error_logs', 'audit_logs'])
+        as event_table
+    cross join generate_series(
+        date_trunc('month', from_month::timestamp),
+        date_trunc('month', to_month::timestamp),
+        interval '1 month'
+    ) as month
+    where to_regclass(
+        format('%I', event_table || to_char(month, '"_y"YYYY"m"MM'))
+    ) is null;
+
+    if tables is null then
+        return 0;
+    end if;
+
+    -- Attaching blocks writers of the tables that events refer to, and everybody on the
+    -- default partitions. These locks are therefore taken together or not at all, and
+    -- waited for so shortly that nobody queues up behind them or meets a deadlock.
+    for attempt in 1 .. 40 loop
+        begin
+            perform set_config('lock_timeout', '200ms', true);
+            lock table users, licenses, teams in share row exclusive mode;
+            lock table only usage_events, only api_usage, only error_logs,
+            only audit_logs in share update exclusive mode;
+            execute format('lock table %s in access exclusive mode', defaults);
+            perform set_config('lock_timeout', callers_lock_timeout, true);
+            exit;
+        exception when lock_not_available then
+            if attempt = 40 then
+                raise;
+            end if;
+        end;
+        perform pg_sleep(0.05 + 0.1 * random());
     end loop;
-    return created;
+
+    for position in 1 .. cardinality(tables) loop
+        partition := tables[position] || to_char(months[position], '"_y"YYYY"m"MM');
+        month_starts := months[position] at time zone 'UTC';
+        month_ends := (months[position] + interval '1 month') at time zone 'UTC';
+        -- Autovacuum adds new pages to the BRIN index: so often that reading those it
+        -- has not come to stays cheap.
+        execute format(
+            'create table %I (like %I including defaults including constraints) with (
+                autovacuum_vacuum_insert_scale_factor = 0,
+                autovacuum_vacuum_insert_threshold = 50000
+            )',
+            partition, tables[position]
+        );
+        -- Attaching scans the default partition and fails where it finds this month.
+        execute format(
+            'with moved as (
+                delete from %I where occurred_at >= $1 and occurred_at < $2
+                returning *
+            )
+            insert into %I select * from moved',
+            tables[position] || '_default', partition
+        ) using month_starts, month_ends;
+        execute format(
+            'alter table %I attach partition %I for values from (%L) to (%L)',
+            tables[position], partition, month_starts, month_ends
+        );
+    end loop;
+    return cardinality(tables);
 end;
 $$;
 
 comment on function create_event_partitions(date, date) is
 'Makes the monthly partitions of the four event tables from one month to another, both '
 'included, where they are missing, and moves events of these months out of the default '
-'partitions. Returns how many it made. Safe to repeat; run it ahead of time.';
+'partitions. Returns how many it made. Safe to repeat, also by several at once; run it '
+'ahead of time, one month a transaction.';
 
 select create_event_partitions(
     ((now() at time zone 'UTC') - interval '1 month')::date,
@@ -380,10 +415,44 @@ comment on function usage_groups(timestamptz, timestamptz) is
 'The usage of each group of user, licence, team and event type from one moment until '
 'before another. Null ids form groups of their own; group_key equals for equal groups.';
 
+create function lock_usage_owners(
+    user_ids uuid[], license_ids uuid[], team_ids uuid[]
+)
+returns boolean
+language plpgsql
+set search_path from current
+as $$
+declare
+    wanted constant bigint := coalesce(cardinality(user_ids), 0)
+        + coalesce(cardinality(license_ids), 0) + coalesce(cardinality(team_ids), 0);
+    locked bigint := 0;
+    found_rows bigint;
+begin
+    perform from users where id = any (user_ids) for key share skip locked;
+    get diagnostics found_rows = row_count;
+    locked := locked + found_rows;
+    perform from licenses where id = any (license_ids) for key share skip locked;
+    get diagnostics found_rows = row_count;
+    locked := locked + found_rows;
+    perform from teams where id = any (team_ids) for key share skip locked;
+    get diagnostics found_rows = row_count;
+    return locked + found_rows = wanted;
+end;
+$$;
+
+comment on function lock_usage_owners(uuid[], uuid[], uuid[]) is
+'Keeps users, licences and teams from being deleted until the end of the transaction. '
+'False, without waiting, where one of them is gone or being deleted.';
+
 -- Both functions change only what differs: rows of unchanged groups stay as they are,
 -- groups without events go, and so do the doubles that nulls in the unique key let in.
--- A user erased meanwhile fails a foreign key: the next try sees the events without
--- them. The setting saas_analytics.aggregating tells triggers that rows go on purpose.
+--
+-- Whoever deletes a user holds that user and waits for the rows that belong to them; a
+-- run that holds such rows and waits for the user would be a deadlock. So it takes what
+-- it needs without waiting, or lets go of everything, pauses, and sees the events anew.
+-- The last try keeps deletions out instead.
+--
+-- The setting saas_analytics.aggregating tells triggers that rows go on purpose.
 
 create function aggregate_daily_usage(target_date date) returns void
 language plpgsql
@@ -391,12 +460,12 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    day_starts constant timestamptz := target_date::timestamp at time zone 'UTC';
-    day_ends constant timestamptz := (target_date + 1)::timestamp at time zone 'UTC';
+    tries constant integer := 6;
+    is_done boolean;
 begin
-    if target_date is null then
-        raise exception 'aggregate_daily_usage: target_date must not be null'
-            using errcode = 'null_value_not_allowed';
+    if target_date is null or not isfinite(target_date) then
+        raise exception 'aggregate_daily_usage: % is not a day', target_date
+            using errcode = 'invalid_parameter_value';
     end if;
 
     insert into usage_aggregate_runs (period_type, period_start, aggregated_at)
@@ -404,17 +473,26 @@ begin
     on conflict (period_type, period_start)
     do update set aggregated_at = clock_timestamp();
 
-    for attempt in 1 .. 5 loop
+    for attempt in 1 .. tries loop
         begin
+            if attempt = tries then
+                lock table users, licenses, teams in share mode;
+            end if;
             perform set_config('saas_analytics.aggregating', 'on', true);
             with
             fresh as materialized (
-                select * from usage_groups(day_starts, day_ends)
+                select * from usage_groups(
+                    target_date::timestamp at time zone 'UTC',
+                    (target_date + 1)::timestamp at time zone 'UTC'
+                )
             ),
 
             present as materialized (
                 select
                     id,
+                    event_count,
+                    unique_sessions,
+                    total_duration_seconds,
                     jsonb_build_array(user_id, license_id, team_id, event_type)
                         as group_key,
                     row_number() over (
@@ -425,52 +503,94 @@ begin
                 where date = target_date
             ),
 
-            obsolete as (
+            difference as materialized (
+                select
+                    fresh.*,
+                    present.id,
+                    case
+                        when present.id is null then 'add'
+                        when fresh.group_key is null or present.copy > 1 then 'remove'
+                        else 'change'
+                    end as action
+                from fresh
+                full join present on fresh.group_key = present.group_key
+                where fresh.group_key is null
+                    or present.id is null
+                    or present.copy > 1
+                    or (
+                        fresh.event_count,
+                        fresh.unique_sessions,
+                        fresh.total_duration_seconds
+                    ) is distinct from (
+                        present.event_count,
+                        present.unique_sessions,
+                        present.total_duration_seconds
+                    )
+            ),
+
+            locked as materialized (
+                select id from usage_aggregates_daily
+                where id in (select id from difference)
+                for update skip locked
+            ),
+
+            verdict as materialized (
+                select
+                    attempt = tries
+                    or lock_usage_owners(
+                        array_agg(distinct user_id)
+                        filter (where action = 'add' and user_id is not null),
+                        array_agg(distinct license_id)
+                        filter (where action = 'add' and license_id is not null),
+                        array_agg(distinct team_id)
+                        filter (where action = 'add' and team_id is not null)
+                    )
+                    and count(id) = (select count(*) from locked) as is_free
+                from difference
+            ),
+
+            removed as (
                 delete from usage_aggregates_daily
-                where id in (
-                    select id from present
-                    where copy > 1
-                        or group_key not in (select group_key from fresh)
-                )
+                where (select is_free from verdict)
+                    and id in (select id from difference where action = 'remove')
             ),
 
             changed as (
                 update usage_aggregates_daily as aggregate
                 set
-                    event_count = fresh.event_count,
-                    unique_sessions = fresh.unique_sessions,
-                    total_duration_seconds = fresh.total_duration_seconds
-                from present
-                inner join fresh on present.group_key = fresh.group_key
-                where aggregate.id = present.id
-                    and present.copy = 1
-                    and (
-                        aggregate.event_count,
-                        aggregate.unique_sessions,
-                        aggregate.total_duration_seconds
-                    ) is distinct from (
-                        fresh.event_count,
-                        fresh.unique_sessions,
-                        fresh.total_duration_seconds
-                    )
+                    event_count = difference.event_count,
+                    unique_sessions = difference.unique_sessions,
+                    total_duration_seconds = difference.total_duration_seconds
+                from difference
+                where (select is_free from verdict)
+                    and difference.action = 'change'
+                    and aggregate.id = difference.id
+            ),
+
+            added as (
+                insert into usage_aggregates_daily (
+                    date, user_id, license_id, team_id, event_type,
+                    event_count, unique_sessions, total_duration_seconds
+                )
+                select
+                    target_date, user_id, license_id, team_id, event_type,
+                    event_count, unique_sessions, total_duration_seconds
+                from difference
+                where (select is_free from verdict) and action = 'add'
             )
 
-            insert into usage_aggregates_daily (
-                date, user_id, license_id, team_id, event_type,
-                event_count, unique_sessions, total_duration_seconds
-            )
-            select
-                target_date, user_id, license_id, team_id, event_type,
-                event_count, unique_sessions, total_duration_seconds
-            from fresh
-            where group_key not in (select group_key from present);
+            select is_free into is_done from verdict;
+            if not is_done then
+                raise lock_not_available;
+            end if;
             perform set_config('saas_analytics.aggregating', 'off', true);
             return;
-        exception when foreign_key_violation then
-            if attempt = 5 then
+        exception when lock_not_available or deadlock_detected then
+            if attempt = tries then
                 raise;
             end if;
         end;
+        perform pg_sleep(0.02 * 2 ^ attempt);
     end loop;
 end;
 $$;
@@ -485,8 +605,9 @@ set search_path from current
 as $$
 #variable_conflict use_column
 declare
-    month_starts timestamptz;
-    month_ends timestamptz;
+    tries constant integer := 6;
+    first_day date;
+    is_done boolean;
 begin
     if target_year is null or target_year not between 1970 and 2100
         or target_month is null or target_month not between 1 and 12
@@ -495,26 +616,34 @@ begin
             'aggregate_monthly_usage: % / % is not a month from 1970 to 2100',
             target_year, target_month using errcode = 'invalid_parameter_value';
     end if;
-    month_starts := make_timestamptz(target_year, target_month, 1, 0, 0, 0, 'UTC');
-    month_ends := (make_date(target_year, target_month, 1) + interval '1 month')
-        at time zone 'UTC';
+    first_day := make_date(target_year, target_month, 1);
 
     insert into usage_aggregate_runs (period_type, period_start, aggregated_at)
-    values ('month', make_date(target_year, target_month, 1), clock_timestamp())
+    values ('month', first_day, clock_timestamp())
     on conflict (period_type, period_start)
     do update set aggregated_at = clock_timestamp();
 
-    for attempt in 1 .. 5 loop
+    for attempt in 1 .. tries loop
         begin
+            if attempt = tries then
+                lock table users, licenses, teams in share mode;
+            end if;
             perform set_config('saas_analytics.aggregating', 'on', true);
             with
             fresh as materialized (
-                select * from usage_groups(month_starts, month_ends)
+                select * from usage_groups(
+                    first_day::timestamp at time zone 'UTC',
+                    (first_day + interval '1 month') at time zone 'UTC'
+                )
             ),
 
             present as materialized (
                 select
                     id,
+                    event_count,
+                    unique_sessions,
+                    unique_days_active,
+                    total_duration_seconds,
                     jsonb_build_array(user_id, license_id, team_id, event_type)
                         as group_key,
                     row_number() over (
@@ -525,57 +654,99 @@ begin
                 where year = target_year and month = target_month
             ),
 
-            obsolete as (
+            difference as materialized (
+                select
+                    fresh.*,
+                    present.id,
+                    case
+                        when present.id is null then 'add'
+                        when fresh.group_key is null or present.copy > 1 then 'remove'
+                        else 'change'
+                    end as action
+                from fresh
+                full join present on fresh.group_key = present.group_key
+                where fresh.group_key is null
+                    or present.id is null
+                    or present.copy > 1
+                    or (
+                        fresh.event_count,
+                        fresh.unique_sessions,
+                        fresh.unique_days_active,
+                        fresh.total_duration_seconds
+                    ) is distinct from (
+                        present.event_count,
+                        present.unique_sessions,
+                        present.unique_days_active,
+                        present.total_duration_seconds
+                    )
+            ),
+
+            locked as materialized (
+                select id from usage_aggregates_monthly
+                where id in (select id from difference)
+                for update skip locked
+            ),
+
+            verdict as materialized (
+                select
+                    attempt = tries
+                    or lock_usage_owners(
+                        array_agg(distinct user_id)
+                        filter (where action = 'add' and user_id is not null),
+                        array_agg(distinct license_id)
+                        filter (where action = 'add' and license_id is not null),
+                        array_agg(distinct team_id)
+                        filter (where action = 'add' and team_id is not null)
+                    )
+                    and count(id) = (select count(*) from locked) as is_free
+                from difference
+            ),
+
+            removed as (
                 delete from usage_aggregates_monthly
-                where id in (
-                    select id from present
-                    where copy > 1
-                        or group_key not in (select group_key from fresh)
-                )
+                where (select is_free from verdict)
+                    and id in (select id from difference where action = 'remove')
             ),
 
             changed as (
                 update usage_aggregates_monthly as aggregate
                 set
-                    event_count = fresh.event_count,
-                    unique_sessions = fresh.unique_sessions,
-                    unique_days_active = fresh.unique_days_active,
-                    total_duration_seconds = fresh.total_duration_seconds
-                from present
-                inner join fresh on present.group_key = fresh.group_key
-                where aggregate.id = present.id
-                    and present.copy = 1
-                    and (
-                        aggregate.event_count,
-                        aggregate.unique_sessions,
-                        aggregate.unique_days_active,
-                        aggregate.total_duration_seconds
-                    ) is distinct from (
-                        fresh.event_count,
-                        fresh.unique_sessions,
-                        fresh.unique_days_active,
-                        fresh.total_duration_seconds
-                    )
+                    event_count = difference.event_count,
+                    unique_sessions = difference.unique_sessions,
+                    unique_days_active = difference.unique_days_active,
+                    total_duration_seconds = difference.total_duration_seconds
+                from difference
+                where (select is_free from verdict)
+                    and difference.action = 'change'
+                    and aggregate.id = difference.id
+            ),
+
+            added as (
+                insert into usage_aggregates_monthly (
+                    year, month, user_id, license_id, team_id, event_type,
+                    event_count, unique_sessions, unique_days_active,
+                    total_duration_seconds
+                )
+                select
+                    target_year, target_month, user_id, license_id, team_id, event_type,
+                    event_count, unique_sessions, unique_days_active,
+                    total_duration_seconds
+                from difference
+                where (select is_free from verdict) and action = 'add'
             )
 
-            insert into usage_aggregates_monthly (
-                year, month, user_id, license_id, team_id, event_type,
-                event_count, unique_sessions, unique_days_active,
-                total_duration_seconds
-            )
-            select
-                target_year, target_month, user_id, license_id, team_id, event_type,
-                event_count, unique_sessions, unique_days_active,
-                total_duration_seconds
-            from fresh
-            where group_key not in (select group_key from present);
+            select is_free into is_done from verdict;
+            if not is_done then
+                raise lock_not_available;
+            end if;
             perform set_config('saas_analytics.aggregating', 'off', true);
             return;
-        exception when foreign_key_violation then
-            if attempt = 5 then
+        exception when lock_not_available or deadlock_detected then
+            if attempt = tries then
                 raise;
             end if;
         end;
+        perform pg_sleep(0.02 * 2 ^ attempt);
     end loop;
 end;
 $$;
