@@ -1,12 +1,16 @@
 {#-
     A query of the periods (`period_start`) whose application aggregate should equal the
-    usage marts: aggregated before this run began, not marked stale since, and none of whose
-    events was written afterwards. An hour is left for transactions that were under way.
-    `period_type` is day or month. The application's days are those of UTC, so this holds
-    for a reporting zone of UTC only.
+    usage marts: aggregated before this run began, not marked stale since, and none of
+    whose events was written afterwards. An hour is left for transactions that were
+    under way. `period_type` is day or month. The application's days are those of UTC,
+    so this holds for a reporting zone of UTC only.
 -#}
 {% macro comparable_usage_periods(period_type) %}
-    {%- set period_of = saas_analytics.reporting_date if period_type == "day" else saas_analytics.reporting_month %}
+    {%- if period_type == "day" -%}
+        {%- set period_of = saas_analytics.reporting_date -%}
+    {%- else -%}
+        {%- set period_of = saas_analytics.reporting_month -%}
+    {%- endif %}
     select runs.period_start
     from {{ source("saas", "usage_aggregate_runs") }} as runs
     where

@@ -1,4 +1,6 @@
-{#- Where dbt's own behaviour doesn't suit: dbt looks here before it takes its default. -#}
+{#-
+    Where dbt's own behaviour doesn't suit: dbt looks here before it takes its default.
+-#}
 
 
 {#-
@@ -22,7 +24,9 @@
         {%- if column["data_type"] is not defined -%}
             {%- do missing.append(column["name"]) -%}
         {%- endif %}
-        {{ cast("null", column["data_type"]) }} as {{ adapter.quote(column["name"]) if column.get("quote") else column["name"] }}
+        {%- set is_quoted = column.get("quote") %}
+        {{ cast("null", column["data_type"]) }} as
+        {{ adapter.quote(column["name"]) if is_quoted else column["name"] }}
         {{- "," if not loop.last }}
     {%- endfor %}
     {%- if missing -%}

@@ -1,7 +1,7 @@
 {#-
-    The number that stands under a top-level key of a JSON column, as numeric; null when the
-    document is not an object, the key is missing or its value is anything but a number
-    ("12" in quotes is text). Never an error, whatever the document holds.
+    The number that stands under a top-level key of a JSON column, as numeric; null when
+    the document is not an object, the key is missing or its value is anything but a
+    number ("12" in quotes is text). Never an error, whatever the document holds.
 -#}
 {% macro json_number(column, key) -%}
     {{ return(adapter.dispatch("json_number", "saas_analytics")(column, key)) }}

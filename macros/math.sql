@@ -2,12 +2,14 @@
 
 
 {#-
-    numerator / denominator as numeric, null where the denominator is 0 or null. Every rate
-    of the project is made here, so that none divides integers or by zero. Zeros at the end
-    are cut off: 0.5 and not 0.50000000000000000000.
+    numerator / denominator as numeric, null where the denominator is 0 or null. Every
+    rate of the project is made here, so that none divides integers or by zero. Zeros at
+    the end are cut off: 0.5 and not 0.50000000000000000000.
 -#}
 {% macro safe_ratio(numerator, denominator) -%}
-    {{ return(adapter.dispatch("safe_ratio", "saas_analytics")(numerator, denominator)) }}
+    {{ return(
+        adapter.dispatch("safe_ratio", "saas_analytics")(numerator, denominator)
+    ) }}
 {%- endmacro %}
 
 {% macro default__safe_ratio(numerator, denominator) -%}
@@ -16,8 +18,8 @@
 
 
 {#-
-    A whole amount (minor units) divided into equal parts, as bigint, a half rounded away
-    from zero: a yearly price as what it brings per month.
+    A whole amount (minor units) divided into equal parts, as bigint, a half rounded
+    away from zero: a yearly price as what it brings per month.
 -#}
 {% macro divide_round(amount, divisor) -%}
     {{ return(adapter.dispatch("divide_round", "saas_analytics")(amount, divisor)) }}
@@ -29,15 +31,17 @@
 
 
 {#-
-    The continuous percentile of a column's non-null values as numeric: an aggregate, null
-    over no value. `fraction` lies between 0 and 1.
+    The continuous percentile of a column's non-null values as numeric: an aggregate,
+    null over no value. `fraction` lies between 0 and 1.
 -#}
 {% macro percentile(column, fraction) -%}
     {{ return(adapter.dispatch("percentile", "saas_analytics")(column, fraction)) }}
 {%- endmacro %}
 
 {% macro default__percentile(column, fraction) -%}
-    cast(percentile_cont({{ fraction }}) within group (order by {{ column }}) as numeric)
+    cast(
+        percentile_cont({{ fraction }}) within group (order by {{ column }}) as numeric
+    )
 {%- endmacro %}
 
 

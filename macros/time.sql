@@ -1,6 +1,6 @@
 {#-
-    Time. Every calendar day, month and "now" of the project comes from here, so that the
-    reporting zone is decided once and the session's TimeZone never matters.
+    Time. Every calendar day, month and "now" of the project comes from here, so that
+    the reporting zone is decided once and the session's TimeZone never matters.
 -#}
 
 
@@ -16,23 +16,28 @@
 {%- endmacro %}
 
 {% macro default__reporting_date(timestamp_column) -%}
-    cast({{ timestamp_column }} at time zone {{ saas_analytics.reporting_timezone_literal() }} as date)
+    {%- set zone = saas_analytics.reporting_timezone_literal() -%}
+    cast({{ timestamp_column }} at time zone {{ zone }} as date)
 {%- endmacro %}
 
 
 {#- The first day (date) of a timestamp's month in the reporting zone. -#}
 {% macro reporting_month(timestamp_column) -%}
-    {{ return(adapter.dispatch("reporting_month", "saas_analytics")(timestamp_column)) }}
+    {{ return(
+        adapter.dispatch("reporting_month", "saas_analytics")(timestamp_column)
+    ) }}
 {%- endmacro %}
 
 {% macro default__reporting_month(timestamp_column) -%}
-    cast(date_trunc('month', {{ timestamp_column }} at time zone {{ saas_analytics.reporting_timezone_literal() }}) as date)
+    {%- set zone = saas_analytics.reporting_timezone_literal() -%}
+    cast(date_trunc('month', {{ timestamp_column }} at time zone {{ zone }}) as date)
 {%- endmacro %}
 
 
 {#-
     The instant that counts as "now" (timestamptz): the var `as_of`, or the start of the
-    run, so that all models and tests of one run agree. An `as_of` without an offset is UTC.
+    run, so that all models and tests of one run agree. An `as_of` without an offset is
+    UTC.
 -#}
 {% macro reporting_now() -%}
     {{ return(adapter.dispatch("reporting_now", "saas_analytics")()) }}
@@ -49,14 +54,16 @@
         {%- set moment = run_started_at.isoformat() -%}
     {%- else -%}
         {%- set text = as_of | string | trim -%}
-        {%- set shape = "^\\d{4}-\\d{2}-\\d{2}([T ]\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,6})?)?(Z|[+-]\\d{2}(:?\\d{2})?)?)?$" -%}
+        {%- set offset = "(Z|[+-]\\d{2}(:?\\d{2})?)" -%}
+        {%- set time = "\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,6})?)?" ~ offset ~ "?" -%}
+        {%- set shape = "^\\d{4}-\\d{2}-\\d{2}([T ]" ~ time ~ ")?$" -%}
         {%- if not modules.re.match(shape, text) -%}
             {%- do exceptions.raise_compiler_error(
                 "The variable as_of must be an ISO 8601 timestamp such as "
                 ~ "2026-03-31T23:59:59Z, not '" ~ text ~ "'."
             ) -%}
         {%- endif -%}
-        {%- set has_offset = modules.re.search("(Z|:\\d{2}[+-]\\d{2}(:?\\d{2})?|\\.\\d+[+-]\\d{2}(:?\\d{2})?)$", text) -%}
+        {%- set has_offset = modules.re.search("[:.]\\d+" ~ offset ~ "$", text) -%}
         {%- if has_offset -%}
             {%- set moment = text -%}
         {%- elif text | length == 10 -%}
@@ -75,7 +82,8 @@
 {%- endmacro %}
 
 {% macro default__start_of_day(date) -%}
-    (cast({{ date }} as timestamp) at time zone {{ saas_analytics.reporting_timezone_literal() }})
+    {%- set zone = saas_analytics.reporting_timezone_literal() -%}
+    (cast({{ date }} as timestamp) at time zone {{ zone }})
 {%- endmacro %}
 
 
@@ -100,11 +108,13 @@
 
 
 {#-
-    A date moved by a whole number of months; the number may be an expression. A day that
-    the month lacks becomes its last one (31 January and one month: 28 February).
+    A date moved by a whole number of months; the number may be an expression. A day
+    that the month lacks becomes its last one (31 January and one month: 28 February).
 -#}
 {% macro add_months(date, number_of_months) -%}
-    {{ return(adapter.dispatch("add_months", "saas_analytics")(date, number_of_months)) }}
+    {{ return(
+        adapter.dispatch("add_months", "saas_analytics")(date, number_of_months)
+    ) }}
 {%- endmacro %}
 
 {% macro default__add_months(date, number_of_months) -%}
@@ -112,9 +122,14 @@
 {%- endmacro %}
 
 
-{#- Whole months (integer) from one first-of-month to another; negative when it is earlier. -#}
+{#-
+    Whole months (integer) from one first-of-month to another; negative when it is
+    earlier.
+-#}
 {% macro months_between(from_month, to_month) -%}
-    {{ return(adapter.dispatch("months_between", "saas_analytics")(from_month, to_month)) }}
+    {{ return(
+        adapter.dispatch("months_between", "saas_analytics")(from_month, to_month)
+    ) }}
 {%- endmacro %}
 
 {% macro default__months_between(from_month, to_month) -%}
@@ -148,7 +163,9 @@
     )
 {%- endmacro %}
 
-{#- The end of a spine; an infinite one becomes null, for a series from it never ends. -#}
+{#-
+    The end of a spine; an infinite one becomes null, for a series from it never ends.
+-#}
 {% macro finite_moment(date) -%}
     nullif(nullif(cast({{ date }} as timestamp), 'infinity'), '-infinity')
 {%- endmacro %}
@@ -166,12 +183,14 @@
 
 {#-
     A row source of every day from the first to the last, both included, as the column
-    `date_day`. The ends are dates or scalar subqueries; no rows when one of them is null
-    or infinite.
+    `date_day`. The ends are dates or scalar subqueries; no rows when one of them is
+    null or infinite.
         from {{ date_spine("(select min(usage_date) from x)", "current_date") }} as days
 -#}
 {% macro date_spine(first_date, last_date) -%}
-    {{ return(adapter.dispatch("date_spine", "saas_analytics")(first_date, last_date)) }}
+    {{ return(
+        adapter.dispatch("date_spine", "saas_analytics")(first_date, last_date)
+    ) }}
 {%- endmacro %}
 
 {% macro default__date_spine(first_date, last_date) -%}
@@ -187,11 +206,13 @@
 
 
 {#-
-    A row source of the first day of every month from one date's month to another's, both
-    included, as the column `date_month`. The ends are as for date_spine.
+    A row source of the first day of every month from one date's month to another's,
+    both included, as the column `date_month`. The ends are as for date_spine.
 -#}
 {% macro month_spine(first_date, last_date) -%}
-    {{ return(adapter.dispatch("month_spine", "saas_analytics")(first_date, last_date)) }}
+    {{ return(
+        adapter.dispatch("month_spine", "saas_analytics")(first_date, last_date)
+    ) }}
 {%- endmacro %}
 
 {% macro default__month_spine(first_date, last_date) -%}

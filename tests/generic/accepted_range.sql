@@ -2,9 +2,13 @@
     A value that is there lies between `min_value` and `max_value` (SQL expressions, at
     least one of them), the ends included unless `inclusive` is false.
 -#}
-{% test accepted_range(model, column_name, min_value=none, max_value=none, inclusive=true) %}
+{% test accepted_range(
+    model, column_name, min_value=none, max_value=none, inclusive=true
+) %}
     {%- if min_value is none and max_value is none -%}
-        {%- do exceptions.raise_compiler_error("accepted_range on " ~ column_name ~ " wants min_value, max_value or both.") -%}
+        {%- do exceptions.raise_compiler_error(
+            "accepted_range on " ~ column_name ~ " wants min_value, max_value or both."
+        ) -%}
     {%- endif -%}
     {%- set equal = "" if inclusive else "=" %}
 select *
@@ -14,6 +18,7 @@ where
     {{ column_name }} <{{ equal }} {{ min_value }}
     {%- endif %}
     {%- if max_value is not none %}
-    {% if min_value is not none %}or {% endif %}{{ column_name }} >{{ equal }} {{ max_value }}
+    {% if min_value is not none %}or {% endif -%}
+    {{ column_name }} >{{ equal }} {{ max_value }}
     {%- endif %}
 {% endtest %}

@@ -1,6 +1,6 @@
 {#-
-    A time is a point in time, not infinity: rows beyond all calendars count nowhere. On a
-    partition key it reads the default partition only.
+    A time is a point in time, not infinity: rows beyond all calendars count nowhere. On
+    a partition key it reads the default partition only.
 -#}
 {% test finite_time(model, column_name) %}
 select {{ column_name }}, count(*) as rows_of_time

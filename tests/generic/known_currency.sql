@@ -1,4 +1,7 @@
-{#- Every currency is one of ISO 4217 that seed `currencies` lists; one row per stranger. -#}
+{#-
+    Every currency is one of ISO 4217 that seed `currencies` lists; one row per
+    stranger.
+-#}
 {% test known_currency(model, column_name) %}
 select
     amounts.{{ column_name }},

@@ -1,6 +1,6 @@
 {#-
-    Between the first and the last one of a group, no period is missing. `period` is day or
-    month, `column_name` the date that names it, `group_by` the columns of the group.
+    Between the first and the last one of a group, no period is missing. `period` is day
+    or month, `column_name` the date that names it, `group_by` the columns of the group.
 -#}
 {% test no_missing_periods(model, column_name, period, group_by=[]) %}
     {%- if period == "day" -%}
@@ -8,7 +8,9 @@
     {%- elif period == "month" -%}
         {%- set next_period = saas_analytics.add_months("covered." ~ column_name, 1) -%}
     {%- else -%}
-        {%- do exceptions.raise_compiler_error("no_missing_periods: the period is day or month, not '" ~ period ~ "'.") -%}
+        {%- do exceptions.raise_compiler_error(
+            "no_missing_periods: the period is day or month, not '" ~ period ~ "'."
+        ) -%}
     {%- endif %}
 with covered as (
     select distinct
@@ -22,7 +24,9 @@ followed as (
         covered.{{ column_name }} as last_before_gap,
         {{ next_period }} as expected_next,
         lead(covered.{{ column_name }}) over (
-            {% if group_by %}partition by covered.{{ group_by | join(", covered.") }} {% endif -%}
+            {% if group_by -%}
+                partition by covered.{{ group_by | join(", covered.") }}
+            {% endif -%}
             order by covered.{{ column_name }}
         ) as found_next
     from covered

@@ -1,4 +1,6 @@
-{#- The column is filled and names one row each: `not_null` and `unique` in one scan. -#}
+{#-
+    The column is filled and names one row each: `not_null` and `unique` in one scan.
+-#}
 {% test primary_key(model, column_name) %}
 select
     {{ column_name }},

@@ -4,7 +4,9 @@
 -#}
 {% test unique_grain(model, columns) %}
     {%- if columns is string -%}
-        {%- do exceptions.raise_compiler_error("unique_grain wants a list of columns, not '" ~ columns ~ "'.") -%}
+        {%- do exceptions.raise_compiler_error(
+            "unique_grain wants a list of columns, not '" ~ columns ~ "'."
+        ) -%}
     {%- endif %}
 select
     {{ columns | join(",\n    ") }},
