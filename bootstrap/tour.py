@@ -45,7 +45,7 @@ select money.currency, currencies.minor_digits, opening, new, expansion, reactiv
 from money
 inner join months on money.mrr_month = months.month
 inner join {seeds}.currencies on money.currency = currencies.currency
-order by closing desc
+order by money.currency
 """
 
 FEATURES = """
@@ -115,8 +115,8 @@ def _active_users(console: Console, days: list[tuple[Any, ...]]) -> None:
     trend = sparkline([day[1] for day in reversed(days)])
     console.print(f"[bold]Active users[/bold] on {last}")
     console.print(
-        f"  {trend}  {daily:,} today, {weekly:,} in 7 days, {monthly:,} in 30 days, "
-        f"stickiness {percent(stickiness)}\n"
+        f"  {trend}  {daily:,} on the day, {weekly:,} in 7, {monthly:,} in 30 days"
+        f"\n  stickiness {percent(stickiness)}\n"
     )
 
 
@@ -125,19 +125,18 @@ def _recurring_revenue(console: Console, currencies: list[tuple[Any, ...]]) -> N
         return
     table = _table(
         f"Monthly recurring revenue, {currencies[0][-1]:%B %Y}",
-        (
-            "",
-            "opening",
-            "new",
-            "expansion",
-            "reactivated",
-            "contraction",
-            "churn",
-            "closing",
-        ),
+        ("", *(currency for currency, *_ in currencies)),
     )
-    for currency, digits, *amounts, _ in currencies:
-        table.add_row(currency, *(money(amount, digits) for amount in amounts))
+    lines = ("opening", "new", "expansion", "reactivation", "contraction", "churn")
+    for position, name in enumerate((*lines, "closing")):
+        amounts = (
+            money(of_currency[position], digits)
+            for _, digits, *of_currency, _ in currencies
+        )
+        is_total = name == "closing"
+        table.add_row(
+            name, *amounts, style="bold" if is_total else None, end_section=is_total
+        )
     console.print(table)
 
 
@@ -188,7 +187,7 @@ def _incidents(console: Console, endpoints: list[tuple[Any, ...]]) -> None:
 def _where_next(console: Console, settings: Settings) -> None:
     marts = settings.marts_schema
     console.print("[bold]Where next[/bold]")
-    query = f"select * from {marts}.fct_mrr_monthly order by mrr_month desc"  # noqa: S608
+    query = f"select * from {marts}.fct_mrr_monthly order by mrr_month"  # noqa: S608
     for action, command in (
         ("query a mart", 'psql "$(.venv/bin/python -m bootstrap url)"'),
         ("", f"{query};"),
@@ -197,7 +196,7 @@ def _where_next(console: Console, settings: Settings) -> None:
         ("build again", "make build"),
         ("stop the server", "make down"),
     ):
-        console.print(f"  {action:26} {command}", highlight=False)
+        console.print(f"  {action:26} {command}", highlight=False, soft_wrap=True)
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:
