@@ -32,6 +32,7 @@ SOUND = {
         "{% test no_rows(model) %}\nselect 1 as one from {{ model }} where false\n"
         "{% endtest %}\n"
     ),
+    "benchmarks/sound.py": '"""Nothing."""\n',
     "tests/python/sound.py": '"""Nothing."""\n',
     "bootstrap/migrations/001_sound.sql": (
         "begin;\n\nset local lock_timeout = '10s';\n\n"
