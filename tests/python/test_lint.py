@@ -23,6 +23,9 @@ SETTINGS = (
     "bootstrap/errors.py",
     "bootstrap/migrations/.sqlfluff",
     "bootstrap/migrations/.squawk.down.toml",
+    "scripts/check_macros.py",
+    "scripts/check_sql_syntax.py",
+    "scripts/lint",
 )
 
 SOUND = {
@@ -131,7 +134,6 @@ def sound_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SETTINGS:
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tree / name)
-    shutil.copytree(ROOT / "scripts", tree / "scripts")
     (tree / ".venv").symlink_to(sys.prefix)
     for name, text in SOUND.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
