@@ -1,0 +1,26 @@
+-- A day's errors are those of the source. One row per day that differs; days that
+-- gained errors since the run began are left for the next one.
+with source_days as (
+    select
+        {{ reporting_date("occurred_at") }} as error_date,
+        count(*) as errors
+    from {{ ref("stg_saas__error_logs") }}
+    group by {{ reporting_date("occurred_at") }}
+    having max(created_at) < {{ run_start() }}
+),
+
+mart_days as (
+    select
+        error_date,
+        sum(errors) as errors
+    from {{ ref("fct_errors_daily") }}
+    group by error_date
+)
+
+select
+    source_days.error_date,
+    source_days.errors as errors_in_source,
+    mart_days.errors as errors_in_mart
+from source_days
+left join mart_days on source_days.error_date = mart_days.error_date
+where source_days.errors != coalesce(mart_days.errors, 0)
