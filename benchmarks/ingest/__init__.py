@@ -1,0 +1,1 @@
+"""What the event tables cost to write and to read, beside the plain design."""

@@ -1,0 +1,105 @@
+"""A server of the benchmarks' own, or scratch databases on the one in DATABASE_URL."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import make_dsn
+
+from bootstrap import embedded, migrate, settings
+
+# PostgreSQL's defaults, but for what keeps the server private and single plans stable.
+CONFIGURATION = (
+    ("listen_addresses", ""),
+    ("unix_socket_permissions", "0700"),
+    ("timezone", "UTC"),
+    ("jit", "off"),
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that the benchmark may make databases on."""
+
+    url: str
+    """URL of a database that is only used to make and drop others."""
+
+    databases: list[str] = field(default_factory=list)
+
+    def create_database(self, name: str) -> str:
+        """Make an empty database and return its connection string."""
+        database = f"saas_benchmark_{os.getpid()}_{name}"
+        self._run("create database {}", database)
+        self.databases.append(database)
+        return make_dsn(self.url, dbname=database)
+
+    def drop_databases(self) -> None:
+        """Drop every database that was made."""
+        while self.databases:
+            self._run("drop database if exists {} with (force)", self.databases.pop())
+
+    def describe(self) -> str:
+        """Version and the settings that matter for these figures, in one line."""
+        names = ("server_version", "shared_buffers", "max_wal_size", "fsync")
+        with contextlib.closing(connect(self.url)) as connection:
+            values = []
+            for name in (*names, "synchronous_commit"):
+                with connection.cursor() as cursor:
+                    cursor.execute("select current_setting(%s)", (name,))
+                    values.append((name, *(cursor.fetchone() or ())))
+        (_, version), *rest = values
+        return f"PostgreSQL {version}, " + ", ".join(f"{k} = {v}" for k, v in rest)
+
+    def _run(self, statement: str, database: str) -> None:
+        with (
+            contextlib.closing(connect(self.url)) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(sql.SQL(statement).format(sql.Identifier(database)))
+
+
+def connect(dsn: str) -> Connection:
+    """A connection where each statement is a transaction."""
+    connection: Connection = psycopg2.connect(dsn)
+    connection.autocommit = True
+    return connection
+
+
+def apply_migrations(dsn: str) -> None:
+    """Run the migrations in order, each file as one transaction, as `psql -f` does."""
+    with contextlib.closing(connect(dsn)) as connection:
+        for path in sorted(migrate.FOLDER.glob("[0-9]*.sql")):
+            if not path.name.endswith(".down.sql"):
+                run_file(connection, path)
+
+
+def run_file(connection: Connection, path: Path) -> None:
+    """Run a file of SQL."""
+    with connection.cursor() as cursor:
+        cursor.execute(path.read_text(encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def scratch_server() -> Iterator[Server]:
+    """The server of DATABASE_URL, or a private embedded one that goes at the end."""
+    configured = settings.load().database_url
+    if configured is not None:
+        server = Server(configured)
+        try:
+            yield server
+        finally:
+            server.drop_databases()
+        return
+    with tempfile.TemporaryDirectory(prefix="saas-benchmark-") as folder:
+        private = embedded.EmbeddedServer(Path(folder, "server"), CONFIGURATION)
+        private.start()
+        try:
+            yield Server(private.url("postgres"))
+        finally:
+            private.stop()
