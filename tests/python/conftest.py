@@ -100,6 +100,31 @@ def module_database(server_url: str, template_database: str) -> Iterator[Databas
         yield made
 
 
+@pytest.fixture(scope="session")
+def template_database_15(second_server_url: str) -> str:
+    """Like `template_database`, on PostgreSQL 15."""
+    return _make_template(second_server_url)
+
+
+@pytest.fixture
+def database_15(
+    second_server_url: str, template_database_15: str
+) -> Iterator[Database]:
+    """Like `database`, on PostgreSQL 15."""
+    with new_database(second_server_url, template=template_database_15) as made:
+        yield made
+
+
+@pytest.fixture(scope="module", params=["", "_15"], ids=["default", "15"])
+def module_database_on_each(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """Like `module_database`, once on the default server and once on PostgreSQL 15."""
+    prefix = "second_server" if request.param else "server"
+    server_url = request.getfixturevalue(f"{prefix}_url")
+    template = request.getfixturevalue(f"template_database{request.param}")
+    with new_database(server_url, template=template) as made:
+        yield made
+
+
 def _make_template(server_url: str) -> str:
     name = f"saas_template_{os.getpid()}"
     with new_database(server_url, name=name, keep=True) as made:
