@@ -3,8 +3,9 @@
 # Settings come from the environment or from .env (see .env.example). With no
 # DATABASE_URL the embedded server below .postgres/ is used.
 
-# The interpreter that .venv is made from: make demo PYTHON=python3.12
-PYTHON ?= python3
+# The interpreter that .venv is made from: make demo PYTHON=python3.12. Left empty,
+# python3, or if that will not do, another one of 3.10 to 3.13.
+PYTHON ?=
 # More arguments for dbt or pytest: make build ARGS="--select fct_mrr_monthly"
 ARGS ?=
 # Test processes; "logical" is one per core.

@@ -1,8 +1,10 @@
 """Setting up: sound requirements, and one line about an unfit Python."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,11 +70,13 @@ def bare_project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def install(project: Path, python: str) -> subprocess.CompletedProcess[str]:
+def install(
+    project: Path, python: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Set up with an interpreter of one's choice."""
     return subprocess.run(
         [str(project / "scripts" / "install"), "requirements.txt", ".venv/.stamp"],
-        env=environment(PYTHON=python),
+        env=environment(PYTHON=python, **variables),
         capture_output=True,
         text=True,
         timeout=60,
@@ -84,7 +88,7 @@ def install(project: Path, python: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("fails_at", "message"),
     [
-        ("version_info", "is Python 3.9.2, 3.10 or later is needed"),
+        ("version_info", "is Python 3.9.2, but dbt needs Python 3.10 to 3.13"),
         ("ensurepip", "apt install python3-venv"),
     ],
 )
@@ -108,6 +112,22 @@ def test_missing_python_is_refused(bare_project: Path) -> None:
     assert refused.returncode == 1
     assert "python-of-nobody is not installed" in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+def test_another_python_is_found(bare_project: Path, tmp_path: Path) -> None:
+    """Where python3 is too new, and none is asked for by name."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "python3").write_text(
+        '#!/bin/sh\ncase "$*" in *version_info*) exit 1;; esac\necho "Python 3.14.2"\n'
+    )
+    (programs / "python3.12").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    path = f"{programs}:{os.defpath}"
+    found = install(bare_project, "", PATH=path)
+    assert found.returncode == 0, found.stderr
+    assert (bare_project / ".venv" / ".stamp").exists()
 
 
 def test_make_lists_its_commands() -> None:
