@@ -1,16 +1,16 @@
-"""The command line: parses, calls, and turns errors into one line and an exit code."""
+"""The command line: parses, calls, and turns errors into one line and an exit code.
+
+Alembic, numpy and rich take long to import: only the commands that use them do so.
+"""
 
 import datetime
-import logging
 import sys
 
 import click
 import psycopg2
-from alembic.util import CommandError
 from psycopg2 import errors
-from rich.console import Console
 
-from bootstrap import database, embedded, migrate, partitions, roles, settings, tour
+from bootstrap import database, embedded, partitions, roles, settings
 from bootstrap.errors import UserError
 
 INTERRUPTED = 130
@@ -60,12 +60,13 @@ def url() -> None:
 @click.argument("revision", default="head")
 def migrate_command(revision: str) -> None:
     """Apply the migrations, all or up to REVISION, and make partitions ahead."""
+    from bootstrap import migrate
+
     migrate.upgrade(revision)
     configuration = settings.load()
     with database.connected(configuration) as connection, database.interruptible():
         partitions.create_ahead(connection)
-        states = migrate.states(connection, configuration.source_schema)
-    _echo_place(states)
+    _echo_place()
 
 
 # A revision may be written -1, like an option.
@@ -73,24 +74,28 @@ def migrate_command(revision: str) -> None:
 @click.argument("revision", default="-1")
 def rollback(revision: str) -> None:
     """Take back one migration, or all after REVISION (base: every one)."""
-    if not any(state.is_applied for state in _states()):
-        raise UserError("there is no migration to take back")
+    from bootstrap import migrate
+
     migrate.downgrade(revision)
-    _echo_place(_states())
+    _echo_place()
 
 
 @cli.command()
 @click.argument("revision", default="head")
 def stamp(revision: str) -> None:
     """Note that the database has the migrations up to REVISION, running none."""
+    from bootstrap import migrate
+
     migrate.stamp(revision)
-    _echo_place(_states())
+    _echo_place()
 
 
 @cli.command()
 def status() -> None:
     """Show which migrations the database has; exit 1 if one is missing or edited."""
-    states = _states()
+    from bootstrap import migrate
+
+    states = migrate.states_in_use()
     for state in states:
         applied = "edited" if state.is_edited else "applied"
         click.echo(f"{applied if state.is_applied else 'missing':8} {state.revision}")
@@ -98,14 +103,10 @@ def status() -> None:
         sys.exit(1)
 
 
-def _states() -> list[migrate.MigrationState]:
-    configuration = settings.load()
-    with database.connected(configuration) as connection:
-        return migrate.states(connection, configuration.source_schema)
+def _echo_place() -> None:
+    from bootstrap import migrate
 
-
-def _echo_place(states: list[migrate.MigrationState]) -> None:
-    applied = [state.revision for state in states if state.is_applied]
+    applied = [state.revision for state in migrate.states_in_use() if state.is_applied]
     click.echo(f"The schema is at {applied[-1] if applied else 'base, with no table'}.")
 
 
@@ -157,7 +158,8 @@ def demo(
     scale: float, seed: int, until: datetime.datetime | None, if_empty: bool
 ) -> None:
     """Fill an empty schema with a made-up company: same options, same data."""
-    # Its generators need numpy, whose import no other command should wait for.
+    from rich.console import Console
+
     from bootstrap.demo import load_demo
 
     configuration = settings.load()
@@ -181,6 +183,10 @@ def demo(
 @cli.command("tour")
 def tour_command() -> None:
     """Show what the marts say, and where to look next."""
+    from rich.console import Console
+
+    from bootstrap import tour
+
     configuration = settings.load()
     with database.connected(configuration) as connection:
         tour.show(connection, configuration, Console())
@@ -188,7 +194,6 @@ def tour_command() -> None:
 
 def main() -> None:
     """Run a command. Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 130 ^C."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         cli(standalone_mode=False, prog_name="python -m bootstrap")
     except click.exceptions.Exit as leave:
@@ -199,7 +204,7 @@ def main() -> None:
         _fail(f"{error.format_message()} (see --help)", 2)
     except click.ClickException as error:
         _fail(error.format_message(), 1)
-    except (UserError, CommandError) as error:
+    except UserError as error:
         _fail(str(error), 1)
     except errors.UndefinedTable as error:
         _fail(f"{database.explain(error)}: run `python -m bootstrap migrate` first", 1)

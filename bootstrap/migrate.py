@@ -5,6 +5,7 @@ A migration is `NAME.sql` with the way back in `NAME.down.sql`, and a revision i
 Alembic's own tells when a file was edited after it ran.
 """
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -17,6 +18,7 @@ from alembic import command, context, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext, MigrationInfo
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from psycopg2 import sql
 from sqlalchemy import Connection, text
 
@@ -49,19 +51,44 @@ def config() -> Config:
 
 
 def upgrade(revision: str = "head") -> None:
-    """Apply what is missing up to a revision."""
-    command.upgrade(config(), _existing(revision))
+    """Apply what is missing up to a revision.
+
+    Raises:
+        UserError: the server, the database or a file doesn't allow it.
+    """
+    with _alembic_errors():
+        command.upgrade(config(), _existing(revision))
 
 
 def downgrade(revision: str = "-1") -> None:
-    """Take back one step, or down to a revision (`base`: everything)."""
-    command.downgrade(config(), _existing(revision))
+    """Take back one step, or down to a revision (`base`: everything).
+
+    Raises:
+        UserError: the server, the database or a file doesn't allow it.
+    """
+    if not any(state.is_applied for state in states_in_use()):
+        raise UserError("there is no migration to take back")
+    with _alembic_errors():
+        command.downgrade(config(), _existing(revision))
 
 
 def stamp(revision: str = "head") -> None:
-    """Note that the database is at a revision, and the files as they are now."""
-    # Purged first, so that the checksums are noted anew at the same revision too.
-    command.stamp(config(), _existing(revision), purge=True)
+    """Note that the database is at a revision, and the files as they are now.
+
+    Raises:
+        UserError: the server or the database doesn't allow it.
+    """
+    with _alembic_errors():
+        # Purged first, so that the checksums are noted anew at the same revision too.
+        command.stamp(config(), _existing(revision), purge=True)
+
+
+@contextlib.contextmanager
+def _alembic_errors() -> Iterator[None]:
+    try:
+        yield
+    except CommandError as error:
+        raise UserError(str(error)) from None
 
 
 def _existing(revision: str) -> str:
@@ -108,6 +135,13 @@ def states(connection: Any, schema: str) -> list[MigrationState]:
         )
         for revision in known
     ]
+
+
+def states_in_use() -> list[MigrationState]:
+    """The same of the database and the schema that the settings name."""
+    configuration = settings.load()
+    with database.connected(configuration) as connection:
+        return states(connection, configuration.source_schema)
 
 
 def _up_to(heads: Collection[str]) -> list[str]:
@@ -168,6 +202,7 @@ def record_checksums(
     applied = _up_to(heads)
     # A stamp says that the database is as all the files are now.
     fresh = applied if step.is_stamp else list(step.up_revision_ids)
+    # No %s below: psycopg2 would take a % in the schema's name for another.
     table = sql.Identifier(str(ctx.version_table_schema), CHECKSUM_TABLE)
     with _raw(ctx.connection).cursor() as cursor:
         cursor.execute(
@@ -178,17 +213,16 @@ def record_checksums(
         )
         cursor.execute(
             sql.SQL(
-                "delete from {} where revision <> all (%s) or revision = any (%s)"
-            ).format(table),
-            (applied, fresh),
+                "delete from {} where revision <> all ({}) or revision = any ({})"
+            ).format(table, sql.Literal(applied), sql.Literal(fresh))
         )
-        cursor.executemany(
-            sql.SQL(
-                "insert into {} (revision, sha256) values (%s, %s) "
-                "on conflict (revision) do nothing"
-            ).format(table),
-            [(revision, checksum(revision)) for revision in applied],
-        )
+        for revision in applied:
+            cursor.execute(
+                sql.SQL(
+                    "insert into {} (revision, sha256) values ({}, {}) "
+                    "on conflict (revision) do nothing"
+                ).format(table, sql.Literal(revision), sql.Literal(checksum(revision)))
+            )
 
 
 # --- Files ----------------------------------------------------------------------------

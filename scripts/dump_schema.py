@@ -1,0 +1,79 @@
+"""Write bootstrap/schema.sql: what all migrations together make, to be read.
+
+    scripts/dump_schema.py
+
+Partitions are left out: which months have one depends on the day. A server of its own
+is started for this, so that nobody's data is touched.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bootstrap import embedded, migrate, settings
+
+FILE = settings.ROOT / "bootstrap" / "schema.sql"
+
+HEADING = """\
+-- The sum of the migrations, as pg_dump shows it. Made by scripts/dump_schema.py: to
+-- change the schema, write a migration. Partitions by month are left out.
+
+"""
+
+# What says nothing about the schema: Alembic's tables, months, the programs' versions.
+LEFT_OUT = (
+    *(migrate.VERSION_TABLE, migrate.CHECKSUM_TABLE),
+    *("*_y[0-9][0-9][0-9][0-9]m[0-9][0-9]",),
+)
+
+
+def dump(url: str, left_out: tuple[str, ...] = LEFT_OUT) -> str:
+    """The schema of a database as SQL, the same for the same schema."""
+    result = subprocess.run(
+        [
+            str(embedded.binaries() / "pg_dump"),
+            *("--schema-only", "--no-owner", "--no-privileges"),
+            *(f"--exclude-table={pattern}" for pattern in left_out),
+            url,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return without_noise(result.stdout)
+
+
+def without_noise(text: str) -> str:
+    """A dump without what differs from run to run, or tells no reader anything."""
+    for noise in (
+        r"^--\n-- (?:Name|PostgreSQL database dump).*\n--\n",
+        r"^-- Dumped .*\n",
+        r"^\\(?:un)?restrict .*\n",
+        r"^(?:SET|SELECT pg_catalog\.set_config).*;\n",
+    ):
+        text = re.sub(noise, "", text, flags=re.MULTILINE)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def main() -> int:
+    os.environ["DATABASE_URL"] = ""
+    with tempfile.TemporaryDirectory() as folder:
+        server = embedded.EmbeddedServer(Path(folder, "server"))
+        server.start()
+        try:
+            os.environ["DATABASE_URL"] = server.url()
+            migrate.upgrade()
+            FILE.write_text(HEADING + dump(server.url()), encoding="utf-8")
+        finally:
+            server.stop()
+    print(f"wrote {FILE.relative_to(settings.ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
