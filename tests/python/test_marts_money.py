@@ -5,6 +5,7 @@ reporting zone and the session's TimeZone.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg2.extensions
 import pytest
 from psycopg2.extras import RealDictCursor
 
 from tests.python.reference import affiliates, operations, revenue
 from tests.python.reference.calendar import months_through
 from tests.python.reference.rows import Rows, random_rows
-from tests.python.support import Database, dbt
+from tests.python.support import ROOT, Database, dbt, new_database
 
 MONTHS = months_through(date(2025, 1, 1), date(2026, 5, 1))
 # In the middle of the last month but one: what comes later isn't shown yet.
@@ -74,10 +76,14 @@ class Built:
         return mart
 
 
+# The reporting zone, the TimeZone of dbt's sessions and what is built: the marts' data
+# tests run in the zone that is the harder one.
+IN_NEW_YORK = ("America/New_York", "Asia/Kolkata", ("model", "seed", "test"))
+IN_UTC = ("UTC", "UTC", ("model", "seed"))
+
+
 @pytest.fixture(
-    scope="module",
-    params=[("UTC", "UTC"), ("America/New_York", "Asia/Kolkata")],
-    ids=["utc", "new_york_read_from_kolkata"],
+    scope="module", params=[IN_NEW_YORK, IN_UTC], ids=["new_york_from_kolkata", "utc"]
 )
 def built(
     request: pytest.FixtureRequest,
@@ -85,7 +91,7 @@ def built(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Built:
     """The marts, built for a reporting zone in a session of another TimeZone."""
-    reporting_zone, session_zone = request.param
+    reporting_zone, session_zone, resource_types = request.param
     zone = ZoneInfo(reporting_zone)
     rows = random_rows(seed=20260415, zone=zone, months=MONTHS)
     module_database.execute("truncate users cascade")
@@ -97,24 +103,37 @@ def built(
         tmp_path_factory.mktemp("target"),
         reporting_timezone=reporting_zone,
         session_timezone=session_zone,
+        resource_types=resource_types,
     )
     return Built(rows, zone, module_database)
 
 
 def build(
-    database: Database, target: Path, *, reporting_timezone: str, session_timezone: str
+    database: Database,
+    target: Path,
+    *,
+    reporting_timezone: str,
+    session_timezone: str,
+    resource_types: Sequence[str],
 ) -> None:
-    """Build the marts without their tests."""
-    variables = {"reporting_timezone": reporting_timezone, "as_of": NOW.isoformat()}
+    """Build the marts."""
     selection = [f"+{name}" for name in MARTS]
     result = dbt(
-        *("build", "--select", *selection, "--vars", json.dumps(variables)),
-        *("--resource-types", "model", "seed"),
+        *("build", "--select", *selection, "stg_saas__affiliates"),
+        *("--indirect-selection", "buildable", "--vars", variables(reporting_timezone)),
+        *("--resource-types", *resource_types),
         database=database,
         target=target,
         PGTZ=session_timezone,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def variables(reporting_timezone: str) -> str:
+    """dbt's variables as it takes them."""
+    return json.dumps(
+        {"reporting_timezone": reporting_timezone, "as_of": NOW.isoformat()}
+    )
 
 
 def assert_same(found: affiliates.Mart, expected: affiliates.Mart) -> None:
@@ -134,6 +153,115 @@ def rounded(row: dict[str, Any]) -> dict[str, Any]:
         name: value.quantize(Decimal("1e-12")) if isinstance(value, Decimal) else value
         for name, value in row.items()
     }
+
+
+# What is to be made wrong for each singular test to fail, one row each.
+FAULTS = {
+    "assert_affiliate_ledger_is_payouts_plus_balance": (
+        "fct_affiliate_earnings",
+        "payouts_completed_cents > 0",
+        "payouts_completed_cents = payouts_completed_cents - 1,"
+        " unreconciled_cents = unreconciled_cents + 1",
+    ),
+    "assert_affiliate_earnings_equal_counters": (
+        "fct_affiliate_earnings",
+        "affiliate_id in (select affiliate_id from analytics.fct_affiliate_earnings"
+        " where commissions > 0 group by affiliate_id having count(*) = 1)"
+        " and commissions > 0",
+        "approved_cents = approved_cents + 1",
+    ),
+    "assert_monthly_earnings_add_up_to_totals": (
+        "fct_affiliate_earnings_monthly",
+        "true",
+        "disputed_cents = disputed_cents + 1",
+    ),
+    "assert_funnel_counts_every_click_and_referral": (
+        "fct_affiliate_funnel_daily",
+        "clicks > 0",
+        "clicks = clicks - 1",
+    ),
+    "assert_revenue_adds_up_to_payments": (
+        "fct_revenue_monthly",
+        "true",
+        "gross_cents = gross_cents + 1, refunded_cents = refunded_cents + 1",
+    ),
+    "assert_mrr_opens_with_the_closing_before": (
+        "fct_mrr_monthly",
+        "mrr_month = '2026-01-01'",
+        "opening_mrr_cents = opening_mrr_cents + 1, new_mrr_cents = new_mrr_cents - 1",
+    ),
+    "assert_mrr_movements_add_up_to_months": (
+        "fct_mrr_movements_monthly",
+        "movement_type = 'expansion'",
+        "movement_type = 'contraction'",
+    ),
+    "assert_mrr_is_the_sum_of_live_subscriptions": (
+        "fct_mrr_monthly",
+        "customers > 0",
+        "customers = customers + 1",
+    ),
+    "assert_a_customer_is_new_once": (
+        "fct_mrr_movements_monthly",
+        "movement_type = 'reactivation'",
+        "movement_type = 'new'",
+    ),
+    "assert_api_usage_counts_every_call": (
+        "fct_api_usage_daily",
+        "true",
+        "requests = requests + 1",
+    ),
+    "assert_errors_count_every_error": (
+        "fct_errors_daily",
+        "true",
+        "errors = errors + 1",
+    ),
+    "assert_audit_counts_every_action": (
+        "fct_audit_daily",
+        "true",
+        "events = events + 1",
+    ),
+    "assert_every_license_has_its_seats": (
+        "fct_license_seats",
+        "true",
+        "seats_total = seats_total + 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("built", [IN_NEW_YORK], indirect=True)
+def test_singular_tests_notice_a_wrong_row(
+    built: Built, server_url: str, tmp_path: Path
+) -> None:
+    """Each singular test, green on the marts as built, fails for one wrong row."""
+    built_in = psycopg2.extensions.parse_dsn(built.database.url)["dbname"]
+    with new_database(server_url, template=built_in) as spoilt:
+        for mart, condition, change in FAULTS.values():
+            spoilt.execute(
+                f"update analytics.{mart} set {change} where ctid ="
+                f" (select min(ctid) from analytics.{mart} where {condition})"
+            )
+        dbt(
+            *("test", "--select", *FAULTS, "--vars", variables(built.zone.key)),
+            database=spoilt,
+            target=tmp_path,
+        )
+    results = json.loads((tmp_path / "run_results.json").read_text())["results"]
+    statuses = {
+        result["unique_id"].rpartition(".")[2]: result["status"] for result in results
+    }
+    assert statuses == dict.fromkeys(FAULTS, "fail")
+
+
+def test_every_singular_test_has_its_fault() -> None:
+    """Warnings aside, which find faults of the source."""
+    folders = ("affiliates", "revenue", "operations")
+    tests = [
+        test
+        for folder in folders
+        for test in (ROOT / "tests/singular" / folder).glob("*.sql")
+        if 'severity="warn"' not in test.read_text()
+    ]
+    assert {test.stem for test in tests} == set(FAULTS)
 
 
 def test_earnings(built: Built) -> None:
