@@ -329,7 +329,7 @@ def _earn(
     if not made:
         return []
     ends = add_months(made[0].created_at, COMMISSION_MONTHS)
-    earned = []
+    earned: list[Commission] = []
     for payment in made:
         paid_at = payment.processed_at
         if paid_at is None or payment.created_at >= ends:
@@ -426,9 +426,7 @@ def _hold_back(programme: Programme, stream: random.Random) -> None:
 # Payouts -----------------------------------------------------------------------------
 
 
-def _pay_out(
-    programme: Programme, arguments: Arguments, stream: random.Random
-) -> None:
+def _pay_out(programme: Programme, arguments: Arguments, stream: random.Random) -> None:
     """Run the payouts every fortnight, up to two days before the end."""
     affiliates = {affiliate.id: affiliate for affiliate in programme.affiliates}
     waiting: dict[tuple[UUID, str], list[Commission]] = defaultdict(list)

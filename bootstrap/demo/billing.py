@@ -4,10 +4,10 @@
 as the payment provider would, and stops at the end of the demo. What a customer wants
 is told in `stories.py`. Rules that hold for every licence:
 
-- one live subscription at any time: a change of plan or seats cancels the old row at the
-  instant at which the new one starts;
-- a cancellation for the period's end keeps the time of the request in `canceled_at`; the
-  subscription ends at `current_period_end`;
+- one live subscription at any time: a change of plan or seats cancels the old row at
+  the instant at which the new one starts;
+- a cancellation for the period's end keeps the time of the request in `canceled_at`;
+  the subscription ends at `current_period_end`;
 - a free subscription has the price 0 and no payments.
 """
 
@@ -271,9 +271,7 @@ class Billing:
 
     # Rows ----------------------------------------------------------------------------
 
-    def _open(
-        self, at: dt.datetime, plan: str, seats: int, cycle: str
-    ) -> Subscription:
+    def _open(self, at: dt.datetime, plan: str, seats: int, cycle: str) -> Subscription:
         subscription = Subscription(
             id=new_id(self._stream, at),
             license_id=self.customer.license_id,

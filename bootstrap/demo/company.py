@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from bootstrap.demo.accounts import Accounts, open_accounts
 from bootstrap.demo.affiliates import Programme, draw_clicks, run_programme
@@ -36,6 +37,18 @@ from bootstrap.demo.rows import (
 )
 from bootstrap.demo.stories import live
 from bootstrap.demo.usage import UsageFeed
+
+Timed = TypeVar(
+    "Timed",
+    Team,
+    TeamMember,
+    Subscription,
+    Payment,
+    Affiliate,
+    Referral,
+    Payout,
+    Commission,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +113,7 @@ def tables(
     ]
 
 
-def _by_time(
-    rows: Sequence[
-        Team
-        | TeamMember
-        | Subscription
-        | Payment
-        | Affiliate
-        | Referral
-        | Payout
-        | Commission
-    ],
-) -> list[Row]:
+def _by_time(rows: Sequence[Timed]) -> list[Timed]:
     return sorted(rows, key=lambda row: (row.created_at, row.id))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import enum
+import math
 import random
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -170,10 +171,10 @@ def _sign_up_time(
     odds = ODDS[story]
     latest = arguments.until - odds.youngest * DAY
     earliest = max(arguments.begin, arguments.until - odds.oldest * DAY)
-    span = latest - earliest
+    span: dt.timedelta = latest - earliest
     recent = odds.oldest < 30
     while True:
-        moment = earliest + span * stream.random() ** (1.0 if recent else 0.62)
+        moment = earliest + span * math.pow(stream.random(), 1.0 if recent else 0.62)
         if not recent:
             if stream.random() > WEEKDAYS[moment.weekday()]:
                 continue

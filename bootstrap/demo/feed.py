@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 import numpy as np
@@ -80,34 +80,31 @@ def windows(sessions: Sessions, arguments: Arguments) -> Iterator[Window]:
             first = day
 
 
-class Arriving(Protocol):
-    """Columns of equal length, with the time at which each row arrives."""
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Columns of equal length; times in microseconds since 1970."""
 
-    __dataclass_fields__: Any
-
-    @property
-    def created(self) -> Micros:
-        """Microseconds since 1970."""
+    occurred: Micros
+    created: Micros
 
 
-FrameT = TypeVar("FrameT", bound=Arriving)
+FrameT = TypeVar("FrameT", bound=Frame)
+EncodedT = TypeVar("EncodedT", bound=Frame, contravariant=True)
 
 
 def take(frame: FrameT, rows: Mask | Integers | slice) -> FrameT:
     """Return some rows of a frame."""
-    kind = type(frame)
-    return kind(**{each.name: getattr(frame, each.name)[rows] for each in fields(frame)})
+    columns = {each.name: getattr(frame, each.name)[rows] for each in fields(frame)}
+    return type(frame)(**columns)
 
 
 def join(frames: Sequence[FrameT]) -> FrameT:
     """Return the rows of all frames, in turn."""
-    kind = type(frames[0])
-    return kind(
-        **{
-            each.name: np.concatenate([getattr(frame, each.name) for frame in frames])
-            for each in fields(frames[0])
-        }
-    )
+    columns = {
+        each.name: np.concatenate([getattr(frame, each.name) for frame in frames])
+        for each in fields(frames[0])
+    }
+    return type(frames[0])(**columns)
 
 
 class Backlog(Generic[FrameT]):
@@ -125,13 +122,13 @@ class Backlog(Generic[FrameT]):
         return take(frame, np.argsort(frame.created, kind="stable"))
 
 
-class Encoder(Protocol[FrameT]):
+class Encoder(Protocol[EncodedT]):
     """Turns rows of a frame into the fields of a COPY."""
 
     table: str
     columns: tuple[str, ...]
 
-    def fields(self, frame: FrameT) -> list[Field]:
+    def fields(self, frame: EncodedT) -> list[Field]:
         """Return a field for each of the columns."""
 
 

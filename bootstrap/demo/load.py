@@ -57,6 +57,18 @@ EMPTY_TABLES = (
 )
 """The tables that the demo writes to, which must all be empty before."""
 
+_SETTINGS = {
+    "timezone": "UTC",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    # Thousands of small statements: none repays its compilation.
+    "jit": "off",
+    # A day's events lie together; by default they are thought to be all over the disk,
+    # and each day's aggregation reads the whole month.
+    "random_page_cost": "1.1",
+}
+"""What the load needs, whatever the server's settings."""
+
 BATCHES_AHEAD = 4
 """Batches that wait for the server: some 8 MB each."""
 
@@ -96,8 +108,9 @@ def load_demo(
     search_path. It all is one transaction: interrupted or failed, it leaves nothing.
 
     Raises:
-        UserError: a bad argument, tables that are missing or not empty, an error of the
-            database, or Ctrl-C.
+        UserError: a bad argument, tables that are missing or not empty, or an error of
+            the database.
+        KeyboardInterrupt: Ctrl-C, at once also while the server works.
     """
     now = dt.datetime.now(dt.timezone.utc)
     arguments = check_arguments(scale, seed, until, now)
@@ -147,7 +160,7 @@ def _interruptible(
         if future.exception() is None:
             # It had been committed before the signal came.
             return future.result()
-        raise UserError("interrupted: the demo was not loaded, nothing was written")
+        raise KeyboardInterrupt
 
 
 def _cancel(future: Future[T], connection: Connection) -> None:
@@ -168,9 +181,11 @@ def _in_one_transaction(
     rows: Counter[str] = Counter()
     try:
         with connection.cursor() as cursor:
-            cursor.execute("set local timezone to 'UTC'")
-            cursor.execute("set local statement_timeout to 0")
-            cursor.execute("set local idle_in_transaction_session_timeout to 0")
+            for setting, value in _SETTINGS.items():
+                cursor.execute(
+                    sql.SQL("set local {} to %s").format(sql.Identifier(setting)),
+                    (value,),
+                )
             _require_empty(cursor)
             loader = _Loader(cursor, arguments, steps, rows, stop)
             loader.run()
@@ -337,6 +352,8 @@ class _Loader:
                 self._wrote(step, table, counted[0] if counted else 0)
 
     def _analyze(self) -> None:
+        """Give the planner something to go by; autovacuum looks closer later."""
+        self._cursor.execute("set local default_statistics_target to 20")
         with self._steps.step("statistics", len(EMPTY_TABLES)) as step:
             for position, table in enumerate(EMPTY_TABLES, start=1):
                 _check(self._stop)

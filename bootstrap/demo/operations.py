@@ -38,6 +38,7 @@ from bootstrap.demo.customers import Customer
 from bootstrap.demo.feed import (
     Backlog,
     Directory,
+    Frame,
     Load,
     Window,
     join,
@@ -111,8 +112,8 @@ class ApiClients:
 
 
 @dataclass(frozen=True, slots=True)
-class ApiCalls:
-    """One line per API call; times in microseconds since 1970, `took` in ms."""
+class ApiCalls(Frame):
+    """One line per API call; `took` in milliseconds."""
 
     client: Codes
     endpoint: npt.NDArray[np.int16]
@@ -121,12 +122,10 @@ class ApiCalls:
     untimed: Mask
     request: Codes
     response: Codes
-    occurred: Micros
-    created: Micros
 
 
 @dataclass(frozen=True, slots=True)
-class Errors:
+class Errors(Frame):
     """One line per logged error; -1 where a code is unknown."""
 
     fault: npt.NDArray[np.int16]
@@ -135,19 +134,15 @@ class Errors:
     endpoint: npt.NDArray[np.int16]
     address: Codes
     agent: Codes
-    occurred: Micros
-    created: Micros
 
 
 @dataclass(frozen=True, slots=True)
-class Audits:
+class Audits(Frame):
     """One line per action in the audit trail."""
 
     deed: npt.NDArray[np.int16]
     presence: Codes
     resource: Bytes
-    occurred: Micros
-    created: Micros
 
 
 def api_clients(
@@ -196,7 +191,7 @@ class ApiFeed:
     """Makes the API calls of one window of days after the other."""
 
     table = "api_usage"
-    columns = (
+    columns: tuple[str, ...] = (
         "id",
         "user_id",
         "license_id",
@@ -390,7 +385,7 @@ class ErrorFeed:
     """Makes the errors: of API calls, of people's browsers and of background jobs."""
 
     table = "error_logs"
-    columns = (
+    columns: tuple[str, ...] = (
         "id",
         "user_id",
         "license_id",
@@ -525,7 +520,7 @@ class AuditFeed:
     """Makes the audit trail of what people do in their sessions."""
 
     table = "audit_logs"
-    columns = (
+    columns: tuple[str, ...] = (
         "id",
         "user_id",
         "team_id",

@@ -1,8 +1,8 @@
 """When people use the product: who is there, and all their sessions.
 
 A presence is one user on one plan of one licence for some time. Sessions are drawn for
-all days at once, small as they are (about 30 bytes each); the events in them come later,
-in windows of days, so that memory does not grow with the number of events.
+all days at once, small as they are (about 30 bytes each); their events come later, in
+windows of days, so that memory does not grow with the number of events.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Kind(IntEnum):
     BACKGROUND = 2
 
 
-EVENTS_PER_SESSION = {Kind.PERSON: 14.0, Kind.VISITOR: 3.0, Kind.BACKGROUND: 1.0}
-EVENT_SHARE = {Kind.PERSON: 0.93, Kind.VISITOR: 0.025, Kind.BACKGROUND: 0.045}
+EVENTS_PER_SESSION = {Kind.PERSON: 16.0, Kind.VISITOR: 3.0, Kind.BACKGROUND: 6.0}
+EVENT_SHARE = {Kind.PERSON: 0.94, Kind.VISITOR: 0.025, Kind.BACKGROUND: 0.035}
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +221,7 @@ def business(day: dt.date, weekend: float = 1.0) -> float:
     return factor * (HOLIDAY_FACTOR if (day.month, day.day) in HOLIDAYS else 1.0)
 
 
-def day_factors(
-    arguments: Arguments, weekend: float = 1.0
-) -> tuple[int, Floats]:
+def day_factors(arguments: Arguments, weekend: float = 1.0) -> tuple[int, Floats]:
     """Return the first day's start and how busy each day is, one past the end too."""
     first = arguments.begin.date()
     days = (arguments.until.date() - first).days + 2
@@ -231,9 +229,7 @@ def day_factors(
     return micros(arguments.begin), np.array(factors, dtype=np.float64)
 
 
-def expected_days(
-    start: Micros, end: Micros, begin: int, factors: Floats
-) -> Floats:
+def expected_days(start: Micros, end: Micros, begin: int, factors: Floats) -> Floats:
     """Return how many full busy days lie between the moments, for each line."""
     cumulated = np.concatenate(([0.0], np.cumsum(factors)))
     positions = np.arange(len(cumulated), dtype=np.float64)
@@ -287,7 +283,9 @@ def local_times(generator: np.random.Generator, size: int) -> Micros:
     """Return times of a working day in microseconds after local midnight."""
     cumulated = np.cumsum(HOURS)
     hours = np.searchsorted(cumulated, generator.random(size) * cumulated[-1], "right")
-    return hours.astype(np.int64) * HOUR + generator.integers(0, HOUR, size=size)
+    times: Micros = hours.astype(np.int64) * HOUR
+    times += generator.integers(0, HOUR, size=size)
+    return times
 
 
 def _fresh(presences: Presences, arguments: Arguments) -> tuple[Codes, Micros]:

@@ -1,4 +1,4 @@
-"""What customers want, told in steps that `Billing` carries out or, past the end, not."""
+"""What customers want, told in steps that `Billing` carries out up to the end."""
 
 from __future__ import annotations
 

@@ -14,10 +14,9 @@ from bootstrap.demo.binary_copy import (
     Dictionary,
     Field,
     Integers,
-    Mask,
     Micros,
-    hexadecimal,
     fixed,
+    hexadecimal,
     nullable,
     time_ordered_ids,
     timestamps,
@@ -34,8 +33,16 @@ from bootstrap.demo.catalogue import (
     Action,
 )
 from bootstrap.demo.customers import Customer
-from bootstrap.demo.feed import Backlog, Directory, Load, Window, loads
-from bootstrap.demo.rhythm import DAY, SECOND, Floats, Kind, Presences, Sessions
+from bootstrap.demo.feed import Backlog, Directory, Frame, Load, Window, loads
+from bootstrap.demo.rhythm import (
+    DAY,
+    EVENTS_PER_SESSION,
+    SECOND,
+    Floats,
+    Kind,
+    Presences,
+    Sessions,
+)
 
 LATE_SHARE = 0.01
 LATEST = 30 * DAY
@@ -82,23 +89,21 @@ ODD_DATA_SHARE = 0.002
 
 
 @dataclass(frozen=True, slots=True)
-class UsageEvents:
-    """One line per event; times in microseconds since 1970."""
+class UsageEvents(Frame):
+    """One line per event."""
 
     presence: npt.NDArray[np.int32]
     action: npt.NDArray[np.int16]
     data: npt.NDArray[np.int16]
     session: Bytes
     version: npt.NDArray[np.int16]
-    occurred: Micros
-    created: Micros
 
 
 class UsageFeed:
     """Makes the usage events of one window of days after the other."""
 
     table = "usage_events"
-    columns = (
+    columns: tuple[str, ...] = (
         "id",
         "user_id",
         "license_id",
@@ -187,10 +192,13 @@ class UsageFeed:
         """Return how many events each session has: few mostly, sometimes hundreds."""
         generator = self._generator
         size = len(kind)
-        person = 1 + generator.lognormal(2.198, 0.9, size=size).astype(np.int64)
-        visitor = 1 + generator.poisson(2.0, size=size)
-        lengths = np.where(kind == Kind.VISITOR, visitor, person)
-        lengths[kind == Kind.BACKGROUND] = 1
+        person = 1 + generator.lognormal(2.336, 0.9, size=size).astype(np.int64)
+        mean = np.where(
+            kind == Kind.VISITOR,
+            EVENTS_PER_SESSION[Kind.VISITOR],
+            EVENTS_PER_SESSION[Kind.BACKGROUND],
+        )
+        lengths = np.where(kind == Kind.PERSON, person, generator.poisson(mean - 1) + 1)
         return np.minimum(lengths, LONGEST_SESSION)
 
     def _elapsed(self, position: Integers, first: Integers) -> Micros:
@@ -215,9 +223,7 @@ class UsageFeed:
         no_team = (presences.team[presence] < 0) & np.isin(action, _TEAM_ACTIONS)
         action[no_team] = _FIRST_PERSON
 
-        rows = np.flatnonzero(
-            (action >= _FIRST_FEATURE) & (action < _FIRST_PERSON)
-        )
+        rows = np.flatnonzero((action >= _FIRST_FEATURE) & (action < _FIRST_PERSON))
         feature = action[rows] - _FIRST_FEATURE
         missing = (
             occurred[rows] < self._adopted[presences.license[presence[rows]], feature]
