@@ -19,17 +19,15 @@ subscriptions as (
     select * from {{ ref("int_subscriptions_mrr") }}
 ),
 
-recounted as (
+live_licences as (
     select
         months.mrr_month,
         months.currency,
         months.plan_type,
-        months.closing_mrr_cents,
-        months.customers,
-        coalesce(sum(subscriptions.mrr_cents), 0) as recounted_mrr_cents,
-        count(distinct subscriptions.license_id) as recounted_customers
+        subscriptions.license_id,
+        sum(subscriptions.mrr_cents) as mrr_cents
     from months
-    left join subscriptions
+    inner join subscriptions
         on
             months.currency = subscriptions.currency
             and months.plan_type = subscriptions.plan_type
@@ -42,12 +40,34 @@ recounted as (
         months.mrr_month,
         months.currency,
         months.plan_type,
-        months.closing_mrr_cents,
-        months.customers
+        subscriptions.license_id
+),
+
+recounted as (
+    select
+        mrr_month,
+        currency,
+        plan_type,
+        sum(mrr_cents) as mrr_cents,
+        count(*) as customers
+    from live_licences
+    group by mrr_month, currency, plan_type
 )
 
-select *
-from recounted
+select
+    months.mrr_month,
+    months.currency,
+    months.plan_type,
+    months.closing_mrr_cents,
+    coalesce(recounted.mrr_cents, 0) as recounted_mrr_cents,
+    months.customers,
+    coalesce(recounted.customers, 0) as recounted_customers
+from months
+left join recounted
+    on
+        months.mrr_month = recounted.mrr_month
+        and months.currency = recounted.currency
+        and months.plan_type = recounted.plan_type
 where
-    closing_mrr_cents != recounted_mrr_cents
-    or customers != recounted_customers
+    months.closing_mrr_cents != coalesce(recounted.mrr_cents, 0)
+    or months.customers != coalesce(recounted.customers, 0)
