@@ -20,6 +20,7 @@ from bootstrap import settings
 from bootstrap.embedded import CONFIGURATION, LOCALE, EmbeddedServer
 
 ROOT = settings.ROOT
+EARLIER_DESIGN = ROOT / "tests" / "python" / "earlier_design.sql"
 DBT = Path(sys.executable).with_name("dbt")
 
 # A test's server may lose its data: nothing is waited for on its way to the disk.

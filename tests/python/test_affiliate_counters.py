@@ -1,0 +1,954 @@
+"""The counters on affiliates are exact after anything, from any number of connections.
+
+What an earlier design got wrong is tried on that design too: the checks find the drift.
+"""
+
+import io
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from psycopg2 import errors
+
+from tests.python.concurrency import (
+    PATIENCE,
+    Session,
+    at_once,
+    burst,
+    errors_of,
+    wait_until_waiting,
+)
+from tests.python.support import EARLIER_DESIGN, Database, new_database
+
+CONNECTIONS = 8
+
+DRIFT = """
+select affiliate.id::text, to_jsonb(counters), to_jsonb(truth)
+from affiliates as affiliate
+cross join lateral (
+    select total_referrals, total_earnings_cents, paid_out_cents, pending_payout_cents
+) as counters
+cross join lateral (
+    select
+        (
+            select count(*) from affiliate_referrals
+            where affiliate_id = affiliate.id and status in ('qualified', 'converted')
+        ) as total_referrals,
+        coalesce(sum(amount_cents) filter (where status in ('approved', 'paid')), 0)
+            as total_earnings_cents,
+        coalesce(sum(amount_cents) filter (where status = 'paid'), 0) as paid_out_cents,
+        coalesce(sum(amount_cents) filter (where status = 'approved'), 0)
+            as pending_payout_cents
+    from affiliate_commissions where affiliate_id = affiliate.id
+) as truth
+where to_jsonb(counters) <> to_jsonb(truth)
+"""
+
+ADD_COMMISSIONS = """
+insert into affiliate_commissions (
+    affiliate_id, referral_id, commission_type, amount_cents, commission_rate, status
+)
+select affiliate_id, id, 'recurring', %(amount)s, 20, %(status)s
+from affiliate_referrals cross join generate_series(1, %(times)s)
+where id = any (%(referrals)s::uuid[])
+returning id
+"""
+
+ANY_REFERRAL = (
+    "(select id from affiliate_referrals where affiliate_id = %(affiliate)s "
+    "order by id offset floor(%(pick)s * (select count(*) from affiliate_referrals "
+    "where affiliate_id = %(affiliate)s)) limit 1)"
+)
+ANY_COMMISSION = ANY_REFERRAL.replace("affiliate_referrals", "affiliate_commissions")
+ADD_COMMISSION_OF_ANY_REFERRAL = (
+    "insert into affiliate_commissions (affiliate_id, referral_id, commission_type, "
+    "amount_cents, commission_rate, status) "
+    "select affiliate_id, id, 'recurring', %(amount)s, 20, %(status)s "
+    f"from affiliate_referrals where id = {ANY_REFERRAL}"
+)
+
+COUNTERS = """
+select array[
+    total_referrals, total_earnings_cents, paid_out_cents, pending_payout_cents
+]
+from affiliates where id = %s
+"""
+
+ROWS_READ = """
+select seq_tup_read + coalesce(idx_tup_fetch, 0)
+from pg_stat_xact_user_tables where relname = 'affiliate_commissions'
+"""
+
+
+class Programme:
+    """An affiliate programme in a database, and what its counters should say."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.connection = database.connect()
+        self.connection.autocommit = True
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def run(self, statement: str, parameters: Any = None) -> list[Any]:
+        """Run a statement; the first column of its rows."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return [row[0] for row in cursor.fetchall()] if cursor.description else []
+
+    def clear(self) -> None:
+        """Delete everything: quicker than to truncate so many small tables."""
+        self.run("delete from users")
+        self.run("delete from payment_transactions")
+
+    def users(self, number: int = 1) -> list[str]:
+        return self.run(
+            "insert into users (email, password_hash) "
+            "select gen_random_uuid(), '' from generate_series(1, %s) returning id",
+            (number,),
+        )
+
+    def affiliates(self, number: int = 1) -> list[str]:
+        return self.run(
+            "insert into affiliates (user_id, affiliate_code) "
+            "select id, left(id::text, 50) from unnest(%s::uuid[]) as id returning id",
+            (self.users(number),),
+        )
+
+    def referrals(
+        self, affiliate: str, number: int = 1, status: str = "converted"
+    ) -> list[str]:
+        return self.run(
+            "insert into affiliate_referrals (affiliate_id, referred_user_id, status) "
+            "select %s, id, %s from unnest(%s::uuid[]) as id returning id",
+            (affiliate, status, self.users(number)),
+        )
+
+    def commissions(
+        self,
+        referrals: list[str],
+        amount: int = 100,
+        status: str = "approved",
+        times: int = 1,
+    ) -> list[str]:
+        """So many commissions on each of the referrals."""
+        return self.run(
+            ADD_COMMISSIONS,
+            {
+                "amount": amount,
+                "status": status,
+                "referrals": referrals,
+                "times": times,
+            },
+        )
+
+    def counters(self, affiliate: str) -> tuple[int, int, int, int]:
+        """Referrals, earnings, paid and pending of an affiliate."""
+        ((counters,),) = self.database.execute(COUNTERS, (affiliate,))
+        referrals, earnings, paid, pending = counters
+        return referrals, earnings, paid, pending
+
+    def check(self) -> None:
+        """Fail where a counter differs from the sum of its rows."""
+        assert self.database.execute(DRIFT) == []
+
+
+@pytest.fixture
+def programme(module_database: Database) -> Iterator[Programme]:
+    """An empty programme."""
+    with closing(Programme(module_database)) as made:
+        made.clear()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def earlier_database(server_url: str, template_database: str) -> Iterator[Database]:
+    """A database of the earlier design."""
+    with new_database(server_url, template=template_database) as made:
+        made.execute(EARLIER_DESIGN.read_text(encoding="utf-8"))
+        yield made
+
+
+@pytest.fixture
+def earlier_programme(earlier_database: Database) -> Iterator[Programme]:
+    """An empty programme on the earlier design."""
+    with closing(Programme(earlier_database)) as made:
+        made.clear()
+        yield made
+
+
+# What the earlier design got wrong --------------------------------------------------
+#
+# Each check makes one kind of change, and fails where a counter is wrong afterwards.
+
+
+def new_commissions_at_the_same_moment(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    referrals = programme.referrals(affiliate, CONNECTIONS)
+    change = {"amount": 100, "status": "approved", "times": 1}
+    assert not burst(
+        programme.database,
+        [(ADD_COMMISSIONS, {**change, "referrals": [each]}) for each in referrals],
+    )
+    programme.check()
+    assert programme.counters(affiliate) == (8, 800, 0, 800)
+
+
+def new_status_of_commissions_at_the_same_moment(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    referrals = programme.referrals(affiliate, CONNECTIONS)
+    commissions = programme.commissions(referrals)
+    assert not burst(
+        programme.database,
+        [
+            ("update affiliate_commissions set status = 'paid' where id = %s", (each,))
+            for each in commissions
+        ],
+    )
+    programme.check()
+    assert programme.counters(affiliate) == (8, 800, 800, 0)
+
+
+def new_amounts_at_the_same_moment(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    commissions = programme.commissions(programme.referrals(affiliate), times=8)
+    assert not burst(
+        programme.database,
+        [
+            ("update affiliate_commissions set amount_cents = 1 where id = %s", (each,))
+            for each in commissions
+        ],
+    )
+    programme.check()
+    assert programme.counters(affiliate) == (1, 8, 0, 8)
+
+
+def new_referrals_at_the_same_moment(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    statement = (
+        "insert into affiliate_referrals (affiliate_id, referred_user_id, status) "
+        "values (%s, %s, 'qualified')"
+    )
+    assert not burst(
+        programme.database,
+        [(statement, (affiliate, user)) for user in programme.users(CONNECTIONS)],
+    )
+    programme.check()
+    assert programme.counters(affiliate) == (8, 0, 0, 0)
+
+
+def new_status_of_referrals_at_the_same_moment(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    assert not burst(
+        programme.database,
+        [
+            (
+                "update affiliate_referrals set status = 'refunded' where id = %s",
+                (each,),
+            )
+            for each in programme.referrals(affiliate, CONNECTIONS)
+        ],
+    )
+    programme.check()
+    assert programme.counters(affiliate) == (0, 0, 0, 0)
+
+
+def deleted_commissions(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    commissions = programme.commissions(programme.referrals(affiliate), times=9)
+    assert not burst(
+        programme.database,
+        [
+            ("delete from affiliate_commissions where id = %s", (each,))
+            for each in commissions[:CONNECTIONS]
+        ],
+    )
+    programme.check()
+    assert programme.counters(affiliate) == (1, 100, 0, 100)
+
+
+def deleted_referrals(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    referrals = programme.referrals(affiliate, CONNECTIONS + 1)
+    programme.commissions(referrals, status="paid")
+    assert not burst(
+        programme.database,
+        [
+            ("delete from affiliate_referrals where id = %s", (each,))
+            for each in referrals[:CONNECTIONS]
+        ],
+    )
+    programme.check()
+    assert programme.counters(affiliate) == (1, 100, 100, 0)
+
+
+def commissions_moved_to_another_affiliate(programme: Programme) -> None:
+    first, second = programme.affiliates(2)
+    commissions = programme.commissions(programme.referrals(first), times=CONNECTIONS)
+    assert not burst(
+        programme.database,
+        [
+            (
+                "update affiliate_commissions set affiliate_id = %s where id = %s",
+                (second, each),
+            )
+            for each in commissions
+        ],
+    )
+    programme.check()
+    assert programme.counters(second) == (0, 800, 0, 800)
+
+
+def referrals_moved_to_another_affiliate(programme: Programme) -> None:
+    first, second = programme.affiliates(2)
+    programme.referrals(first, 3)
+    programme.run(
+        "update affiliate_referrals set affiliate_id = %s where affiliate_id = %s",
+        (second, first),
+    )
+    programme.check()
+    assert programme.counters(second) == (3, 0, 0, 0)
+
+
+def an_erased_referred_user(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    referral, _ = programme.referrals(affiliate, 2)
+    programme.commissions([referral], status="paid", times=3)
+    programme.run(
+        "delete from users where id = (select referred_user_id from "
+        "affiliate_referrals where id = %s)",
+        (referral,),
+    )
+    programme.check()
+    assert programme.counters(affiliate) == (1, 0, 0, 0)
+
+
+def truncated_commissions(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    programme.commissions(programme.referrals(affiliate, 2))
+    programme.run("truncate affiliate_commissions")
+    programme.check()
+    assert programme.counters(affiliate) == (2, 0, 0, 0)
+
+
+def truncated_referrals(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    programme.commissions(programme.referrals(affiliate, 2))
+    programme.run("truncate affiliate_referrals cascade")
+    programme.check()
+    assert programme.counters(affiliate) == (0, 0, 0, 0)
+
+
+def sums_beyond_four_bytes(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    referrals = programme.referrals(affiliate)
+    largest = 2**31 - 1
+    programme.commissions(referrals, amount=largest, status="paid", times=2)
+    programme.commissions(referrals, amount=largest)
+    programme.check()
+    assert programme.counters(affiliate) == (1, 3 * largest, 2 * largest, largest)
+
+
+DRIFTS = [
+    new_commissions_at_the_same_moment,
+    new_status_of_commissions_at_the_same_moment,
+    new_amounts_at_the_same_moment,
+    new_referrals_at_the_same_moment,
+    new_status_of_referrals_at_the_same_moment,
+    deleted_commissions,
+    deleted_referrals,
+    commissions_moved_to_another_affiliate,
+    referrals_moved_to_another_affiliate,
+    an_erased_referred_user,
+    truncated_commissions,
+    truncated_referrals,
+    sums_beyond_four_bytes,
+]
+each_drift = pytest.mark.parametrize("check", DRIFTS, ids=lambda check: check.__name__)
+
+
+@each_drift
+def test_counters_are_exact_after(
+    programme: Programme, check: Callable[[Programme], None]
+) -> None:
+    check(programme)
+
+
+@each_drift
+def test_the_earlier_design_drifts_after(
+    earlier_programme: Programme, check: Callable[[Programme], None]
+) -> None:
+    with pytest.raises((AssertionError, errors.NumericValueOutOfRange)):
+        check(earlier_programme)
+
+
+# One connection ---------------------------------------------------------------------
+
+
+def test_rolled_back_changes_leave_the_counters(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    referrals = programme.referrals(affiliate, 2)
+    programme.commissions(referrals)
+    before = programme.counters(affiliate)
+    for change in (
+        "update affiliate_commissions set status = 'paid', amount_cents = 7",
+        "delete from affiliate_referrals",
+        "truncate affiliate_referrals cascade",
+    ):
+        programme.run("begin")
+        programme.run(change)
+        programme.run("rollback")
+        assert programme.counters(affiliate) == before
+    programme.check()
+
+
+def test_savepoints_that_are_rolled_back_leave_the_counters(
+    programme: Programme,
+) -> None:
+    (affiliate,) = programme.affiliates()
+    referrals = programme.referrals(affiliate)
+    programme.run("begin")
+    programme.commissions(referrals, amount=1)
+    programme.run("savepoint one")
+    programme.commissions(referrals, amount=10)
+    programme.run("savepoint two")
+    programme.run("delete from affiliate_referrals")
+    programme.run("rollback to savepoint two")
+    programme.commissions(referrals, amount=100)
+    programme.run("rollback to savepoint one")
+    programme.commissions(referrals, amount=1000)
+    programme.run("commit")
+    programme.check()
+    assert programme.counters(affiliate) == (1, 1001, 0, 1001)
+
+
+def test_a_transaction_sees_its_own_changes_in_the_counters(
+    programme: Programme,
+) -> None:
+    (affiliate,) = programme.affiliates()
+    referrals = programme.referrals(affiliate)
+    programme.run("begin")
+    programme.commissions(referrals)
+    seen = programme.run(
+        "select total_earnings_cents from affiliates where id = %s", (affiliate,)
+    )
+    programme.run("rollback")
+    assert seen == [100]
+
+
+def test_statements_over_thousands_of_rows_are_counted_once(
+    programme: Programme,
+) -> None:
+    affiliates = programme.affiliates(20)
+    referrals = [programme.referrals(each)[0] for each in affiliates]
+    programme.commissions(referrals, amount=3, times=100)
+    programme.check()
+    programme.run("update affiliate_commissions set status = 'paid'")
+    programme.check()
+    programme.run("update affiliate_commissions set amount_cents = amount_cents + 1")
+    programme.check()
+    assert programme.counters(affiliates[0]) == (1, 400, 400, 0)
+    programme.run("delete from affiliate_commissions")
+    programme.check()
+    assert programme.counters(affiliates[0]) == (1, 0, 0, 0)
+
+
+def test_copied_rows_are_counted(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    (referral,) = programme.referrals(affiliate)
+    lines = [
+        f"{affiliate}\t{referral}\tbonus\t{amount}\t20\tapproved\n"
+        for amount in range(2000)
+    ]
+    with programme.connection.cursor() as cursor:
+        cursor.copy_expert(
+            "copy affiliate_commissions (affiliate_id, referral_id, commission_type, "
+            "amount_cents, commission_rate, status) from stdin",
+            io.StringIO("".join(lines)),
+        )
+    programme.check()
+    assert programme.counters(affiliate)[1] == sum(range(2000))
+
+
+def test_an_upsert_counts_what_it_inserted_and_what_it_updated(
+    programme: Programme,
+) -> None:
+    (affiliate,) = programme.affiliates()
+    programme.referrals(affiliate, 2, status="pending")
+    programme.users(3)
+    programme.run(
+        "insert into affiliate_referrals (affiliate_id, referred_user_id, status) "
+        "select affiliates.id, users.id, 'qualified' from affiliates, users "
+        "where users.id <> affiliates.user_id "
+        "on conflict (affiliate_id, referred_user_id) "
+        "do update set status = 'converted'"
+    )
+    programme.check()
+    assert programme.counters(affiliate) == (5, 0, 0, 0)
+
+
+def test_a_merge_counts_all_that_it_did(programme: Programme) -> None:
+    if programme.connection.server_version < 150000:
+        pytest.skip("MERGE came with PostgreSQL 15")
+    affiliate, other = programme.affiliates(2)
+    (referral,) = programme.referrals(affiliate)
+    programme.commissions([referral], amount=1, status="pending")
+    programme.commissions([referral], amount=10)
+    programme.commissions([referral], amount=100, status="paid")
+    programme.run(
+        "merge into affiliate_commissions as present "
+        "using (values (1), (10), (100), (1000)) as fresh (amount_cents) "
+        "on present.amount_cents = fresh.amount_cents "
+        "when matched and status = 'pending' then update set status = 'approved' "
+        "when matched and status = 'approved' then delete "
+        "when matched then update set affiliate_id = %(other)s "
+        "when not matched then insert (affiliate_id, referral_id, commission_type, "
+        "amount_cents, commission_rate, status) "
+        "values (%(affiliate)s, %(referral)s, 'bonus', amount_cents, 20, 'approved')",
+        {"affiliate": affiliate, "other": other, "referral": referral},
+    )
+    programme.check()
+    assert programme.counters(affiliate) == (1, 1001, 0, 1001)
+    assert programme.counters(other) == (0, 100, 100, 0)
+
+
+def test_one_statement_may_insert_update_and_delete(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    referrals = programme.referrals(affiliate)
+    first, second = programme.commissions(referrals, times=2)
+    programme.run(
+        "with gone as (delete from affiliate_commissions where id = %s), "
+        "changed as (update affiliate_commissions set status = 'paid' where id = %s) "
+        "insert into affiliate_commissions (affiliate_id, referral_id, "
+        "commission_type, amount_cents, commission_rate, status) "
+        "select affiliate_id, id, 'bonus', 7, 20, 'approved' from affiliate_referrals",
+        (first, second),
+    )
+    programme.check()
+    assert programme.counters(affiliate) == (1, 107, 100, 7)
+
+
+@pytest.mark.parametrize("table", ["affiliates", "users", "affiliate_referrals"])
+def test_truncating_a_parent_leaves_no_counter_behind(
+    programme: Programme, table: str
+) -> None:
+    (affiliate,) = programme.affiliates()
+    programme.commissions(programme.referrals(affiliate, 2))
+    programme.run(f"truncate {table} cascade")
+    programme.check()
+    assert programme.run("select count(*) from affiliate_commissions") == [0]
+
+
+def test_erasing_an_affiliate_leaves_the_others_counters(programme: Programme) -> None:
+    first, second = programme.affiliates(2)
+    for each in (first, second):
+        programme.commissions(programme.referrals(each, 3))
+    # One of the first affiliate's commissions hangs on a referral of the second.
+    programme.run(
+        "update affiliate_commissions set affiliate_id = %s where id in (select id "
+        "from affiliate_commissions where affiliate_id = %s limit 1)",
+        (first, second),
+    )
+    programme.run(
+        "delete from users where id = (select user_id from affiliates where id = %s)",
+        (first,),
+    )
+    programme.check()
+    assert programme.counters(second) == (3, 200, 0, 200)
+
+
+def test_a_deleted_payment_leaves_the_counters(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    programme.commissions(programme.referrals(affiliate))
+    programme.run(
+        "with payment as (insert into payment_transactions (amount_cents, status) "
+        "values (1, 'succeeded') returning id) "
+        "update affiliate_commissions set payment_transaction_id = payment.id "
+        "from payment"
+    )
+    programme.run("delete from payment_transactions")
+    programme.check()
+    assert programme.run(
+        "select count(*) from affiliate_commissions "
+        "where payment_transaction_id is null"
+    ) == [1]
+
+
+def test_a_change_reads_nothing_of_the_affiliates_history(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    referrals = programme.referrals(affiliate)
+    programme.commissions(referrals, times=500)
+    programme.run("begin")
+    read_before = programme.run(ROWS_READ)
+    programme.commissions(referrals)
+    read_after = programme.run(ROWS_READ)
+    programme.run("rollback")
+    assert read_after == read_before
+
+
+def test_a_change_of_no_counter_waits_for_nobody(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    referrals = programme.referrals(affiliate)
+    programme.commissions(referrals, status="paid")
+    with Session(programme.database) as other:
+        other.run(
+            "select from affiliates where id = %s for no key update", (affiliate,)
+        )
+        programme.run("set lock_timeout = '1s'")
+        programme.run(
+            "update affiliate_commissions set notes = 'seen', paid_at = now()"
+        )
+        programme.run("update affiliate_referrals set utm_source = 'mail'")
+        programme.commissions(referrals, status="pending")
+    programme.check()
+
+
+# Any sequence of changes ------------------------------------------------------------
+
+REFERRAL_STATUSES = ["pending", "qualified", "converted", "cancelled", "refunded"]
+COMMISSION_STATUSES = ["pending", "approved", "paid", "cancelled", "disputed"]
+
+owners = st.integers(0, 1)
+referral_statuses = st.sampled_from(REFERRAL_STATUSES)
+commission_statuses = st.sampled_from(COMMISSION_STATUSES)
+amounts = st.sampled_from([0, 1, 99, 2**31 - 1])
+picks = st.integers(0, 1_000_000)
+
+
+@dataclass(frozen=True)
+class Commission:
+    """A commission as the model knows it."""
+
+    referral: str
+    owner: int
+    status: str
+    amount: int
+
+
+class CounterMachine(RuleBasedStateMachine):
+    """Two affiliates in one transaction, and what their counters should be."""
+
+    database: Database
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.programme = Programme(self.database)
+        self.programme.run("begin")
+        self.affiliates = self.programme.affiliates(2)
+        self.referrals: dict[str, tuple[int, str]] = {}
+        self.commissions: dict[str, Commission] = {}
+        self.saved: list[tuple[dict[str, tuple[int, str]], dict[str, Commission]]] = []
+
+    def teardown(self) -> None:
+        self.programme.close()
+
+    @rule(owner=owners, status=referral_statuses)
+    def refer(self, owner: int, status: str) -> None:
+        (made,) = self.programme.referrals(self.affiliates[owner], status=status)
+        self.referrals[made] = (owner, status)
+
+    @precondition(lambda self: self.referrals)
+    @rule(pick=picks, owner=owners, status=referral_statuses)
+    def change_referral(self, pick: int, owner: int, status: str) -> None:
+        chosen = pick_one(self.referrals, pick)
+        self.programme.run(
+            "update affiliate_referrals set affiliate_id = %s, status = %s "
+            "where id = %s",
+            (self.affiliates[owner], status, chosen),
+        )
+        self.referrals[chosen] = (owner, status)
+
+    @precondition(lambda self: self.referrals)
+    @rule(pick=picks)
+    def erase_referred_user(self, pick: int) -> None:
+        chosen = pick_one(self.referrals, pick)
+        self.programme.run(
+            "delete from users where id = "
+            "(select referred_user_id from affiliate_referrals where id = %s)",
+            (chosen,),
+        )
+        del self.referrals[chosen]
+        self.commissions = {
+            key: each
+            for key, each in self.commissions.items()
+            if each.referral != chosen
+        }
+
+    @precondition(lambda self: self.referrals)
+    @rule(pick=picks, amount=amounts, status=commission_statuses)
+    def earn(self, pick: int, amount: int, status: str) -> None:
+        chosen = pick_one(self.referrals, pick)
+        owner, _ = self.referrals[chosen]
+        for made in self.programme.commissions([chosen], amount, status, times=2):
+            self.commissions[made] = Commission(chosen, owner, status, amount)
+
+    @precondition(lambda self: self.commissions)
+    @rule(pick=picks, owner=owners, amount=amounts, status=commission_statuses)
+    def change_commissions(
+        self, pick: int, owner: int, amount: int, status: str
+    ) -> None:
+        chosen = [
+            pick_one(self.commissions, pick),
+            pick_one(self.commissions, pick + 1),
+        ]
+        self.programme.run(
+            "update affiliate_commissions "
+            "set affiliate_id = %s, status = %s, amount_cents = %s "
+            "where id = any (%s::uuid[])",
+            (self.affiliates[owner], status, amount, chosen),
+        )
+        for key in chosen:
+            self.commissions[key] = Commission(
+                self.commissions[key].referral, owner, status, amount
+            )
+
+    @precondition(lambda self: self.commissions)
+    @rule(pick=picks)
+    def delete_commission(self, pick: int) -> None:
+        chosen = pick_one(self.commissions, pick)
+        self.programme.run("delete from affiliate_commissions where id = %s", (chosen,))
+        del self.commissions[chosen]
+
+    @rule()
+    def save(self) -> None:
+        self.programme.run("savepoint here")
+        self.saved.append((dict(self.referrals), dict(self.commissions)))
+
+    @precondition(lambda self: self.saved)
+    @rule()
+    def roll_back(self) -> None:
+        self.programme.run("rollback to savepoint here")
+        self.programme.run("release savepoint here")
+        self.referrals, self.commissions = self.saved.pop()
+
+    @invariant()
+    def counters_are_exact(self) -> None:
+        for owner, affiliate in enumerate(self.affiliates):
+            own = [each for each in self.commissions.values() if each.owner == owner]
+            paid = sum(each.amount for each in own if each.status == "paid")
+            pending = sum(each.amount for each in own if each.status == "approved")
+            referrals = [
+                status
+                for referrer, status in self.referrals.values()
+                if referrer == owner and status in ("qualified", "converted")
+            ]
+            assert self.programme.run(COUNTERS, (affiliate,)) == [
+                [len(referrals), paid + pending, paid, pending]
+            ]
+
+
+def pick_one(rows: dict[str, Any], pick: int) -> str:
+    """One of the keys."""
+    return list(rows)[pick % len(rows)]
+
+
+def test_counters_follow_any_sequence_of_changes(module_database: Database) -> None:
+    run_state_machine_as_test(
+        type("Machine", (CounterMachine,), {"database": module_database}),
+        settings=settings(
+            max_examples=20, stateful_step_count=20, deadline=None, database=None
+        ),
+    )
+
+
+# Many connections -------------------------------------------------------------------
+
+
+def test_single_changes_from_many_connections_for_seconds(programme: Programme) -> None:
+    """Any mix of changes, one affiliate a transaction: no drift, and no error."""
+    affiliates = programme.affiliates(3)
+    for affiliate in affiliates:
+        referrals = programme.referrals(affiliate, 30)
+        programme.commissions(referrals, times=3)
+    ends = time.monotonic() + 3
+    done = [0] * CONNECTIONS
+
+    def change(worker: int) -> None:
+        choose = random.Random(worker)
+        with Session(programme.database, autocommit=True) as session:
+            while time.monotonic() < ends:
+                try:
+                    session.run(*random_change(choose, affiliates[choose.randrange(3)]))
+                except errors.ForeignKeyViolation:
+                    # The referral was erased in the same moment.
+                    continue
+                done[worker] += 1
+
+    futures = at_once([partial(change, worker) for worker in range(CONNECTIONS)])
+    assert errors_of(futures) == []
+    assert min(done) > 10
+    programme.check()
+    assert programme.run("select sum(total_earnings_cents) > 0 from affiliates") == [
+        True
+    ]
+
+
+def random_change(choose: random.Random, affiliate: str) -> tuple[str, dict[str, Any]]:
+    """A statement that changes one row of one affiliate."""
+    statement = choose.choices(
+        [
+            ADD_COMMISSION_OF_ANY_REFERRAL,
+            "update affiliate_commissions set status = %(status)s "
+            "where id = " + ANY_COMMISSION,
+            "update affiliate_commissions set amount_cents = %(amount)s "
+            "where id = " + ANY_COMMISSION,
+            "delete from affiliate_commissions where id = " + ANY_COMMISSION,
+            "with referred as (insert into users (email, password_hash) "
+            "values (gen_random_uuid(), '') returning id) "
+            "insert into affiliate_referrals (affiliate_id, referred_user_id, status) "
+            "select %(affiliate)s, id, 'qualified' from referred",
+            "update affiliate_referrals set status = %(referral_status)s "
+            "where id = " + ANY_REFERRAL,
+            "delete from users where id = (select referred_user_id "
+            "from affiliate_referrals where id = " + ANY_REFERRAL + ")",
+        ],
+        weights=[8, 6, 4, 3, 3, 3, 1],
+    )[0]
+    return statement, {
+        "affiliate": affiliate,
+        "status": choose.choice(COMMISSION_STATUSES),
+        "referral_status": choose.choice(REFERRAL_STATUSES),
+        "amount": choose.randrange(1000),
+        "pick": choose.random(),
+    }
+
+
+def test_two_statements_over_the_same_affiliates_never_meet_a_deadlock(
+    programme: Programme,
+) -> None:
+    affiliates = programme.affiliates(30)
+    groups = []
+    for backwards in (False, True) * (CONNECTIONS // 2):
+        order = affiliates[::-1] if backwards else affiliates
+        referrals = [programme.referrals(each)[0] for each in order]
+        groups.append([programme.commissions([each])[0] for each in referrals])
+
+    def change(commissions: list[str]) -> None:
+        with Session(programme.database, autocommit=True) as session:
+            for status in ("paid", "approved", "paid", "cancelled", "approved"):
+                session.run(
+                    "update affiliate_commissions set status = %s "
+                    "where id = any (%s::uuid[])",
+                    (status, commissions),
+                )
+
+    assert errors_of(at_once([partial(change, each) for each in groups])) == []
+    programme.check()
+    assert programme.counters(affiliates[0]) == (8, 800, 0, 800)
+
+
+def test_a_rolled_back_change_before_a_waiting_one_is_not_counted(
+    programme: Programme,
+) -> None:
+    (affiliate,) = programme.affiliates()
+    referrals = programme.referrals(affiliate)
+    change = {"amount": 100, "status": "approved", "times": 1, "referrals": referrals}
+    with (
+        Session(programme.database) as first,
+        Session(programme.database, autocommit=True) as second,
+    ):
+        first.run(ADD_COMMISSIONS, change)
+        waiting = second.start(ADD_COMMISSIONS, change)
+        wait_until_waiting([(second, waiting)])
+        first.connection.rollback()
+        waiting.result(PATIENCE)
+    programme.check()
+    assert programme.counters(affiliate) == (1, 100, 0, 100)
+
+
+def test_a_truncation_waits_for_changes_and_leaves_zero(programme: Programme) -> None:
+    (affiliate,) = programme.affiliates()
+    referrals = programme.referrals(affiliate)
+    change = {"amount": 100, "status": "approved", "times": 1, "referrals": referrals}
+    with (
+        Session(programme.database) as first,
+        Session(programme.database, autocommit=True) as second,
+    ):
+        first.run(ADD_COMMISSIONS, change)
+        waiting = second.start("truncate affiliate_commissions")
+        wait_until_waiting([(second, waiting)])
+        first.connection.commit()
+        waiting.result(PATIENCE)
+    programme.check()
+    assert programme.counters(affiliate) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update affiliate_commissions set status = 'paid'",
+        "delete from affiliate_commissions",
+        "truncate affiliate_commissions",
+        "delete from affiliate_referrals",
+    ],
+)
+def test_an_old_snapshot_ends_in_a_serialization_failure_not_in_drift(
+    programme: Programme, change: str
+) -> None:
+    (affiliate,) = programme.affiliates()
+    referrals = programme.referrals(affiliate)
+    for status in ("pending", "approved"):
+        programme.run("truncate affiliate_commissions")
+        programme.commissions(referrals, status=status)
+        with Session(programme.database) as old:
+            old.connection.set_session(isolation_level="REPEATABLE READ")
+            old.run("select count(*) from affiliates")
+            programme.commissions(referrals)
+            with suppress(errors.SerializationFailure):
+                old.run(change)
+                old.connection.commit()
+        programme.check()
+
+
+def test_erasing_affiliates_while_they_earn_leaves_no_drift(
+    programme: Programme,
+) -> None:
+    affiliates = programme.affiliates(6)
+    for affiliate in affiliates:
+        programme.commissions(programme.referrals(affiliate, 5), times=2)
+    # Commissions on the first affiliate's referrals that others earn.
+    programme.run(
+        "update affiliate_commissions set affiliate_id = %s where id in "
+        "(select id from affiliate_commissions where affiliate_id = %s limit 3)",
+        (affiliates[5], affiliates[0]),
+    )
+    ends = time.monotonic() + 1.5
+
+    def change(worker: int) -> None:
+        choose = random.Random(worker)
+        with Session(programme.database, autocommit=True) as session:
+            while time.monotonic() < ends:
+                # An affiliate is held before the rows that hang on it, and a change
+                # holds its row before the affiliate: one of the two may have to yield.
+                with suppress(errors.ForeignKeyViolation, errors.DeadlockDetected):
+                    session.run(*random_change(choose, choose.choice(affiliates)))
+
+    def erase() -> None:
+        for affiliate in affiliates[:4]:
+            time.sleep(0.3)
+            with (
+                Session(programme.database, autocommit=True) as session,
+                suppress(errors.DeadlockDetected),
+            ):
+                session.run("delete from affiliates where id = %s", (affiliate,))
+
+    workers: list[Callable[[], None]] = [
+        partial(change, worker) for worker in range(CONNECTIONS)
+    ]
+    assert errors_of(at_once([*workers, erase])) == []
+    programme.check()
