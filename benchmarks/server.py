@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -96,6 +98,8 @@ def scratch_server() -> Iterator[Server]:
         finally:
             server.drop_databases()
         return
+    # A terminated benchmark must not leave its server behind.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="saas-benchmark-") as folder:
         private = embedded.EmbeddedServer(Path(folder, "server"), CONFIGURATION)
         private.start()

@@ -1,0 +1,1 @@
+"""What keeping an affiliate's counters costs per commission."""
