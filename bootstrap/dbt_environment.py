@@ -82,7 +82,7 @@ def _install() -> None:
 
     try:
         os.environ.update(variables())
-        if program == "dbt" and _needs_database(sys.orig_argv[2:]):
+        if program == "dbt" and needs_database(sys.orig_argv[2:]):
             from bootstrap import database, settings
 
             database.url_in_use(settings.load())
@@ -92,7 +92,8 @@ def _install() -> None:
         os._exit(1)
 
 
-def _needs_database(arguments: list[str]) -> bool:
+def needs_database(arguments: list[str]) -> bool:
+    """Whether a dbt command line needs the server to run."""
     commands = [argument for argument in arguments if not argument.startswith("-")]
     return (
         bool(commands)

@@ -178,7 +178,7 @@ def _checked_url(url: str) -> str:
 
 
 def _port(text: str, setting: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 65536:
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 65536:
         raise UserError(f"{setting} has no usable port: give a number from 1 to 65535")
     return int(text)
 

@@ -1,0 +1,486 @@
+"""Settings: where they come from, what is refused, and that dbt gets the same."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from bootstrap import dbt_environment, embedded, settings
+from bootstrap.errors import UserError
+from tests.python.support import (
+    DBT,
+    FAST,
+    ROOT,
+    Database,
+    copy_project,
+    dbt,
+    environment,
+    new_database,
+    refusal,
+    run,
+    with_login,
+)
+
+# Whatever has a meaning in a URL, a shell, .env or Python's formatting.
+AWKWARD = "p@ss:w/o?rd#1%20 $HOME ${HOME} 'x' \"y\" \\ &=+ü"
+
+
+def parameters(**variables: str) -> dict[str, str]:
+    """What libpq makes of the URL that some settings give."""
+    url = settings.load(variables).database_url
+    assert url is not None
+    return parse_dsn(url)
+
+
+# --- The URL and its parts ------------------------------------------------------------
+
+
+def test_the_url_is_used_as_it_is() -> None:
+    url = "postgresql://ada:secret@db.example.com:6000/saas?sslmode=verify-full"
+
+    assert settings.load({"DATABASE_URL": url}).database_url == url
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql+psycopg2"])
+def test_other_spellings_of_the_scheme_are_understood(scheme: str) -> None:
+    assert parameters(DATABASE_URL=f"{scheme}://ada@localhost/saas") == {
+        "user": "ada",
+        "host": "localhost",
+        "dbname": "saas",
+    }
+
+
+def test_the_url_wins_over_the_parts() -> None:
+    found = parameters(DATABASE_URL="postgresql://h1/one", DB_HOST="h2", DB_NAME="two")
+
+    assert found == {"host": "h1", "dbname": "one"}
+
+
+def test_the_parts_make_a_url() -> None:
+    assert parameters(
+        DB_HOST="db.example.com",
+        DB_PORT="6000",
+        DB_NAME="saas",
+        DB_USER="ada",
+        DB_PASSWORD="secret",
+    ) == {
+        "host": "db.example.com",
+        "port": "6000",
+        "dbname": "saas",
+        "user": "ada",
+        "password": "secret",
+    }
+
+
+def test_any_character_is_allowed_in_any_part() -> None:
+    found = parameters(
+        DB_HOST="localhost", DB_NAME=AWKWARD, DB_USER=AWKWARD, DB_PASSWORD=AWKWARD
+    )
+
+    assert (found["dbname"], found["user"], found["password"]) == (AWKWARD,) * 3
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("::1", "::1"),
+        ("[2001:db8::7]", "2001:db8::7"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("/var/run/postgresql", "/var/run/postgresql"),
+        ("/with space/and,comma", "/with space/and,comma"),
+    ],
+)
+def test_a_host_may_be_an_ipv6_address_or_the_folder_of_a_socket(
+    host: str, expected: str
+) -> None:
+    found = parameters(DB_HOST=host, DB_PORT="6000", DB_NAME="saas", DB_USER="ada")
+
+    assert (found["host"], found["port"]) == (expected, "6000")
+
+
+def test_without_settings_the_embedded_server_is_meant() -> None:
+    assert settings.load({}).database_url is None
+    assert settings.load({}).source_schema == "public"
+    assert settings.load({}).marts_schema == "analytics"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nonsense",
+        "mysql://ada:s3cret@host/saas",
+        "postgresql:/ada:s3cret@host/saas",
+        "postgresql://ada:s3cret@host",
+        "postgresql://ada:s3cret@host/",
+        "postgresql://ada:s3cret@host:0/saas",
+        "postgresql://ada:s3cret@host:s3cret/saas",
+        "postgresql://ada:s3cret@host:70000/saas",
+        "postgresql://ada:s3cret@host/saas?s3cret",
+        "postgresql://ada:s3cret@host/saas?no_such_option=s3cret",
+        "postgresql://ada:s3cret%@host/saas",
+        "postgresql://ada:s3cret%zz@host/saas",
+        "postgresql://ada:s3cret@[::1/saas",
+        "postgresql://ada:12@s3cret@host/saas",
+        "postgresql://ada:12/s3cret@host/saas",
+        "postgresql://ada:12/34@s3cret/saas",
+    ],
+)
+def test_a_malformed_url_is_refused_in_one_line_without_the_password(url: str) -> None:
+    with pytest.raises(UserError) as refused:
+        settings.load({"DATABASE_URL": url})
+
+    message = str(refused.value)
+    assert message.startswith("DATABASE_URL ")
+    assert "s3cret" not in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "65536", "abc", "5432x", "5 432", "٣٤"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    with pytest.raises(UserError, match="DB_PORT has no usable port"):
+        settings.load({"DB_HOST": "localhost", "DB_NAME": "saas", "DB_PORT": port})
+
+
+def test_half_a_connection_is_refused() -> None:
+    with pytest.raises(UserError, match="DB_NAME is set but DB_HOST is not"):
+        settings.load({"DB_NAME": "saas"})
+    with pytest.raises(UserError, match="DB_HOST is set but DB_NAME is not"):
+        settings.load({"DB_HOST": "localhost"})
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"DB_SCHEMA": "ü" * 32},
+        # PostgreSQL would cut off the end of <it>_test_failures.
+        {"DBT_SCHEMA": "m" * 50},
+        {"DB_ANALYST_ROLE": "r" * 64},
+    ],
+)
+def test_a_name_that_postgresql_would_cut_is_refused(variables: dict[str, str]) -> None:
+    with pytest.raises(UserError, match=f"{next(iter(variables))} makes the name"):
+        settings.load(variables)
+
+
+@pytest.mark.parametrize("schema", ["analytics", "analytics_staging"])
+def test_the_marts_cannot_move_in_with_the_source(schema: str) -> None:
+    with pytest.raises(UserError, match="can't share the schema"):
+        settings.load({"DB_SCHEMA": schema})
+
+
+# --- .env -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project, with a `.env` of its own."""
+    return copy_project(tmp_path)
+
+
+def bare_environment(**variables: str) -> dict[str, str]:
+    """This process's environment without any of our settings, not even empty."""
+    kept = {name: value for name, value in environment().items() if value}
+    return {**kept, **variables}
+
+
+def url_of(project: Path, **variables: str) -> dict[str, str]:
+    result = run("url", env=bare_environment(**variables), root=project)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("\n") == 1
+    return parse_dsn(result.stdout.strip())
+
+
+def test_env_file_holds_settings_and_the_environment_wins(project: Path) -> None:
+    (project / ".env").write_text(
+        "# The server\n"
+        "export DB_HOST=from-file\n"
+        "\n"
+        "DB_NAME=from-file   # a remark\n"
+        "DB_USER='ada'\n"
+        "DB_PASSWORD='${HOME} $HOME #1'\n"
+    )
+
+    assert url_of(project, DB_NAME="from-environment") == {
+        "host": "from-file",
+        "port": "5432",
+        "dbname": "from-environment",
+        "user": "ada",
+        "password": "${HOME} $HOME #1",
+    }
+
+
+def test_parts_in_the_environment_win_over_a_url_in_the_file(project: Path) -> None:
+    (project / ".env").write_text("DATABASE_URL=postgresql://from-file/saas\n")
+
+    assert url_of(project)["host"] == "from-file"
+    assert url_of(project, DB_HOST="h", DB_NAME="n")["host"] == "h"
+
+
+def test_an_empty_variable_counts_as_unset_and_hides_the_files(project: Path) -> None:
+    (project / ".env").write_text("DATABASE_URL=\nDB_HOST=h\nDB_NAME=n\nDB_USER=ada\n")
+
+    assert url_of(project, DB_USER="") == {"host": "h", "port": "5432", "dbname": "n"}
+
+
+def test_the_committed_example_sets_nothing_until_it_is_uncommented(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    for name in settings.environment():
+        if name.startswith(("DB_", "DBT_")) or name == "DATABASE_URL":
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(settings, "ROOT", project)
+
+    (project / ".env").write_text(example, encoding="utf-8")
+    assert settings.load() == settings.load({})
+
+    lines = example.replace("#DB", "DB").replace("#DATABASE_URL", "DATABASE_URL")
+    (project / ".env").write_text(lines, encoding="utf-8")
+    assert settings.load().database_url is not None
+    assert settings.load().source_schema == "public"
+
+
+# --- dbt ------------------------------------------------------------------------------
+
+
+def test_dbt_works_with_a_url(database: Database, tmp_path: Path) -> None:
+    built = dbt("run", "-s", "stg_saas__users", database=database, target=tmp_path)
+
+    assert built.returncode == 0, built.stdout
+    assert database.execute("select count(*) from analytics_staging.stg_saas__users")
+
+
+def test_dbt_works_with_parts_other_schemas_and_an_env_file(
+    database: Database, tmp_path: Path
+) -> None:
+    """A copy of the project, as .env lies in its root."""
+    root = tmp_path / "project"
+    shutil.copytree(
+        ROOT,
+        root,
+        ignore=shutil.ignore_patterns(".*", "target", "logs", "benchmarks", "__py*"),
+    )
+    found = parse_dsn(database.url)
+    (root / ".env").write_text(
+        f"DB_HOST='{found['host']}'\n"
+        f"DB_PORT={found.get('port', 5432)}\n"
+        f"DB_NAME={found['dbname']}\n"
+        f"DB_USER={found.get('user', '')}\n"
+        f"DB_PASSWORD='{found.get('password', '')}'\n"
+        "DB_SCHEMA='the source'\n"
+        "DBT_SCHEMA=reporting\n"
+        "DBT_THREADS=3\n"
+    )
+    database.execute('alter schema public rename to "the source"')
+
+    def plain_dbt(*arguments: str) -> str:
+        result = subprocess.run(
+            [str(DBT), *arguments],
+            cwd=root,
+            env=bare_environment(PYTHONPATH=str(root)),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    assert "Concurrency: 3 threads" in plain_dbt("run", "-s", "stg_saas__users")
+    assert database.execute("select count(*) from reporting_staging.stg_saas__users")
+    assert "stg_saas__users" in plain_dbt("ls", "-s", "stg_saas__users")
+
+
+def test_dbt_run_with_a_malformed_url_prints_one_line_and_fails(tmp_path: Path) -> None:
+    nonsense = Database("postgresql://ada:s3cret@host:port/saas")
+
+    result = dbt("run", database=nonsense, target=tmp_path)
+
+    assert "DATABASE_URL has no usable port" in refusal(result)
+    assert result.stdout == ""
+    assert "s3cret" not in result.stderr
+
+
+def test_dbt_names_the_server_that_does_not_answer(tmp_path: Path) -> None:
+    nowhere = Database("postgresql://ada:s3cret@localhost:1/nothing")
+
+    result = dbt("debug", database=nowhere, target=tmp_path)
+
+    assert result.returncode != 0
+    assert "Connection refused" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+    assert "s3cret" not in result.stdout + result.stderr
+
+
+def test_other_programs_of_the_environment_keep_theirs() -> None:
+    names = "[name for name in os.environ if name.startswith('DBT_')]"
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import os, sys; print({names}, 'psycopg2' in sys.modules)",
+        ],
+        cwd=ROOT,
+        env=bare_environment(DATABASE_URL="nonsense"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert result.stdout == "[] False\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("run", True),
+        ("--log-level debug run", True),
+        ("build --select list", True),
+        ("ls --resource-type model", False),
+        ("--quiet parse", False),
+        ("--version", False),
+        ("run --help", False),
+        ("", False),
+    ],
+)
+def test_only_a_dbt_command_that_needs_a_server_starts_one(
+    line: str, expected: bool
+) -> None:
+    assert dbt_environment.needs_database(line.split()) is expected
+
+
+def test_dbt_gets_what_libpq_would_take_for_what_the_url_leaves_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql:///saas?sslmode=verify-full")
+    monkeypatch.setenv("PGUSER", "ada")
+    monkeypatch.delenv("PGHOST", raising=False)
+
+    found = dbt_environment.variables()
+
+    # An empty host is the default socket.
+    assert (found["DBT_HOST"], found["DBT_USER"]) == ("", "ada")
+    assert found["DBT_SSLMODE"] == "verify-full"
+
+
+# --- Passwords ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A server of its own on the loopback interface that asks "ada" for a password."""
+    folder = tmp_path_factory.mktemp("guarded")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    configuration = {**FAST, "listen_addresses": "localhost", "port": str(port)}
+    server = embedded.EmbeddedServer(folder, configuration=tuple(configuration.items()))
+    server.start()
+    try:
+        (server.data / "pg_hba.conf").write_text(
+            "local all postgres trust\n"
+            "host all ada localhost scram-sha-256\n"
+            "host all guest localhost trust\n"
+        )
+        admin = Database(server.url())
+        with psycopg2.connect(admin.url) as connection, connection.cursor() as cursor:
+            cursor.execute("create role ada login password %s", (AWKWARD,))
+            cursor.execute("create role guest login")
+            cursor.execute("select pg_reload_conf()")
+        connection.close()
+        with new_database(server.url(), owner="ada") as made:
+            name = parse_dsn(made.url)["dbname"]
+            yield Database(
+                settings.build_url(
+                    host="localhost",
+                    port=port,
+                    database=name,
+                    user="ada",
+                    password=AWKWARD,
+                )
+            )
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def test_a_password_with_any_character_is_accepted_by_the_server(
+    guarded: Database, tmp_path: Path
+) -> None:
+    assert run("up", env=guarded.environment()).stdout == "PostgreSQL 18 answers.\n"
+
+    found = parse_dsn(guarded.url)
+    parts = environment(
+        DB_HOST=found["host"],
+        DB_PORT=found["port"],
+        DB_NAME=found["dbname"],
+        DB_USER=found["user"],
+        DB_PASSWORD=found["password"],
+    )
+    assert run("up", env=parts).returncode == 0
+    debug = dbt("debug", database=guarded, target=tmp_path)
+    assert debug.returncode == 0, debug.stdout
+    assert AWKWARD not in debug.stdout
+
+
+def test_the_url_printed_is_one_that_psql_takes(guarded: Database) -> None:
+    url = run("url", env=guarded.environment()).stdout.strip()
+
+    result = subprocess.run(
+        [str(embedded.binaries() / "psql"), url, "-XAtc", "select current_user"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert result.stdout == "ada\n"
+
+
+@pytest.mark.parametrize("password", ["wr0ng", None])
+def test_a_wrong_or_missing_password_is_refused_in_one_line(
+    guarded: Database, password: str | None
+) -> None:
+    found = parse_dsn(guarded.url)
+    url = settings.build_url(
+        host=found["host"],
+        port=int(found["port"]),
+        database=found["dbname"],
+        user="ada",
+        password=password,
+    )
+
+    no_file = {"PGPASSFILE": str(ROOT / "none")}
+    message = refusal(run("up", env={**environment(DATABASE_URL=url), **no_file}))
+
+    assert 'refused the password of user "ada"' in message
+    assert "DB_PASSWORD" in message
+    assert "wr0ng" not in message
+
+
+def test_a_user_without_access_and_missing_encryption_are_told_apart(
+    guarded: Database,
+) -> None:
+    stranger = with_login(guarded.url, "stranger", "x")
+    message = refusal(run("up", env=environment(DATABASE_URL=stranger)))
+    assert "no pg_hba.conf entry" in message
+
+    message = refusal(
+        run("up", env=environment(DATABASE_URL=f"{guarded.url}?sslmode=require"))
+    )
+    assert "does not support SSL" in message
+
+
+def test_an_unusable_option_of_the_url_is_named(guarded: Database) -> None:
+    url = f"{guarded.url}?sslmode=perhaps"
+
+    message = refusal(run("up", env=environment(DATABASE_URL=url)))
+
+    assert message == (
+        "DATABASE_URL has an option that can't be used: "
+        'invalid sslmode value: "perhaps"'
+    )
