@@ -53,6 +53,10 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it, and whatever it still waits for."""
         self.connection.cancel()
         self._pool.shutdown()
         self.connection.close()
@@ -120,4 +124,4 @@ def burst(database: Database, statements: Sequence[tuple[str, Any]]) -> list[str
         return errors_of(futures)
     finally:
         for session in sessions:
-            session.__exit__()
+            session.close()

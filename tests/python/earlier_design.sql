@@ -1,6 +1,6 @@
--- An earlier design of the same schema, as it was measured and found wrong: counters that
--- are summed anew by row triggers, aggregates that are only ever added to, four-byte
--- numbers. Run on a migrated database, so that the tests can show that they would notice.
+-- An earlier design of the same schema, as it was measured and found wrong: counters
+-- that row triggers sum anew, aggregates that are only ever added to, four-byte numbers.
+-- Run on a migrated database, so that the tests can show that they would notice.
 
 begin;
 
