@@ -4,8 +4,6 @@
 -- however long it lives.
 with subscriptions as (
     select * from {{ ref("int_subscriptions_mrr") }}
-    -- One that begins and ends between two month's ends is seen at neither.
-    where mrr_end_month is null or mrr_end_month > mrr_first_month
 ),
 
 steps as (
@@ -36,4 +34,5 @@ select
 from steps
 where change_month <= {{ reporting_month(reporting_now()) }}
 group by change_month, license_id, currency, plan_type
+-- What comes and goes between two month's ends, or replaces its equal, changes nothing.
 having sum(mrr_change_cents) != 0
