@@ -39,6 +39,7 @@ class Accounts:
     members: list[TeamMember] = field(default_factory=list)
     people: list[Person] = field(default_factory=list)
     audit_logs: list[AuditLog] = field(default_factory=list)
+    erased: int = 0
 
 
 def open_accounts(customers: list[Customer], arguments: Arguments) -> Accounts:
@@ -204,12 +205,15 @@ def _form_teams(
         )
         person = Person(customer, moment, user, team)
         accounts.people.append(person)
-        if stream.random() < ERASED_SHARE and arguments.until - moment > 30 * DAY:
+        if arguments.until - moment > 30 * DAY and (
+            accounts.erased == 0 or stream.random() < ERASED_SHARE
+        ):
             _erase(accounts, person, arguments, stream)
             continue
         used += 1
         accounts.users.append(user)
-        role = "admin" if stream.random() < 0.08 else "member"
+        # The first to join helps the owner.
+        role = "admin" if number == 1 or stream.random() < 0.05 else "member"
         _join(accounts, stream, team, user, moment, role)
         _tell(accounts, stream, moment, user.id, team.id, "member.joined", "team")
         if len(teams) > 1 and stream.random() < 0.06:
@@ -255,6 +259,7 @@ def _erase(
     left = arguments.until - person.joined_at
     person.erased_at = person.joined_at + left * stream.uniform(0.3, 0.95)
     person.user = None
+    accounts.erased += 1
     assert person.team is not None
     _tell(
         accounts,

@@ -40,7 +40,8 @@ from bootstrap.demo.rows import (
 )
 
 REFERRED_SHARE = 0.22
-"""Part of customers that an affiliate brought."""
+LEAST_REFERRED = 20
+"""Part of customers that an affiliate brought, and how many where that is few."""
 
 CLICKS_PER_REFERRAL = 40
 COMMISSION_MONTHS = 12
@@ -234,11 +235,12 @@ def _refer(
         payments[payment.subscription_id].append(payment)
     own = {affiliate.user_id for affiliate in programme.affiliates}
     currencies = ("USD", "EUR", "JPY")
+    share = max(REFERRED_SHARE, LEAST_REFERRED / len(customers))
     conversions: dict[UUID, int] = defaultdict(int)
     for customer in customers:
         # The story of a refund needs an affiliate to be told in full.
         certain = customer.story is Story.REFUNDED
-        if not certain and stream.random() > REFERRED_SHARE:
+        if not certain and stream.random() > share:
             continue
         if customer.story is Story.GOODWILL_REFUND or customer.owner_id in own:
             continue

@@ -124,11 +124,11 @@ class Customer:
 def sign_up(arguments: Arguments) -> list[Customer]:
     """Return all customers in the order of their sign-up.
 
-    The first of them, as drawn, tell each story once in each currency's turn, so that
-    the smallest company has all there is to see.
+    The first of them, as drawn, tell each story twice, in the currencies by turns, so
+    that the smallest company has all there is to see.
     """
     stream = arguments.stream("customers")
-    stories = list(Story)
+    stories = list(Story) * 2
     number = max(arguments.customers(), len(stories))
     odds = [ODDS[story].weight for story in stories]
     told = stories + stream.choices(stories, odds, k=number - len(stories))
@@ -174,7 +174,7 @@ def _sign_up_time(
     span: dt.timedelta = latest - earliest
     recent = odds.oldest < 30
     while True:
-        moment = earliest + span * math.pow(stream.random(), 1.0 if recent else 0.62)
+        moment = earliest + span * math.pow(stream.random(), 1.0 if recent else 0.55)
         if not recent:
             if stream.random() > WEEKDAYS[moment.weekday()]:
                 continue

@@ -9,12 +9,15 @@ from __future__ import annotations
 import datetime as dt
 import io
 import queue
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TypeVar
 
 import psycopg2
@@ -137,7 +140,7 @@ def _load(connection: Connection, arguments: Arguments, console: Console) -> Sum
                 stop,
             )
     except psycopg2.Error as error:
-        raise UserError(f"the demo was not loaded: {explain(error)}") from error
+        raise UserError(f"the demo was not loaded: {explain(error)}") from None
     finally:
         if had_autocommit and not connection.closed:
             connection.autocommit = True
@@ -180,7 +183,7 @@ def _in_one_transaction(
     started = time.monotonic()
     rows: Counter[str] = Counter()
     try:
-        with connection.cursor() as cursor:
+        with _lost_connection_named(), connection.cursor() as cursor:
             for setting, value in _SETTINGS.items():
                 cursor.execute(
                     sql.SQL("set local {} to %s").format(sql.Identifier(setting)),
@@ -192,7 +195,7 @@ def _in_one_transaction(
         _check(stop)
         connection.commit()
     except BaseException:
-        if not connection.closed:
+        with suppress(psycopg2.Error):
             connection.rollback()
         raise
     return Summary(
@@ -204,6 +207,32 @@ def _in_one_transaction(
         seed=arguments.seed,
         seconds=time.monotonic() - started,
     )
+
+
+@contextmanager
+def _lost_connection_named() -> Iterator[None]:
+    """Raise what ended the connection during a COPY.
+
+    psycopg2 prints that, with a SystemError of its own, and raises what came after.
+    """
+    usual = sys.excepthook
+    causes: list[psycopg2.Error] = []
+
+    def note(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error.__cause__, psycopg2.Error):
+            causes.append(error.__cause__)
+        else:
+            usual(kind, error, trace)
+
+    sys.excepthook = note
+    try:
+        yield
+    except psycopg2.Error as error:
+        raise (causes or [error])[0] from None
+    finally:
+        sys.excepthook = usual
 
 
 def _check(stop: threading.Event) -> None:
