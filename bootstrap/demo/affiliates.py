@@ -40,7 +40,7 @@ from bootstrap.demo.rows import (
 )
 
 REFERRED_SHARE = 0.22
-LEAST_REFERRED = 20
+LEAST_REFERRED = 24
 """Part of customers that an affiliate brought, and how many where that is few."""
 
 CLICKS_PER_REFERRAL = 40
@@ -195,10 +195,10 @@ def _affiliate(
     status = "active"
     approved: dt.datetime | None = joined + DAY * stream.uniform(0.2, 2.0)
     suspended: dt.datetime | None = None
-    if index and index % 12 == 4:
+    if index % 12 == 4:
         status, approved = "pending", None
-    elif index and index % 12 in (2, 7) and approved is not None:
-        status = "suspended" if index % 12 == 2 else "banned"
+    elif index % 12 in (5, 7) and approved is not None:
+        status = "suspended" if index % 12 == 5 else "banned"
         suspended = approved + (arguments.until - approved) * stream.uniform(0.6, 0.9)
     return Affiliate(
         id=new_id(stream, joined),
@@ -237,10 +237,16 @@ def _refer(
     currencies = ("USD", "EUR", "JPY")
     share = max(REFERRED_SHARE, LEAST_REFERRED / len(customers))
     conversions: dict[UUID, int] = defaultdict(int)
+    # Whatever a referral can come to is seen at least once.
+    untold = {
+        Story.REFUNDED,
+        Story.TRIAL_CANCELLED,
+        Story.TRIALING,
+        Story.FREE,
+        Story.TRIAL_CONVERTS,
+    }
     for customer in customers:
-        # The story of a refund needs an affiliate to be told in full.
-        certain = customer.story is Story.REFUNDED
-        if not certain and stream.random() > share:
+        if customer.story not in untold and stream.random() > share:
             continue
         if customer.story is Story.GOODWILL_REFUND or customer.owner_id in own:
             continue
@@ -267,6 +273,7 @@ def _refer(
         ]
         referral = _referral(stream, affiliate, customer, made)
         programme.referrals.append(referral)
+        untold.discard(customer.story)
         earned = _earn(stream, affiliate, referral, made, arguments)
         programme.commissions += earned
         if referral.status == "converted":

@@ -69,7 +69,7 @@ class Feature:
 
 
 FEATURES = (
-    Feature("dashboard", "analysis", 0, 0, 0.34, 1.00, 0),
+    Feature("dashboard", "analysis", 0, 0, 0.24, 1.00, 0),
     Feature("saved_query", "analysis", 0, 0, 0.15, 0.85, 6),
     Feature("report_export", "analysis", 0, 1, 0.11, 0.75, 14),
     Feature("alerts", "automation", 0, 1, 0.08, 0.55, 30),

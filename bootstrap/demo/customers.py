@@ -16,6 +16,9 @@ from bootstrap.demo.rows import Subscription, new_id
 
 DAY = dt.timedelta(days=1)
 
+GROWTH = 0.6
+"""Half of all customers sign up in the last third of the time (0.5 ** 0.6 = 0.66)."""
+
 
 class Story(enum.Enum):
     """How the life of a licence goes; what happens after the end stays untold."""
@@ -71,7 +74,8 @@ ODDS: dict[Story, Odds] = {
     Story.CHURN_AND_RETURN: Odds(3, youngest=200),
     Story.REFUNDED: Odds(2.5, youngest=20),
     Story.GOODWILL_REFUND: Odds(2, youngest=150),
-    Story.PAST_DUE: Odds(0.8),
+    # Only where a renewal is due just now: see _a_renewal_ago.
+    Story.PAST_DUE: Odds(0),
     Story.UNPAID: Odds(0.8, youngest=80),
     Story.PAYMENT_CHURN: Odds(1.5, youngest=80),
     Story.INCOMPLETE: Odds(0.3, youngest=0.02, oldest=0.9),
@@ -128,18 +132,15 @@ def sign_up(arguments: Arguments) -> list[Customer]:
     that the smallest company has all there is to see.
     """
     stream = arguments.stream("customers")
-    stories = list(Story) * 2
-    number = max(arguments.customers(), len(stories))
-    odds = [ODDS[story].weight for story in stories]
-    told = stories + stream.choices(stories, odds, k=number - len(stories))
-
     drawn = []
-    for index, story in enumerate(told):
-        if index < len(stories):
-            region = REGIONS[1 + index % 3]
-        else:
-            region = stream.choices(REGIONS, [each.weight for each in REGIONS])[0]
-        drawn.append((_sign_up_time(arguments, stream, story, region), story, region))
+    for index, story in enumerate(list(Story) * 2):
+        region = REGIONS[1 + index % 3]
+        drawn.append((_sign_up_for(arguments, stream, story), story, region))
+    for _ in range(arguments.customers() - len(drawn)):
+        region = stream.choices(REGIONS, [each.weight for each in REGIONS])[0]
+        moment = _sign_up_time(arguments, stream, region)
+        story = _story(stream, arguments.until - moment)
+        drawn.append((moment, story, region))
     drawn.sort(key=lambda one: one[0])
 
     customers = []
@@ -163,28 +164,43 @@ def sign_up(arguments: Arguments) -> list[Customer]:
 
 
 def _sign_up_time(
-    arguments: Arguments, stream: random.Random, story: Story, region: Region
+    arguments: Arguments, stream: random.Random, region: Region
 ) -> dt.datetime:
     """Growth: the further on, the more sign-ups; hardly any on weekends."""
+    span = arguments.until - arguments.begin
+    while True:
+        moment = arguments.begin + span * math.pow(stream.random(), GROWTH)
+        if stream.random() > WEEKDAYS[moment.weekday()]:
+            continue
+        moment = start_of_day(moment) + dt.timedelta(
+            hours=stream.choices(range(24), HOURS)[0] - region.utc_offset,
+            seconds=stream.randrange(3600),
+            microseconds=stream.randrange(1_000_000),
+        )
+        if arguments.begin <= moment <= arguments.until:
+            return moment
+
+
+def _story(stream: random.Random, age: dt.timedelta) -> Story:
+    """Return a story for which the customer is neither too young nor too old."""
+    open_to = [
+        story
+        for story, odds in ODDS.items()
+        if odds.youngest * DAY <= age <= odds.oldest * DAY
+    ]
+    return stream.choices(open_to, [ODDS[story].weight for story in open_to])[0]
+
+
+def _sign_up_for(
+    arguments: Arguments, stream: random.Random, story: Story
+) -> dt.datetime:
+    """Return a moment from which there is time for the story."""
     if story is Story.PAST_DUE:
         return _a_renewal_ago(arguments, stream)
     odds = ODDS[story]
     latest = arguments.until - odds.youngest * DAY
     earliest = max(arguments.begin, arguments.until - odds.oldest * DAY)
-    span: dt.timedelta = latest - earliest
-    recent = odds.oldest < 30
-    while True:
-        moment = earliest + span * math.pow(stream.random(), 1.0 if recent else 0.55)
-        if not recent:
-            if stream.random() > WEEKDAYS[moment.weekday()]:
-                continue
-            moment = start_of_day(moment) + dt.timedelta(
-                hours=stream.choices(range(24), HOURS)[0] - region.utc_offset,
-                seconds=stream.randrange(3600),
-                microseconds=stream.randrange(1_000_000),
-            )
-        if earliest <= moment <= latest:
-            return moment
+    return earliest + (latest - earliest) * stream.random()
 
 
 def _a_renewal_ago(arguments: Arguments, stream: random.Random) -> dt.datetime:
