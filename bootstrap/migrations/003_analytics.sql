@@ -174,7 +174,7 @@ do $$
 declare
     event_table text;
 begin
-    if to_regproc('pg_catalog.uuidv7') is not null then
+    if to_regprocedure('pg_catalog.uuidv7()') is not null then
         foreach event_table in array
             array['usage_events', 'api_usage', 'error_logs', 'audit_logs']
         loop
