@@ -48,7 +48,7 @@ COMMISSION_MONTHS = 12
 RATES = tuple(Decimal(rate) for rate in ("20.00", "20.00", "25.00", "15.00", "12.50"))
 METHODS = ("stripe", "paypal", "bank_transfer", "crypto")
 
-PAYOUT_EVERY = 14 * DAY
+PAYOUT_EVERY = 28 * DAY
 LAST_PAYOUT_BEFORE_END = 2 * DAY
 """Payouts of the last run are under way at the end; those of earlier ones are over."""
 
@@ -278,7 +278,7 @@ def _refer(
         programme.commissions += earned
         if referral.status == "converted":
             conversions[affiliate.id] += 1
-            if conversions[affiliate.id] % BONUS_EVERY == 0:
+            if earned and conversions[affiliate.id] % BONUS_EVERY == 0:
                 programme.commissions.append(
                     _bonus(stream, affiliate, referral, earned[0], arguments)
                 )
@@ -334,10 +334,12 @@ def _earn(
     made: list[Payment],
     arguments: Arguments,
 ) -> list[Commission]:
-    """Return a commission for each payment of the first year."""
+    """Return a commission for each payment of the first year, until a suspension."""
     if not made:
         return []
     ends = add_months(made[0].created_at, COMMISSION_MONTHS)
+    if affiliate.suspended_at is not None:
+        ends = min(ends, affiliate.suspended_at)
     earned: list[Commission] = []
     for payment in made:
         paid_at = payment.processed_at
@@ -436,7 +438,7 @@ def _hold_back(programme: Programme, stream: random.Random) -> None:
 
 
 def _pay_out(programme: Programme, arguments: Arguments, stream: random.Random) -> None:
-    """Run the payouts every fortnight, up to two days before the end."""
+    """Run the payouts every four weeks, up to two days before the end."""
     affiliates = {affiliate.id: affiliate for affiliate in programme.affiliates}
     waiting: dict[tuple[UUID, str], list[Commission]] = defaultdict(list)
     approved = sorted(

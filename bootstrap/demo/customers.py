@@ -200,7 +200,8 @@ def _sign_up_for(
     odds = ODDS[story]
     latest = arguments.until - odds.youngest * DAY
     earliest = max(arguments.begin, arguments.until - odds.oldest * DAY)
-    return earliest + (latest - earliest) * stream.random()
+    span: dt.timedelta = latest - earliest
+    return earliest + span * math.pow(stream.random(), GROWTH)
 
 
 def _a_renewal_ago(arguments: Arguments, stream: random.Random) -> dt.datetime:
