@@ -44,7 +44,8 @@ select money.currency, currencies.minor_digits, opening, new, expansion, reactiv
     contraction, churn, closing, mrr_month
 from money
 inner join months on money.mrr_month = months.month
-inner join {seeds}.currencies on money.currency = currencies.currency
+inner join {marts}.dim_currencies as currencies
+    on money.currency = currencies.currency
 order by money.currency
 """
 
@@ -66,7 +67,8 @@ select earnings.currency, currencies.minor_digits, count(*),
     sum(total_earnings_cents), sum(paid_cents), sum(payouts_completed_cents),
     sum(unreconciled_cents)
 from {marts}.fct_affiliate_earnings as earnings
-inner join {seeds}.currencies on earnings.currency = currencies.currency
+inner join {marts}.dim_currencies as currencies
+    on earnings.currency = currencies.currency
 group by earnings.currency, currencies.minor_digits
 order by earnings.currency
 """
@@ -86,14 +88,11 @@ def show(connection: Connection, settings: Settings, console: Console) -> None:
     Raises:
         UserError: the marts aren't built yet.
     """
-    schemas = {
-        "marts": sql.Identifier(settings.marts_schema),
-        "seeds": sql.Identifier(f"{settings.marts_schema}_seeds"),
-    }
+    marts = sql.Identifier(settings.marts_schema)
 
     def rows(query: str) -> list[tuple[Any, ...]]:
         with connection.cursor() as cursor:
-            cursor.execute(sql.SQL(query).format(**schemas), {"days": DAYS_SHOWN})
+            cursor.execute(sql.SQL(query).format(marts=marts), {"days": DAYS_SHOWN})
             return cursor.fetchall()
 
     try:
