@@ -16,7 +16,17 @@ from bootstrap.errors import UserError
 INTERRUPTED = 130
 
 
-@click.group()
+class _Commands(click.Group):
+    """Commands that Ctrl-C ends with one line: click would print a blank one first."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.Abort from None
+
+
+@click.group(cls=_Commands)
 def cli() -> None:
     """The database before dbt: server, schema, roles and a demo company.
 

@@ -233,6 +233,7 @@ class EmbeddedServer:
         return next((found for found in self._processes() if found.pid == pid), None)
 
     def _start(self) -> None:
+        reason = ""
         if self._postmaster() is None:
             self._clean_up_after_kill()
             options = shlex.join(["-k", str(self.socket_folder)])
@@ -246,7 +247,8 @@ class EmbeddedServer:
         while not self.is_running():
             if self._postmaster() is None or time.monotonic() > deadline:
                 raise UserError(
-                    f"the embedded server can't start: {self._last_failure()} "
+                    f"the embedded server can't start: "
+                    f"{self._last_failure() or reason or 'it gave no reason'} "
                     f"(see {self.log})"
                 )
             time.sleep(0.2)
@@ -273,7 +275,7 @@ class EmbeddedServer:
         except FileNotFoundError:
             lines = []
         grave = (line for line in reversed(lines) if re.search("FATAL|PANIC", line))
-        return next(grave, "it gave no reason")
+        return next(grave, "")
 
     def _create_database(self) -> None:
         connection = psycopg2.connect(self.url("postgres"))

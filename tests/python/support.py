@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -189,6 +190,17 @@ def dbt(
         timeout=600,
         check=False,
     )
+
+
+@contextlib.contextmanager
+def server_folder() -> Iterator[Path]:
+    """A folder for a server's data, gone at the end.
+
+    Not below pytest's own: each pytest that starts closes those to other users, such as
+    the one that root's server runs as.
+    """
+    with tempfile.TemporaryDirectory(prefix="saas-analytics-") as folder:
+        yield Path(folder)
 
 
 def fast_server(

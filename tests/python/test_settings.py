@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
@@ -21,9 +20,9 @@ from tests.python.support import (
     copy_project,
     dbt,
     environment,
-    new_database,
     refusal,
     run,
+    server_folder,
     with_login,
 )
 
@@ -373,40 +372,41 @@ def test_dbt_gets_what_libpq_would_take_for_what_the_url_leaves_out(
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+def guarded() -> Iterator[Database]:
     """A server of its own on the loopback interface that asks "ada" for a password."""
-    folder = tmp_path_factory.mktemp("guarded")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     configuration = {**FAST, "listen_addresses": "localhost", "port": str(port)}
-    server = embedded.EmbeddedServer(folder, configuration=tuple(configuration.items()))
-    server.start()
-    try:
-        (server.data / "pg_hba.conf").write_text(
-            "local all postgres trust\n"
-            "host all ada localhost scram-sha-256\n"
-            "host all guest localhost trust\n"
+    with server_folder() as folder:
+        server = embedded.EmbeddedServer(
+            folder / "server", configuration=tuple(configuration.items())
         )
-        admin = Database(server.url())
-        with psycopg2.connect(admin.url) as connection, connection.cursor() as cursor:
-            cursor.execute("create role ada login password %s", (AWKWARD,))
-            cursor.execute("create role guest login")
-            cursor.execute("select pg_reload_conf()")
-        connection.close()
-        with new_database(server.url(), owner="ada") as made:
-            name = parse_dsn(made.url)["dbname"]
-            yield Database(
-                settings.build_url(
-                    host="localhost",
-                    port=port,
-                    database=name,
-                    user="ada",
-                    password=AWKWARD,
-                )
-            )
-    finally:
-        server.stop()
-        shutil.rmtree(folder)
+        server.start()
+        try:
+            yield Database(_guard(server))
+        finally:
+            server.stop()
+
+
+def _guard(server: embedded.EmbeddedServer) -> str:
+    """Set a server up to ask for passwords. Returns ada's URL, password and all."""
+    admin = Database(server.url())
+    admin.execute("create role ada login password %s", (AWKWARD,))
+    admin.execute("create role guest login")
+    admin.execute(f"grant create on database {settings.EMBEDDED_DATABASE} to ada")
+    (server.data / "pg_hba.conf").write_text(
+        "local all postgres trust\n"
+        "host all ada localhost scram-sha-256\n"
+        "host all guest localhost trust\n"
+    )
+    admin.execute("select pg_reload_conf()")
+    return settings.build_url(
+        host="localhost",
+        port=server.port,
+        database=settings.EMBEDDED_DATABASE,
+        user="ada",
+        password=AWKWARD,
+    )
 
 
 def test_a_password_with_any_character_is_accepted_by_the_server(

@@ -1,0 +1,490 @@
+"""The embedded server: private, started on demand, none the worse for a kill."""
+
+import contextlib
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg2
+import pytest
+
+from bootstrap import acl, embedded, settings
+from bootstrap.embedded import EmbeddedServer
+from bootstrap.errors import UserError
+from tests.python.support import (
+    command,
+    copy_project,
+    environment,
+    refusal,
+    run,
+    server_folder,
+)
+
+# Somebody else on the machine.
+NOBODY = 65534
+
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can act as another user"
+)
+
+MakeServer = Callable[[Path], EmbeddedServer]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder that servers can be made in."""
+    with server_folder() as made:
+        yield made
+
+
+@pytest.fixture
+def make_server() -> Iterator[MakeServer]:
+    """Makes servers as users have them, stopped and forgotten at the end."""
+    made: list[EmbeddedServer] = []
+
+    def make(folder: Path) -> EmbeddedServer:
+        made.append(EmbeddedServer(folder))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.stop()
+        shutil.rmtree(server.socket_folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def shared_server() -> Iterator[EmbeddedServer]:
+    with server_folder() as folder:
+        server = EmbeddedServer(folder / "server")
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def server(shared_server: EmbeddedServer) -> EmbeddedServer:
+    """A server that is running, with a row in a table."""
+    shared_server.start()
+    execute(shared_server, "drop table if exists kept")
+    execute(shared_server, "create table kept as select 7 as number")
+    return shared_server
+
+
+def execute(server: EmbeddedServer, statement: str) -> Any:
+    connection = psycopg2.connect(server.url())
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchone() if cursor.description else None
+    finally:
+        connection.close()
+
+
+def postmaster(server: EmbeddedServer) -> psutil.Process:
+    return psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
+
+
+def kill(server: EmbeddedServer, *, children: bool) -> None:
+    """kill -9: of the postmaster alone, or of all, as when the machine loses power."""
+    first = postmaster(server)
+    victims = [first, *(first.children(recursive=True) if children else [])]
+    for victim in victims:
+        victim.kill()
+    psutil.wait_procs(victims, timeout=10)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# --- Start and stop -------------------------------------------------------------------
+
+
+def test_it_starts_once_stops_once_and_keeps_its_data(server: EmbeddedServer) -> None:
+    assert server.start() is False
+    assert server.is_running()
+    assert server.stop() is True
+    assert not server.is_running()
+    assert server.stop() is False
+
+    assert server.start() is True
+    assert execute(server, "select number from kept") == (7,)
+
+
+def test_stopping_what_never_was_makes_nothing(folder: Path) -> None:
+    assert EmbeddedServer(folder / "none").stop() is False
+    assert not (folder / "none").exists()
+
+
+def test_a_dropped_database_is_made_again(server: EmbeddedServer) -> None:
+    other = psycopg2.connect(server.url("postgres"))
+    other.autocommit = True
+    with other.cursor() as cursor:
+        cursor.execute(f"drop database {settings.EMBEDDED_DATABASE}")
+    other.close()
+
+    assert server.start() is False
+    assert execute(server, "select 1") == (1,)
+
+
+def test_two_starts_at_once_make_one_server(folder: Path) -> None:
+    root = copy_project(folder)
+    env = {**environment(), "PYTHONPATH": str(root)}
+    processes = [
+        subprocess.Popen(
+            command("up"), cwd=root, env=env, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    try:
+        outputs = sorted(process.communicate(timeout=240)[0] for process in processes)
+        assert [process.returncode for process in processes] == [0, 0]
+        first, second = (output.splitlines() for output in outputs)
+        assert first[0] == "The embedded PostgreSQL is up; `make down` stops it."
+        assert second[0].startswith("The embedded PostgreSQL was up already")
+        # What is printed can be run.
+        assert first[1].startswith("Connect with: ")
+        connect = first[1].removeprefix("Connect with: ") + " -XAtc 'select 1'"
+        answer = subprocess.run(connect, shell=True, capture_output=True, text=True)
+        assert answer.stdout == "1\n"
+    finally:
+        down = run("down", env=env, root=root)
+        assert down.stdout == "The embedded PostgreSQL is stopped.\n"
+        shutil.rmtree(root / ".postgres")
+    assert "was not running" in run("down", env=env, root=root).stdout
+    assert not (root / ".postgres").exists()
+
+
+def test_with_a_url_it_is_never_started(folder: Path) -> None:
+    root = copy_project(folder)
+    env = environment(DATABASE_URL="postgresql://ada@localhost:1/saas")
+
+    for subcommand in ("up", "migrate", "status", "partitions", "roles"):
+        assert "localhost:1" in refusal(run(subcommand, env=env, root=root))
+    assert run("url", env=env, root=root).stdout == env["DATABASE_URL"] + "\n"
+
+    assert not (root / ".postgres").exists()
+
+
+# --- After a kill or a reboot ---------------------------------------------------------
+
+
+def test_it_starts_again_after_kill_9_of_all_its_processes(
+    server: EmbeddedServer,
+) -> None:
+    kill(server, children=True)
+
+    assert server.start() is True
+    assert execute(server, "select number from kept") == (7,)
+
+
+def test_it_starts_again_after_kill_9_while_a_query_goes_on(
+    server: EmbeddedServer,
+) -> None:
+    # The orphaned query neither ends nor notices; a new server can't start beside it.
+    endless = "do $$ begin while true loop perform 1; end loop; end $$"
+    with subprocess.Popen(
+        [str(embedded.binaries() / "psql"), server.url(), "-Xqc", endless],
+        stderr=subprocess.DEVNULL,
+    ) as client:
+        try:
+            running = "select count(*) from pg_stat_activity where query like 'do $$%'"
+            deadline = time.monotonic() + 60
+            while execute(server, running) != (1,):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            kill(server, children=False)
+
+            assert server.start() is True
+            assert execute(server, "select number from kept") == (7,)
+            assert client.wait(timeout=30) != 0
+        finally:
+            client.kill()
+
+
+def test_it_starts_after_a_reboot_that_gave_its_process_id_away(
+    server: EmbeddedServer,
+) -> None:
+    owner = embedded.server_user()
+    identity: dict[str, Any] = {} if owner is None else {"user": owner.pw_uid}
+    pid = postmaster(server).pid
+    lock = server.socket_folder / ".s.PGSQL.5432.lock"
+    leftovers = {
+        path: path.read_text() for path in (server.data / "postmaster.pid", lock)
+    }
+    kill(server, children=True)
+    # A process of the same user: PostgreSQL by itself would take it for a server.
+    with subprocess.Popen(["sleep", "300"], **identity) as other:
+        try:
+            for path, content in leftovers.items():
+                path.write_text(content.replace(str(pid), str(other.pid), 1))
+
+            assert server.stop() is False, "the other program is not ours to stop"
+            assert server.start() is True
+            assert execute(server, "select number from kept") == (7,)
+            assert other.poll() is None
+        finally:
+            other.kill()
+
+
+def test_it_is_made_anew_where_making_it_was_interrupted(
+    make_server: MakeServer, folder: Path
+) -> None:
+    server = make_server(folder / "server")
+    unfinished = server.folder / "data.unfinished"
+    unfinished.mkdir(parents=True)
+    (unfinished / "PG_VERSION").write_text("18\n")
+
+    assert server.start() is True
+    assert not unfinished.exists()
+
+
+def test_an_empty_process_id_file_does_not_keep_it_down(
+    server: EmbeddedServer,
+) -> None:
+    kill(server, children=True)
+    (server.data / "postmaster.pid").write_text("")
+
+    assert server.start() is True
+
+
+def test_a_start_that_somebody_else_began_is_waited_for(server: EmbeddedServer) -> None:
+    server.stop()
+    result = server._run(
+        "pg_ctl",
+        *("start", "-W", "-D", str(server.data), "-l", str(server.log)),
+        *("-o", f"-k '{server.socket_folder}'"),
+    )
+    assert result.returncode == 0
+
+    server.start()
+
+    assert execute(server, "select number from kept") == (7,)
+
+
+def test_why_it_cannot_start_is_told_in_one_line(server: EmbeddedServer) -> None:
+    server.stop()
+    version = server.data / "PG_VERSION"
+    right = version.read_text()
+    version.write_text("12\n")
+    try:
+        with pytest.raises(UserError) as refused:
+            server.start()
+    finally:
+        version.write_text(right)
+
+    assert "FATAL:  database files are incompatible" in refused.value.args[0]
+    assert str(server.log) in str(refused.value)
+
+
+# --- Privacy --------------------------------------------------------------------------
+
+
+def test_only_its_owner_can_enter_its_folders(server: EmbeddedServer) -> None:
+    assert mode(server.folder) == 0o700
+    assert mode(server.data) == 0o700
+    assert mode(server.socket_folder) == 0o700
+    assert mode(server.socket_folder / ".s.PGSQL.5432") == 0o700
+
+
+def test_it_listens_on_no_network_address(server: EmbeddedServer) -> None:
+    first = postmaster(server)
+    processes = [first, *first.children(recursive=True)]
+    listening = [
+        connection
+        for process in processes
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+
+    assert execute(server, "show listen_addresses") == ("",)
+    assert listening == []
+
+
+@needs_root
+def test_another_user_cannot_reach_it(server: EmbeddedServer) -> None:
+    # Even where the folder above is open.
+    server.folder.parent.chmod(0o755)
+
+    result = subprocess.run(
+        [str(embedded.binaries() / "psql"), server.url(), "-Xc", "select 1"],
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
+        cwd="/",
+        capture_output=True,
+        text=True,
+    )
+
+    assert result.returncode != 0
+    assert "Permission denied" in result.stderr
+
+
+@needs_root
+def test_for_root_it_runs_as_a_user_who_may_pass_the_folders_above_and_no_more(
+    make_server: MakeServer, folder: Path
+) -> None:
+    private = folder / "private"
+    private.mkdir(mode=0o700)
+    server = make_server(private / "server")
+
+    server.start()
+
+    assert postmaster(server).username() == embedded.SERVER_USER
+    # The group's bits show the access list's mask.
+    assert mode(private) == 0o710
+    user = pwd.getpwnam(embedded.SERVER_USER)
+    for uid, expected in ((user.pw_uid, 0), (NOBODY, 1)):
+        seen = subprocess.run(
+            ["test", "-d", private / "."], user=uid, group=uid, extra_groups=[]
+        )
+        assert seen.returncode == expected
+        listed = subprocess.run(
+            ["ls", private], user=uid, group=uid, extra_groups=[], capture_output=True
+        )
+        assert listed.returncode != 0
+
+
+@needs_root
+def test_an_access_list_that_is_there_already_is_added_to(folder: Path) -> None:
+    folder = folder / "folder"
+    folder.mkdir(mode=0o750)
+    acl.let_pass(folder, 4001)
+    once = os.getxattr(folder, acl.ATTRIBUTE)
+
+    acl.let_pass(folder, 4000)
+    twice = os.getxattr(folder, acl.ATTRIBUTE)
+    acl.let_pass(folder, 4000)
+
+    assert len(twice) == len(once) + acl.ENTRY.size
+    assert os.getxattr(folder, acl.ATTRIBUTE) == twice
+    assert mode(folder) == 0o750
+
+
+@needs_root
+def test_programs_that_roots_umask_hid_can_be_run_all_the_same(
+    folder: Path,
+) -> None:
+    programs = folder / "bin"
+    programs.mkdir(mode=0o700)
+    (programs / "postgres").touch(mode=0o700)
+    (programs / "notes").touch(mode=0o600)
+
+    embedded._let_read(programs)
+
+    assert mode(programs) == 0o705
+    assert mode(programs / "postgres") == 0o705
+    assert mode(programs / "notes") == 0o604
+
+
+@needs_root
+def test_for_anybody_else_it_runs_as_that_user(folder: Path) -> None:
+    root = copy_project(folder)
+    folder.chmod(0o755)
+    os.chown(root, NOBODY, NOBODY)
+    unprivileged: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+    # An interpreter below /root is out of reach for others; the system's will do.
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    for python in (sys.executable, f"/usr/bin/{version}"):
+        with contextlib.suppress(OSError):
+            subprocess.run([python, "-V"], check=True, **unprivileged)
+            break
+    else:
+        pytest.skip(f"there is no {version} that another user can run")
+    env = environment(
+        HOME=str(root),
+        PYTHONPATH=os.pathsep.join([str(root), sysconfig.get_path("purelib")]),
+    )
+
+    def run(subcommand: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [python, "-m", "bootstrap", subcommand],
+            cwd=root,
+            env=env,
+            capture_output=True,
+            text=True,
+            **unprivileged,
+        )
+
+    up = run("up")
+    try:
+        assert up.returncode == 0, up.stderr
+        assert (root / ".postgres").stat().st_uid == NOBODY
+        assert run("migrate").returncode == 0
+        assert postmaster(EmbeddedServer(root / ".postgres")).uids().real == NOBODY
+    finally:
+        down = run("down")
+    assert down.stdout == "The embedded PostgreSQL is stopped.\n"
+
+    # Somebody else's folder is refused, not touched.
+    os.chown(root / ".postgres", 12345, 12345)
+    for subcommand in ("up", "down", "migrate"):
+        message = refusal(run(subcommand))
+        assert ".postgres can't be used (Permission denied)" in message
+
+
+# --- Where the project lies -----------------------------------------------------------
+
+
+def test_a_very_long_path_puts_the_socket_elsewhere_just_as_private(
+    make_server: MakeServer, folder: Path
+) -> None:
+    server = make_server(folder / ("long" * 20) / "server")
+
+    server.start()
+
+    assert not server.socket_folder.is_relative_to(server.folder)
+    assert mode(server.socket_folder) == 0o700
+    assert execute(server, "select 1") == (1,)
+
+
+def test_a_socket_folder_that_somebody_else_made_is_refused(
+    make_server: MakeServer, folder: Path
+) -> None:
+    server = make_server(folder / ("long" * 20) / "server")
+    server.socket_folder.symlink_to(folder)
+    try:
+        with pytest.raises(UserError, match="belongs to somebody else"):
+            server.start()
+    finally:
+        server.socket_folder.unlink()
+
+
+@pytest.mark.parametrize("name", ["with space", "it's, & Größe 100%"])
+def test_any_path_will_do(make_server: MakeServer, folder: Path, name: str) -> None:
+    server = make_server(folder / name / "server")
+
+    assert server.start() is True
+    assert execute(server, "select 1") == (1,)
+    assert server.stop() is True
+
+
+def test_ctrl_c_while_it_starts_leaves_nothing_to_repair(folder: Path) -> None:
+    root = copy_project(folder)
+    env = {**environment(), "PYTHONPATH": str(root)}
+    try:
+        with subprocess.Popen(
+            command("up"), cwd=root, env=env, stderr=subprocess.PIPE, text=True
+        ) as process:
+            while not (root / ".postgres" / "data.unfinished").exists():
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert errors.splitlines() == [
+            "error: interrupted: what was not finished was undone"
+        ]
+
+        assert run("up", env=env, root=root).returncode == 0
+    finally:
+        run("down", env=env, root=root)
