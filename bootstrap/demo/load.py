@@ -60,6 +60,8 @@ EMPTY_TABLES = (
 )
 """The tables that the demo writes to, which must all be empty before."""
 
+EVENT_TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
+
 _SETTINGS = {
     "timezone": "UTC",
     "statement_timeout": "0",
@@ -69,6 +71,8 @@ _SETTINGS = {
     # A day's events lie together; by default they are thought to be all over the disk,
     # and each day's aggregation reads the whole month.
     "random_page_cost": "1.1",
+    # The groups of feature_usage fit into memory.
+    "work_mem": "64MB",
 }
 """What the load needs, whatever the server's settings."""
 
@@ -89,6 +93,14 @@ class Summary:
     scale: float
     seed: int
     seconds: float
+
+    def __str__(self) -> str:
+        events = sum(self.rows[table] for table in EVENT_TABLES)
+        return (
+            f"{self.rows['users']:,} users, {self.rows['licenses']:,} licences and "
+            f"{events:,} events up to {self.until:%Y-%m-%d %H:%M} UTC, "
+            f"loaded in {self.seconds:.1f} s"
+        )
 
 
 class Interrupted(Exception):
@@ -134,11 +146,13 @@ def _load(connection: Connection, arguments: Arguments, console: Console) -> Sum
         connection.autocommit = False
     try:
         with Steps(console) as steps:
-            return _interruptible(
+            summary = _interruptible(
                 lambda: _in_one_transaction(connection, arguments, steps, stop),
                 connection,
                 stop,
             )
+        console.print(str(summary), highlight=False, soft_wrap=True)
+        return summary
     except psycopg2.Error as error:
         raise UserError(f"the demo was not loaded: {explain(error)}") from None
     finally:
@@ -396,26 +410,39 @@ class _Loader:
 
 
 _FEATURE_USAGE = """
+with uses as (
+    select
+        user_id,
+        license_id,
+        event_name,
+        min(occurred_at) as first_used_at,
+        max(occurred_at) as last_used_at,
+        count(*) as total_uses,
+        min(created_at) as created_at,
+        max(created_at) as updated_at
+    from usage_events
+    where event_category = 'feature'
+    group by user_id, license_id, event_name
+)
+
 insert into feature_usage (
     id, user_id, license_id, feature_name, feature_category,
     first_used_at, last_used_at, total_uses, created_at, updated_at
 )
 select
-    md5(concat_ws('/', event.user_id, event.license_id, event.event_name))::uuid,
-    event.user_id,
-    event.license_id,
-    event.event_name,
+    md5(concat_ws('/', uses.user_id, uses.license_id, uses.event_name))::uuid,
+    uses.user_id,
+    uses.license_id,
+    uses.event_name,
     feature.category,
-    min(event.occurred_at),
-    max(event.occurred_at),
-    count(*),
-    min(event.created_at),
-    max(event.created_at)
-from usage_events as event
+    uses.first_used_at,
+    uses.last_used_at,
+    uses.total_uses,
+    uses.created_at,
+    uses.updated_at
+from uses
 left join unnest(%s::text[], %s::text[]) as feature (name, category)
-    on event.event_name = feature.name
-where event.event_category = 'feature'
-group by event.user_id, event.license_id, event.event_name, feature.category
+    on uses.event_name = feature.name
 """
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from bootstrap.demo import Summary, load_demo
 from bootstrap.demo.arguments import check_arguments, end_of_day
-from bootstrap.demo.load import EMPTY_TABLES
+from bootstrap.demo.load import EMPTY_TABLES, EVENT_TABLES
 from bootstrap.errors import UserError
 from tests.python.contract import columns
 from tests.python.support import (
@@ -160,7 +160,7 @@ def test_without_a_day_the_company_lives_until_now() -> None:
 
 def test_the_default_is_fresh(other_database: Database) -> None:
     load(other_database, until=None, scale=0.02)
-    for table in ("usage_events", "api_usage", "error_logs", "audit_logs"):
+    for table in EVENT_TABLES:
         age = one(other_database, f"select now() - max(created_at) from {table}")
         assert dt.timedelta(0) < age < dt.timedelta(hours=1), table
 
@@ -227,7 +227,7 @@ def test_times_follow_each_other(company: Database, table: str, rule: str) -> No
 
 
 def test_events_lie_in_monthly_partitions(company: Database) -> None:
-    for table in ("usage_events", "api_usage", "error_logs", "audit_logs"):
+    for table in EVENT_TABLES:
         assert one(company, f"select count(*) from {table}_default") == 0
 
 
