@@ -35,6 +35,7 @@ from tests.python.concurrency import (
 from tests.python.support import EARLIER_DESIGN, Database, new_database
 
 CONNECTIONS = 8
+SIZES = (2, 3, 15, 60)
 
 DRIFT = """
 select affiliate.id::text, to_jsonb(counters), to_jsonb(truth)
@@ -828,28 +829,41 @@ def random_change(choose: random.Random, affiliate: str) -> tuple[str, dict[str,
     }
 
 
-def test_two_statements_over_the_same_affiliates_never_meet_a_deadlock(
+def test_statements_over_the_same_affiliates_never_meet_a_deadlock(
     programme: Programme,
 ) -> None:
-    affiliates = programme.affiliates(30)
-    groups = []
-    for backwards in (False, True) * (CONNECTIONS // 2):
-        order = affiliates[::-1] if backwards else affiliates
-        referrals = [programme.referrals(each)[0] for each in order]
-        groups.append([programme.commissions([each])[0] for each in referrals])
+    affiliates = programme.affiliates(60)
+    referrals = [programme.referrals(each)[0] for each in affiliates]
+    ends = time.monotonic() + 2
 
-    def change(commissions: list[str]) -> None:
+    def change(worker: int) -> None:
+        """Statements over a few affiliates or many, on rows of the worker's own."""
+        choose = random.Random(worker)
         with Session(programme.database, autocommit=True) as session:
-            for status in ("paid", "approved", "paid", "cancelled", "approved"):
-                session.run(
-                    "update affiliate_commissions set status = %s "
+            while time.monotonic() < ends:
+                own = [
+                    made
+                    for (made,) in session.run(
+                        ADD_COMMISSIONS,
+                        {
+                            "amount": worker,
+                            "status": "approved",
+                            "referrals": choose.sample(referrals, choose.choice(SIZES)),
+                            "times": 1,
+                        },
+                    )
+                ]
+                for statement in (
+                    "update affiliate_commissions set status = 'paid' "
                     "where id = any (%s::uuid[])",
-                    (status, commissions),
-                )
+                    "delete from affiliate_commissions where id = any (%s::uuid[])",
+                ):
+                    chosen = choose.sample(own, choose.randrange(1, len(own) + 1))
+                    session.run(statement, (chosen,))
 
-    assert errors_of(at_once([partial(change, each) for each in groups])) == []
+    workers = [partial(change, worker) for worker in range(CONNECTIONS)]
+    assert errors_of(at_once(workers)) == []
     programme.check()
-    assert programme.counters(affiliates[0]) == (8, 800, 0, 800)
 
 
 def test_a_rolled_back_change_before_a_waiting_one_is_not_counted(
