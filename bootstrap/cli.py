@@ -132,6 +132,10 @@ def partitions_command(ahead: int) -> None:
     """Make the event tables' monthly partitions ahead of time; run it daily."""
     with database.connected(settings.load()) as connection, database.interruptible():
         created = partitions.create_ahead(connection, ahead)
+    if created is None:
+        raise UserError(
+            "the event tables aren't there yet: run `python -m bootstrap migrate` first"
+        )
     click.echo(f"{created} partitions made.")
 
 

@@ -110,9 +110,10 @@ def _why_no_connection(message: str, parameters: dict[str, str]) -> str:
     where = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else f"{host}:{port}"
     user = parameters.get("user", "")
     database = parameters.get("dbname", "")
-    # One line per address that was tried, with libpq's hints indented below.
-    tried = [line for line in message.splitlines() if line and not line[0].isspace()]
-    reason = tried[-1].rsplit(" failed: ", 1)[-1] if tried else "it gave no reason"
+    # One such line per address that was tried; the last one counts.
+    lines = message.splitlines()
+    tried = [line for line in lines if " failed: " in line] or lines[:1] or [""]
+    reason = tried[-1].rsplit(" failed: ", 1)[-1]
     refusal = reason.removeprefix("FATAL:").strip()
 
     if "password authentication failed" in reason or "no password supplied" in reason:

@@ -12,7 +12,9 @@ MONTHS_AHEAD = 3
 PLAUSIBLE = ("1970-01-01", "2101-01-01")
 
 
-def create_ahead(connection: Connection, months_ahead: int = MONTHS_AHEAD) -> int:
+def create_ahead(
+    connection: Connection, months_ahead: int = MONTHS_AHEAD
+) -> int | None:
     """Make the partitions from this month on, and those that waiting events need.
 
     Events that came before their month's partition wait in a default partition; they
@@ -20,12 +22,12 @@ def create_ahead(connection: Connection, months_ahead: int = MONTHS_AHEAD) -> in
     the function lets several runs queue up.
 
     Returns:
-        How many partitions were made; 0 where the event tables aren't there yet.
+        How many partitions were made; None where the event tables aren't there yet.
     """
     with connection.cursor() as cursor:
         cursor.execute("select to_regproc('create_event_partitions') is null")
         if (cursor.fetchone() or (True,))[0]:
-            return 0
+            return None
         cursor.execute("select (now() at time zone 'UTC')::date")
         (today,) = cursor.fetchone() or (datetime.date.today(),)
         months = {_add_months(today, ahead) for ahead in range(months_ahead + 1)}

@@ -120,10 +120,12 @@ def _read_env_file(path: Path) -> dict[str, str]:
     values: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(content)):
         if binding.error or (binding.key is not None and binding.value is None):
+            text = binding.original.string
+            blank_lines = text[: len(text) - len(text.lstrip())].count("\n")
             # The line itself is not shown: it may hold a password.
             raise UserError(
-                f"{path.name} has no NAME=value in line {binding.original.line}: "
-                "mend it, see .env.example"
+                f"{path.name} has no NAME=value in line "
+                f"{binding.original.line + blank_lines}: mend it, see .env.example"
             )
         if binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value

@@ -96,23 +96,23 @@ def new_database(
         "template": sql.Identifier(template),
         "owner": sql.SQL("default") if owner is None else sql.Identifier(owner),
     }
-    admin = psycopg2.connect(server_url)
-    admin.autocommit = True
-    with admin.cursor() as cursor:
-        cursor.execute(
-            sql.SQL("create database {name} template {template} owner {owner}").format(
-                **identifiers
-            )
-        )
+    create = "create database {name} template {template} owner {owner}"
+    _administer(server_url, sql.SQL(create).format(**identifiers))
     try:
         yield Database(with_database(server_url, name))
     finally:
         if not keep:
-            with admin.cursor() as cursor:
-                cursor.execute(
-                    sql.SQL("drop database {name} with (force)").format(**identifiers)
-                )
-        admin.close()
+            drop = "drop database {name} with (force)"
+            _administer(server_url, sql.SQL(drop).format(**identifiers))
+
+
+def _administer(server_url: str, statement: sql.Composed) -> None:
+    """Run a statement that is allowed in no transaction."""
+    admin = psycopg2.connect(server_url)
+    admin.autocommit = True
+    with admin.cursor() as cursor:
+        cursor.execute(statement)
+    admin.close()
 
 
 def with_database(url: str, name: str) -> str:

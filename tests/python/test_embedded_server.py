@@ -168,7 +168,7 @@ def test_with_a_url_it_is_never_started(folder: Path) -> None:
     root = copy_project(folder)
     env = environment(DATABASE_URL="postgresql://ada@localhost:1/saas")
 
-    for subcommand in ("up", "migrate", "status", "partitions", "roles"):
+    for subcommand in ("up", "migrate", "roles"):
         assert "localhost:1" in refusal(run(subcommand, env=env, root=root))
     assert run("url", env=env, root=root).stdout == env["DATABASE_URL"] + "\n"
 
