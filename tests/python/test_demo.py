@@ -111,6 +111,14 @@ def test_same_arguments_give_the_same_rows(
     assert contents(other_database) == contents(company)
 
 
+def test_an_older_server_gets_the_same_rows(
+    company: Database, empty_database_15: Database
+) -> None:
+    run("migrate", env=empty_database_15.environment()).check_returncode()
+    load(empty_database_15)
+    assert contents(empty_database_15) == contents(company)
+
+
 def test_another_seed_gives_another_company(
     company: Database, other_database: Database
 ) -> None:
