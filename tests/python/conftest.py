@@ -6,6 +6,7 @@ all workers and gone afterwards: never the one that `make demo` runs.
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,8 @@ DEBIAN_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the folder of the run's servers, once for all workers."""
+    # A shell has its background jobs ignore Ctrl-C, and so would the programs tested.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         os.environ[FOLDER_VARIABLE] = tempfile.mkdtemp(prefix="saas-analytics-tests-")
 

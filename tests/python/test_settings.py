@@ -318,6 +318,11 @@ def test_dbt_names_the_server_that_does_not_answer(tmp_path: Path) -> None:
 
 
 def test_other_programs_of_the_environment_keep_theirs() -> None:
+    environment = {
+        name: value
+        for name, value in bare_environment(DATABASE_URL="nonsense").items()
+        if not name.startswith("DBT_")
+    }
     names = "[name for name in os.environ if name.startswith('DBT_')]"
     result = subprocess.run(
         [
@@ -326,7 +331,7 @@ def test_other_programs_of_the_environment_keep_theirs() -> None:
             f"import os, sys; print({names}, 'psycopg2' in sys.modules)",
         ],
         cwd=ROOT,
-        env=bare_environment(DATABASE_URL="nonsense"),
+        env=environment,
         capture_output=True,
         text=True,
         check=True,
