@@ -17,25 +17,17 @@ from bootstrap.settings import Settings
 def create(connection: Connection, settings: Settings) -> None:
     """Make the roles and grant them what they need, all or nothing; safe to repeat.
 
+    It also hands marts over to the transformer that the user built before.
+
     Raises:
-        UserError: the user may not make roles.
+        UserError: the user may not make roles, or doesn't own the source.
     """
     with connection, connection.cursor() as cursor:
-        for role in (settings.transformer_role, settings.analyst_role):
-            cursor.execute("select from pg_roles where rolname = %s", (role,))
-            if cursor.fetchone() is None:
-                try:
-                    cursor.execute(
-                        sql.SQL("create role {} nologin").format(sql.Identifier(role))
-                    )
-                except errors.InsufficientPrivilege:
-                    raise UserError(
-                        f'this user may not make the role "{role}": ask an '
-                        f'administrator to run `create role "{role}"`, or skip this '
-                        "step; it is optional"
-                    ) from None
         cursor.execute("select current_user, current_database()")
         user, database = cursor.fetchone() or ("", "")
+        # To hand schemas over to the transformer, one must belong to it.
+        _ensure_role(cursor, settings.transformer_role, member=user)
+        _ensure_role(cursor, settings.analyst_role)
         names = {
             "database": sql.Identifier(database),
             "source": sql.Identifier(settings.source_schema),
@@ -48,11 +40,6 @@ def create(connection: Connection, settings: Settings) -> None:
         def run(statement: str) -> None:
             cursor.execute(sql.SQL(statement).format(**names))
 
-        # To hand schemas over to the role, one must belong to it.
-        cursor.execute("select rolsuper from pg_roles where rolname = current_user")
-        if not (cursor.fetchone() or (False,))[0] and user != settings.transformer_role:
-            run("grant {transformer} to {user}")
-
         run("grant connect, temporary on database {database} to {transformer}")
         run("grant usage on schema {source} to {transformer}")
         run("grant select on all tables in schema {source} to {transformer}")
@@ -60,6 +47,7 @@ def create(connection: Connection, settings: Settings) -> None:
             "alter default privileges in schema {source} "
             "grant select on tables to {transformer}"
         )
+        _check_source(cursor, settings.transformer_role, user)
 
         for schema in settings.dbt_schemas():
             _hand_over(cursor, schema, settings.transformer_role)
@@ -75,30 +63,63 @@ def create(connection: Connection, settings: Settings) -> None:
             )
 
 
+def _ensure_role(cursor: Cursor, role: str, member: str | None = None) -> None:
+    """Make a role where it is missing, and make the member one where it isn't yet."""
+    names = {"role": sql.Identifier(role), "member": sql.Identifier(member or "")}
+    cursor.execute("select from pg_roles where rolname = %s", (role,))
+    missing = ["create role {role}"] if cursor.fetchone() is None else []
+    if member is not None:
+        # A superuser, and the role itself, count as members.
+        cursor.execute(
+            "select not exists (select from pg_roles where rolname = %(role)s "
+            "and pg_has_role(oid, 'usage'))",
+            {"role": role},
+        )
+        if (cursor.fetchone() or (True,))[0]:
+            missing.append("grant {role} to {member}")
+    statements = [sql.SQL(each).format(**names) for each in missing]
+    try:
+        for statement in statements:
+            cursor.execute(statement)
+    except errors.InsufficientPrivilege:
+        wanted = "; ".join(each.as_string(cursor) for each in statements)
+        raise UserError(
+            f'this user may not make the role "{role}" or belong to it: ask an '
+            f"administrator to run `{wanted}`, or skip this step; it is optional"
+        ) from None
+
+
+def _check_source(cursor: Cursor, transformer: str, user: str) -> None:
+    """Make sure that the grants took effect: PostgreSQL only warns if they did not."""
+    cursor.execute(
+        "select has_table_privilege(%s, to_regclass('users'), 'select')", (transformer,)
+    )
+    if (cursor.fetchone() or (None,))[0] is False:
+        raise UserError(
+            f'user "{user}" may not grant others the right to read the source: run '
+            "this as the user who migrates it"
+        )
+
+
 def _hand_over(cursor: Cursor, schema: str, owner: str) -> None:
     """Make a schema, and whatever is in it already, the owner's."""
-    identifiers = {"schema": sql.Identifier(schema), "owner": sql.Identifier(owner)}
+    names = {"schema": sql.Identifier(schema), "owner": sql.Identifier(owner)}
     cursor.execute("select to_regnamespace(quote_ident(%s)) is null", (schema,))
     if (cursor.fetchone() or (True,))[0]:
-        cursor.execute(
-            sql.SQL("create schema {schema} authorization {owner}").format(
-                **identifiers
-            )
-        )
+        create = "create schema {schema} authorization {owner}"
+        cursor.execute(sql.SQL(create).format(**names))
         return
-    cursor.execute(
-        sql.SQL("alter schema {schema} owner to {owner}").format(**identifiers)
-    )
+    alter = "alter schema {schema} owner to {owner}"
+    cursor.execute(sql.SQL(alter).format(**names))
     cursor.execute(
         "select relname from pg_class "
         "where relnamespace = to_regnamespace(quote_ident(%s)) "
-        "and relkind in ('r', 'p', 'v', 'm') and relowner "
-        "<> (select oid from pg_roles where rolname = %s)",
+        "and relkind in ('r', 'p', 'v', 'm') "
+        "and pg_get_userbyid(relowner) <> %s",
         (schema, owner),
     )
-    for (name,) in cursor.fetchall():
+    alter = "alter table {schema}.{relation} owner to {owner}"
+    for (relation,) in cursor.fetchall():
         cursor.execute(
-            sql.SQL("alter table {relation} owner to {owner}").format(
-                relation=sql.Identifier(schema, name), **identifiers
-            )
+            sql.SQL(alter).format(relation=sql.Identifier(relation), **names)
         )

@@ -57,7 +57,9 @@ class Database:
         connection: Connection = psycopg2.connect(self.url, **options)
         return connection
 
-    def execute(self, statement: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+    def execute(
+        self, statement: str | sql.Composable, parameters: Any = None
+    ) -> list[tuple[Any, ...]]:
         """Run one statement in a transaction of its own; its rows, if it gives any."""
         connection = self.connect()
         try:
