@@ -350,6 +350,7 @@ def test_nobody_waits_for_partitions_that_cannot_be_made_yet(
         Session(database, autocommit=True) as creating,
         Session(database, autocommit=True) as writing,
     ):
+        writing.run("set lock_timeout = '5s'")
         reading.run("select count(*) from usage_events")
         waiting = creating.start("select create_event_partitions(%s, %s)", [MAY] * 2)
         slowest = 0.0
