@@ -1,7 +1,7 @@
 """The demo: a believable company, eighteen months of it, in the application's tables.
 
     customers → stories and billing → accounts → affiliates     (rows, in memory)
-              → rhythm (sessions) → usage, operations            (arrays, in windows)
+              → rhythm (sessions) → usage, api, logs             (arrays, in windows)
               → load                                             (one transaction)
 
 `catalogue` holds the fixed facts, `arguments` what a run may choose.

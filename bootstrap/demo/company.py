@@ -8,11 +8,12 @@ from typing import TypeVar
 
 from bootstrap.demo.accounts import Accounts, open_accounts
 from bootstrap.demo.affiliates import Programme, draw_clicks, run_programme
+from bootstrap.demo.api import ApiFeed, api_clients
 from bootstrap.demo.arguments import Arguments
 from bootstrap.demo.billing import Books
 from bootstrap.demo.customers import Customer, sign_up
 from bootstrap.demo.feed import Directory, Load, windows
-from bootstrap.demo.operations import ApiFeed, AuditFeed, ErrorFeed, api_clients
+from bootstrap.demo.logs import AuditFeed, ErrorFeed
 from bootstrap.demo.rhythm import (
     Presences,
     Sessions,

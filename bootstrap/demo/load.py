@@ -8,35 +8,34 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import queue
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TypeVar
 
 import psycopg2
 from psycopg2 import extensions, sql
 from rich.console import Console
 
 from bootstrap.database import explain
+from bootstrap.demo.api import incident
 from bootstrap.demo.arguments import HISTORY_DAYS, Arguments, check_arguments
 from bootstrap.demo.catalogue import FEATURES
 from bootstrap.demo.company import Company, events, found, tables
-from bootstrap.demo.feed import Load
-from bootstrap.demo.operations import incident
 from bootstrap.demo.progress import Step, Steps
 from bootstrap.demo.rows import Row, column_names, copy_text
+from bootstrap.demo.threads import (
+    ahead,
+    check,
+    lost_connection_named,
+    run_interruptibly,
+)
 from bootstrap.errors import UserError
 
 Connection = extensions.connection
 Cursor = extensions.cursor
-T = TypeVar("T")
 
 EMPTY_TABLES = (
     "users",
@@ -76,9 +75,6 @@ _SETTINGS = {
 }
 """What the load needs, whatever the server's settings."""
 
-BATCHES_AHEAD = 4
-"""Batches that wait for the server: some 8 MB each."""
-
 INTEGER_BYTES = {"smallint": 2, "integer": 4, "bigint": 8}
 
 
@@ -101,10 +97,6 @@ class Summary:
             f"{events:,} events up to {self.until:%Y-%m-%d %H:%M} UTC, "
             f"loaded in {self.seconds:.1f} s"
         )
-
-
-class Interrupted(Exception):
-    """The user asked to stop."""
 
 
 def load_demo(
@@ -146,7 +138,7 @@ def _load(connection: Connection, arguments: Arguments, console: Console) -> Sum
         connection.autocommit = False
     try:
         with Steps(console) as steps:
-            summary = _interruptible(
+            summary = run_interruptibly(
                 lambda: _in_one_transaction(connection, arguments, steps, stop),
                 connection,
                 stop,
@@ -160,44 +152,13 @@ def _load(connection: Connection, arguments: Arguments, console: Console) -> Sum
             connection.autocommit = True
 
 
-def _interruptible(
-    work: Callable[[], T], connection: Connection, stop: threading.Event
-) -> T:
-    """Run the work in a thread of its own, so that Ctrl-C need not wait for the server.
-
-    The server's statement is cancelled, and the work ends in an error of its own.
-    """
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        future = pool.submit(work)
-        try:
-            return future.result()
-        except KeyboardInterrupt:
-            stop.set()
-            _cancel(future, connection)
-        if future.exception() is None:
-            # It had been committed before the signal came.
-            return future.result()
-        raise KeyboardInterrupt
-
-
-def _cancel(future: Future[T], connection: Connection) -> None:
-    """Cancel statements until the work has ended; more Ctrl-C change nothing."""
-    while not future.done():
-        try:
-            if not connection.closed:
-                connection.cancel()
-            wait([future], timeout=0.2)
-        except (KeyboardInterrupt, psycopg2.Error):
-            continue
-
-
 def _in_one_transaction(
     connection: Connection, arguments: Arguments, steps: Steps, stop: threading.Event
 ) -> Summary:
     started = time.monotonic()
     rows: Counter[str] = Counter()
     try:
-        with _lost_connection_named(), connection.cursor() as cursor:
+        with lost_connection_named(), connection.cursor() as cursor:
             for setting, value in _SETTINGS.items():
                 cursor.execute(
                     sql.SQL("set local {} to %s").format(sql.Identifier(setting)),
@@ -206,7 +167,7 @@ def _in_one_transaction(
             _require_empty(cursor)
             loader = _Loader(cursor, arguments, steps, rows, stop)
             loader.run()
-        _check(stop)
+        check(stop)
         connection.commit()
     except BaseException:
         with suppress(psycopg2.Error):
@@ -221,37 +182,6 @@ def _in_one_transaction(
         seed=arguments.seed,
         seconds=time.monotonic() - started,
     )
-
-
-@contextmanager
-def _lost_connection_named() -> Iterator[None]:
-    """Raise what ended the connection during a COPY.
-
-    psycopg2 prints that, with a SystemError of its own, and raises what came after.
-    """
-    usual = sys.excepthook
-    causes: list[psycopg2.Error] = []
-
-    def note(
-        kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error.__cause__, psycopg2.Error):
-            causes.append(error.__cause__)
-        else:
-            usual(kind, error, trace)
-
-    sys.excepthook = note
-    try:
-        yield
-    except psycopg2.Error as error:
-        raise (causes or [error])[0] from None
-    finally:
-        sys.excepthook = usual
-
-
-def _check(stop: threading.Event) -> None:
-    if stop.is_set():
-        raise Interrupted
 
 
 def _require_empty(cursor: Cursor) -> None:
@@ -304,7 +234,7 @@ class _Loader:
         contents = tables(company, self._arguments)
         with self._steps.step("accounts, billing", len(contents)) as step:
             for position, (row_type, rows) in enumerate(contents, start=1):
-                _check(self._stop)
+                check(self._stop)
                 self._copy_rows(row_type, rows)
                 self._wrote(step, row_type.TABLE, len(rows))
                 step.reached(position)
@@ -327,8 +257,8 @@ class _Loader:
         widths = self._integer_widths("api_usage")
         batches = events(company, widths, self._arguments)
         with self._steps.step("events", HISTORY_DAYS + 1) as step:
-            for load in _ahead(batches, self._stop):
-                _check(self._stop)
+            for load in ahead(batches, self._stop):
+                check(self._stop)
                 command = sql.SQL("copy {} ({}) from stdin (format binary)").format(
                     sql.Identifier(load.table),
                     sql.SQL(", ").join(map(sql.Identifier, load.columns)),
@@ -356,7 +286,7 @@ class _Loader:
     def _fill_feature_usage(self) -> None:
         """Count what the application counts at each use of a feature."""
         with self._steps.step("feature usage", 1) as step:
-            _check(self._stop)
+            check(self._stop)
             self._cursor.execute(
                 _FEATURE_USAGE,
                 (
@@ -373,7 +303,7 @@ class _Loader:
         months = list(_months(first, last))
         with self._steps.step("aggregates", len(months)) as step:
             for position, month in enumerate(months, start=1):
-                _check(self._stop)
+                check(self._stop)
                 following = (month + dt.timedelta(days=32)).replace(day=1)
                 self._cursor.execute(
                     "select count(aggregate_daily_usage(day::date)) "
@@ -383,7 +313,7 @@ class _Loader:
                         min(following - dt.timedelta(days=1), last),
                     ),
                 )
-                _check(self._stop)
+                check(self._stop)
                 self._cursor.execute(
                     "select aggregate_monthly_usage(%s, %s)", (month.year, month.month)
                 )
@@ -399,7 +329,7 @@ class _Loader:
         self._cursor.execute("set local default_statistics_target to 20")
         with self._steps.step("statistics", len(EMPTY_TABLES)) as step:
             for position, table in enumerate(EMPTY_TABLES, start=1):
-                _check(self._stop)
+                check(self._stop)
                 query = sql.SQL("analyze {}")
                 self._cursor.execute(query.format(sql.Identifier(table)))
                 step.reached(position)
@@ -451,46 +381,3 @@ def _months(first: dt.date, last: dt.date) -> Iterator[dt.date]:
     while month <= last:
         yield month
         month = (month + dt.timedelta(days=32)).replace(day=1)
-
-
-def _ahead(batches: Iterator[Load], stop: threading.Event) -> Iterator[Load]:
-    """Yield the batches, which a second thread makes while the caller uses others."""
-    waiting: queue.Queue[Load | BaseException | None] = queue.Queue(BATCHES_AHEAD)
-    done = threading.Event()
-
-    def offer(item: Load | BaseException | None) -> bool:
-        while not done.is_set() and not stop.is_set():
-            try:
-                waiting.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def make() -> None:
-        try:
-            for batch in batches:
-                if not offer(batch):
-                    return
-        except BaseException as error:
-            offer(error)
-        else:
-            offer(None)
-
-    maker = threading.Thread(target=make, name="demo batches", daemon=True)
-    maker.start()
-    try:
-        while True:
-            _check(stop)
-            try:
-                item = waiting.get(timeout=0.1)
-            except queue.Empty:
-                continue
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        done.set()
-        maker.join()

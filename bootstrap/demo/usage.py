@@ -34,11 +34,11 @@ from bootstrap.demo.catalogue import (
 )
 from bootstrap.demo.customers import Customer
 from bootstrap.demo.feed import Backlog, Directory, Frame, Load, Window, loads
+from bootstrap.demo.odds import Odds
 from bootstrap.demo.rhythm import (
     DAY,
     EVENTS_PER_SESSION,
     SECOND,
-    Floats,
     Kind,
     Presences,
     Sessions,
@@ -217,9 +217,9 @@ class UsageFeed:
         presences = self._presences
         luck = self._generator.random(len(presence))
         kind = presences.kind[presence]
-        action = _PERSON_ODDS.pick(luck)
-        action = np.where(kind == Kind.VISITOR, _VISITOR_ODDS.pick(luck), action)
-        action = np.where(kind == Kind.BACKGROUND, _BACKGROUND_ODDS.pick(luck), action)
+        action = _PERSON_ODDS.at(luck)
+        action = np.where(kind == Kind.VISITOR, _VISITOR_ODDS.at(luck), action)
+        action = np.where(kind == Kind.BACKGROUND, _BACKGROUND_ODDS.at(luck), action)
         no_team = (presences.team[presence] < 0) & np.isin(action, _TEAM_ACTIONS)
         action[no_team] = _FIRST_PERSON
 
@@ -282,31 +282,17 @@ class UsageFeed:
         ]
 
 
-class _Odds:
-    """A choice among consecutive codes by weight."""
-
-    def __init__(self, first: int, weights: Sequence[float]) -> None:
-        cumulated = np.cumsum(np.array(weights, dtype=np.float64))
-        self._bounds: Floats = cumulated / cumulated[-1]
-        self._first = first
-
-    def pick(self, luck: Floats) -> npt.NDArray[np.int16]:
-        """Return a code for each number between 0 and 1."""
-        codes = np.searchsorted(self._bounds, luck, side="right")
-        return (codes + self._first).astype(np.int16)
-
-
 _FEATURE_WEIGHT = sum(feature.weight for feature in FEATURES)
-_PERSON_ODDS = _Odds(
-    _FIRST_FEATURE,
+_PERSON_ODDS = Odds(
     [
         *(FEATURE_SHARE * each.weight / _FEATURE_WEIGHT for each in FEATURES),
         *(each.weight for each in PERSON_ACTIONS),
     ],
+    first=_FIRST_FEATURE,
 )
-_VISITOR_ODDS = _Odds(_FIRST_VISITOR, [each.weight for each in VISITOR_ACTIONS])
-_BACKGROUND_ODDS = _Odds(
-    _FIRST_BACKGROUND, [each.weight for each in BACKGROUND_ACTIONS]
+_VISITOR_ODDS = Odds([each.weight for each in VISITOR_ACTIONS], first=_FIRST_VISITOR)
+_BACKGROUND_ODDS = Odds(
+    [each.weight for each in BACKGROUND_ACTIONS], first=_FIRST_BACKGROUND
 )
 _LOWEST_PLAN = np.array([feature.lowest_plan for feature in FEATURES], dtype=np.int8)
 
