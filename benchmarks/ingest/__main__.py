@@ -23,10 +23,10 @@ from benchmarks.ingest import designs, reading, writing
     "--clients", default=4, show_default=True, help="Clients that insert single rows."
 )
 @click.option(
-    "--rounds", default=6, show_default=True, help="Rounds of single rows per design."
+    "--rounds", default=10, show_default=True, help="Rounds of single rows per design."
 )
 @click.option(
-    "--seconds", default=8.0, show_default=True, help="Length of such a round."
+    "--seconds", default=5.0, show_default=True, help="Length of such a round."
 )
 @click.option("--lookups/--no-lookups", default=True, help="Time look-ups as well.")
 def main(
