@@ -38,6 +38,9 @@ START_SECONDS = 600
 # Sorts by code point, the same on every machine, and fast.
 LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
 
+# What parallel queries of several sessions may take of /dev/shm.
+SHARED_MEMORY = 512 * 1024**2
+
 CONFIGURATION = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -47,6 +50,8 @@ CONFIGURATION = {
     "maintenance_work_mem": "128MB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
+    # Its data lies on an SSD or in memory nearly everywhere.
+    "random_page_cost": "1.1",
     "wal_compression": "on",
     # Short queries on small machines: compiling them takes longer than running them.
     "jit": "off",
@@ -374,6 +379,12 @@ def server_user() -> pwd.struct_passwd | None:
             f"PostgreSQL can't run as root, and the user {SERVER_USER} can't be made: "
             "make it by hand, run as another user, or set DATABASE_URL"
         ) from None
+
+
+def _shared_memory_is_scarce() -> bool:
+    """Whether parallel queries may run out of it: containers often have 64 MB."""
+    device = Path("/dev/shm")
+    return device.is_dir() and shutil.disk_usage(device).total < SHARED_MEMORY
 
 
 def _let_pass(folder: Path, user: pwd.struct_passwd) -> None:
