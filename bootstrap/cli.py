@@ -220,7 +220,7 @@ def main() -> None:
         _fail(error.format_message(), 1)
     except UserError as error:
         _fail(str(error), 1)
-    except errors.UndefinedTable as error:
+    except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
         _fail(f"{database.explain(error)}: run `python -m bootstrap migrate` first", 1)
     except psycopg2.Error as error:
         _fail(database.explain(error), 1)

@@ -78,16 +78,16 @@ def _install() -> None:
     program = sys.orig_argv[1].rpartition("/")[2] if len(sys.orig_argv) > 1 else ""
     if program not in PROGRAMS:
         return
-    from bootstrap.errors import UserError
-
     try:
         os.environ.update(variables())
         if program == "dbt" and needs_database(sys.orig_argv[2:]):
             from bootstrap import database, settings
 
             database.url_in_use(settings.load())
-    except (UserError, OSError) as error:
-        # An exception here would only be printed, and dbt would go on without settings.
+    except KeyboardInterrupt:
+        os._exit(130)
+    except Exception as error:
+        # Raised, it would only be printed, and dbt would go on without settings.
         print(f"error: {error}", file=sys.stderr, flush=True)
         os._exit(1)
 

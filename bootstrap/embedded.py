@@ -238,23 +238,24 @@ class EmbeddedServer:
         return next((found for found in self._processes() if found.pid == pid), None)
 
     def _start(self) -> None:
-        reason = ""
+        complaint = ""
         if self._postmaster() is None:
             self._clean_up_after_kill()
-            options = shlex.join(["-k", str(self.socket_folder)])
+            files = ("-D", str(self.data), "-l", str(self.log))
             wait = ("-w", "-t", str(START_SECONDS))
-            log = ("-l", str(self.log))
-            self._run(
-                "pg_ctl", "start", "-D", str(self.data), *wait, *log, "-o", options
-            )
+            options = ["-k", str(self.socket_folder)]
+            if _shared_memory_is_scarce():
+                options += ["-c", "dynamic_shared_memory_type=mmap"]
+            complaint = self._run(
+                "pg_ctl", "start", *files, *wait, "-o", shlex.join(options)
+            ).stderr
         # Someone else's start, or one that was interrupted, may be under way still.
         deadline = time.monotonic() + START_SECONDS
         while not self.is_running():
             if self._postmaster() is None or time.monotonic() > deadline:
+                reason = self._last_failure() or complaint or "it gave no reason"
                 raise UserError(
-                    f"the embedded server can't start: "
-                    f"{self._last_failure() or reason or 'it gave no reason'} "
-                    f"(see {self.log})"
+                    f"the embedded server can't start: {reason} (see {self.log})"
                 )
             time.sleep(0.2)
 
@@ -274,7 +275,7 @@ class EmbeddedServer:
             lock.unlink()
 
     def _last_failure(self) -> str:
-        """What the log gives as the reason."""
+        """What the log gives as the reason, if it gives one."""
         try:
             lines = self.log.read_text(errors="replace").splitlines()
         except FileNotFoundError:

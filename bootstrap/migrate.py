@@ -66,10 +66,17 @@ def downgrade(revision: str = "-1") -> None:
     Raises:
         UserError: the server, the database or a file doesn't allow it.
     """
-    if not any(state.is_applied for state in states_in_use()):
+    applied = [state.revision for state in states_in_use() if state.is_applied]
+    if not applied:
         raise UserError("there is no migration to take back")
+    target = _existing(revision)
+    if target in revisions() and target not in applied:
+        raise UserError(
+            f"migration {target} is not applied, nor is any after it: there is nothing "
+            "to take back"
+        )
     with _alembic_errors():
-        command.downgrade(config(), _existing(revision))
+        command.downgrade(config(), target)
 
 
 def stamp(revision: str = "head") -> None:

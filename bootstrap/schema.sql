@@ -407,6 +407,14 @@ begin
             )',
             partition, tables[position]
         );
+        -- Expecting few events of a session, the planner looks for them in that index,
+        -- not among all the newest events.
+        if tables[position] = 'usage_events' then
+            execute format(
+                'alter table %I alter column session_id set (n_distinct = -1)',
+                partition
+            );
+        end if;
         -- Attaching scans the default partition and fails where it finds this month.
         execute format(
             'with moved as (
@@ -785,7 +793,7 @@ WITH (fillfactor='70');
 COMMENT ON TABLE public.affiliates IS 'One row per affiliate. The counters are kept by triggers: do not write to them.';
 
 CREATE TABLE public.api_usage (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    id uuid DEFAULT uuidv7() NOT NULL,
     user_id uuid,
     license_id uuid,
     api_key_id uuid,
@@ -812,7 +820,7 @@ PARTITION BY RANGE (occurred_at);
 COMMENT ON TABLE public.api_usage IS 'One row per request to the public API.';
 
 CREATE TABLE public.api_usage_default (
-    id uuid DEFAULT gen_random_uuid() CONSTRAINT api_usage_id_not_null NOT NULL,
+    id uuid DEFAULT uuidv7() CONSTRAINT api_usage_id_not_null NOT NULL,
     user_id uuid,
     license_id uuid,
     api_key_id uuid,
@@ -836,7 +844,7 @@ CREATE TABLE public.api_usage_default (
 );
 
 CREATE TABLE public.audit_logs (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    id uuid DEFAULT uuidv7() NOT NULL,
     user_id uuid,
     team_id uuid,
     action character varying(100) NOT NULL,
@@ -857,7 +865,7 @@ PARTITION BY RANGE (occurred_at);
 COMMENT ON TABLE public.audit_logs IS 'One row per action that must be accounted for.';
 
 CREATE TABLE public.audit_logs_default (
-    id uuid DEFAULT gen_random_uuid() CONSTRAINT audit_logs_id_not_null NOT NULL,
+    id uuid DEFAULT uuidv7() CONSTRAINT audit_logs_id_not_null NOT NULL,
     user_id uuid,
     team_id uuid,
     action character varying(100) CONSTRAINT audit_logs_action_not_null NOT NULL,
@@ -875,7 +883,7 @@ CREATE TABLE public.audit_logs_default (
 );
 
 CREATE TABLE public.error_logs (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    id uuid DEFAULT uuidv7() NOT NULL,
     user_id uuid,
     license_id uuid,
     error_type character varying(100) NOT NULL,
@@ -897,7 +905,7 @@ PARTITION BY RANGE (occurred_at);
 COMMENT ON TABLE public.error_logs IS 'One row per error that the application logged.';
 
 CREATE TABLE public.error_logs_default (
-    id uuid DEFAULT gen_random_uuid() CONSTRAINT error_logs_id_not_null NOT NULL,
+    id uuid DEFAULT uuidv7() CONSTRAINT error_logs_id_not_null NOT NULL,
     user_id uuid,
     license_id uuid,
     error_type character varying(100) CONSTRAINT error_logs_error_type_not_null NOT NULL,
@@ -1096,7 +1104,7 @@ CREATE TABLE public.usage_aggregates_monthly (
 COMMENT ON TABLE public.usage_aggregates_monthly IS 'One row per month (UTC), user, licence, team and event type: aggregate_monthly_usage().';
 
 CREATE TABLE public.usage_events (
-    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    id uuid DEFAULT uuidv7() NOT NULL,
     user_id uuid,
     license_id uuid,
     team_id uuid,
@@ -1118,7 +1126,7 @@ PARTITION BY RANGE (occurred_at);
 COMMENT ON TABLE public.usage_events IS 'One row per thing that a user or the system did.';
 
 CREATE TABLE public.usage_events_default (
-    id uuid DEFAULT gen_random_uuid() CONSTRAINT usage_events_id_not_null NOT NULL,
+    id uuid DEFAULT uuidv7() CONSTRAINT usage_events_id_not_null NOT NULL,
     user_id uuid,
     license_id uuid,
     team_id uuid,
@@ -1314,13 +1322,13 @@ CREATE INDEX affiliates_status_idx ON public.affiliates USING btree (status);
 
 CREATE INDEX affiliates_user_id_idx ON public.affiliates USING btree (user_id);
 
-CREATE INDEX api_usage_brin_idx ON ONLY public.api_usage USING brin (occurred_at, id, endpoint text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='4');
+CREATE INDEX api_usage_brin_idx ON ONLY public.api_usage USING brin (occurred_at, id, endpoint text_bloom_ops (n_distinct_per_range='64')) WITH (pages_per_range='8');
 
 CREATE INDEX api_usage_license_id_idx ON ONLY public.api_usage USING btree (license_id) WHERE (license_id IS NOT NULL);
 
 CREATE INDEX api_usage_default_license_id_idx ON public.api_usage_default USING btree (license_id) WHERE (license_id IS NOT NULL);
 
-CREATE INDEX api_usage_default_occurred_at_id_endpoint_idx ON public.api_usage_default USING brin (occurred_at, id, endpoint text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='4');
+CREATE INDEX api_usage_default_occurred_at_id_endpoint_idx ON public.api_usage_default USING brin (occurred_at, id, endpoint text_bloom_ops (n_distinct_per_range='64')) WITH (pages_per_range='8');
 
 CREATE INDEX api_usage_status_code_idx ON ONLY public.api_usage USING btree (status_code) WHERE (status_code >= 400);
 
@@ -1330,9 +1338,9 @@ CREATE INDEX api_usage_user_id_idx ON ONLY public.api_usage USING btree (user_id
 
 CREATE INDEX api_usage_default_user_id_idx ON public.api_usage_default USING btree (user_id) WHERE (user_id IS NOT NULL);
 
-CREATE INDEX audit_logs_brin_idx ON ONLY public.audit_logs USING brin (occurred_at, id, action text_bloom_ops (n_distinct_per_range='16'), resource_type text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='4');
+CREATE INDEX audit_logs_brin_idx ON ONLY public.audit_logs USING brin (occurred_at, id, action text_bloom_ops (n_distinct_per_range='32'), resource_type text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
 
-CREATE INDEX audit_logs_default_occurred_at_id_action_resource_type_idx ON public.audit_logs_default USING brin (occurred_at, id, action text_bloom_ops (n_distinct_per_range='16'), resource_type text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='4');
+CREATE INDEX audit_logs_default_occurred_at_id_action_resource_type_idx ON public.audit_logs_default USING brin (occurred_at, id, action text_bloom_ops (n_distinct_per_range='32'), resource_type text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
 
 CREATE INDEX audit_logs_resource_id_idx ON ONLY public.audit_logs USING btree (resource_id) WHERE (resource_id IS NOT NULL);
 
@@ -1350,13 +1358,13 @@ CREATE INDEX audit_logs_user_id_idx ON ONLY public.audit_logs USING btree (user_
 
 CREATE INDEX audit_logs_default_user_id_idx ON public.audit_logs_default USING btree (user_id) WHERE (user_id IS NOT NULL);
 
-CREATE INDEX error_logs_brin_idx ON ONLY public.error_logs USING brin (occurred_at, id, error_type text_bloom_ops (n_distinct_per_range='16'), severity text_bloom_ops (n_distinct_per_range='16'), source text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='4');
+CREATE INDEX error_logs_brin_idx ON ONLY public.error_logs USING brin (occurred_at, id, error_type text_bloom_ops (n_distinct_per_range='32'), severity text_bloom_ops (n_distinct_per_range='16'), source text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
 
 CREATE INDEX error_logs_license_id_idx ON ONLY public.error_logs USING btree (license_id) WHERE (license_id IS NOT NULL);
 
 CREATE INDEX error_logs_default_license_id_idx ON public.error_logs_default USING btree (license_id) WHERE (license_id IS NOT NULL);
 
-CREATE INDEX error_logs_default_occurred_at_id_error_type_severity_sourc_idx ON public.error_logs_default USING brin (occurred_at, id, error_type text_bloom_ops (n_distinct_per_range='16'), severity text_bloom_ops (n_distinct_per_range='16'), source text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='4');
+CREATE INDEX error_logs_default_occurred_at_id_error_type_severity_sourc_idx ON public.error_logs_default USING brin (occurred_at, id, error_type text_bloom_ops (n_distinct_per_range='32'), severity text_bloom_ops (n_distinct_per_range='16'), source text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
 
 CREATE INDEX error_logs_user_id_idx ON ONLY public.error_logs USING btree (user_id) WHERE (user_id IS NOT NULL);
 
@@ -1424,13 +1432,13 @@ CREATE INDEX usage_aggregates_monthly_team_id_idx ON public.usage_aggregates_mon
 
 CREATE INDEX usage_aggregates_monthly_user_id_idx ON public.usage_aggregates_monthly USING btree (user_id);
 
-CREATE INDEX usage_events_brin_idx ON ONLY public.usage_events USING brin (occurred_at, id, session_id text_bloom_ops (n_distinct_per_range='64'), event_type text_bloom_ops (n_distinct_per_range='16'), event_category text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='4');
+CREATE INDEX usage_events_brin_idx ON ONLY public.usage_events USING brin (occurred_at, id, session_id text_bloom_ops (n_distinct_per_range='128'), event_type text_bloom_ops (n_distinct_per_range='32'), event_category text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
 
 CREATE INDEX usage_events_license_id_idx ON ONLY public.usage_events USING btree (license_id) WHERE (license_id IS NOT NULL);
 
 CREATE INDEX usage_events_default_license_id_idx ON public.usage_events_default USING btree (license_id) WHERE (license_id IS NOT NULL);
 
-CREATE INDEX usage_events_default_occurred_at_id_session_id_event_type_e_idx ON public.usage_events_default USING brin (occurred_at, id, session_id text_bloom_ops (n_distinct_per_range='64'), event_type text_bloom_ops (n_distinct_per_range='16'), event_category text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='4');
+CREATE INDEX usage_events_default_occurred_at_id_session_id_event_type_e_idx ON public.usage_events_default USING brin (occurred_at, id, session_id text_bloom_ops (n_distinct_per_range='128'), event_type text_bloom_ops (n_distinct_per_range='32'), event_category text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
 
 CREATE INDEX usage_events_team_id_idx ON ONLY public.usage_events USING btree (team_id) WHERE (team_id IS NOT NULL);
 

@@ -175,6 +175,17 @@ def test_with_a_url_it_is_never_started(folder: Path) -> None:
     assert not (root / ".postgres").exists()
 
 
+def test_in_a_container_with_little_shared_memory_queries_use_files(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.stop()
+    monkeypatch.setattr(embedded, "SHARED_MEMORY", 2**60)
+
+    server.start()
+
+    assert execute(server, "show dynamic_shared_memory_type") == ("mmap",)
+
+
 # --- After a kill or a reboot ---------------------------------------------------------
 
 

@@ -248,13 +248,6 @@ def test_the_committed_example_sets_nothing_until_it_is_uncommented(
 # --- dbt ------------------------------------------------------------------------------
 
 
-def test_dbt_works_with_a_url(database: Database, tmp_path: Path) -> None:
-    built = dbt("run", "-s", "stg_saas__users", database=database, target=tmp_path)
-
-    assert built.returncode == 0, built.stdout
-    assert database.execute("select count(*) from analytics_staging.stg_saas__users")
-
-
 def test_dbt_works_with_parts_other_schemas_and_an_env_file(
     database: Database, tmp_path: Path
 ) -> None:
