@@ -37,7 +37,7 @@ demo: $(RUNTIME) ## Set everything up: server, schema, a made-up company, every 
 	@$(BOOTSTRAP) up
 	@$(BOOTSTRAP) migrate
 	@$(BOOTSTRAP) roles
-	@$(BOOTSTRAP) demo
+	@$(BOOTSTRAP) demo --if-empty
 	@.venv/bin/python scripts/build_with_progress.py $(STRICT)
 	@$(BOOTSTRAP) tour
 
