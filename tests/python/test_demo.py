@@ -821,6 +821,15 @@ def test_a_database_with_rows_is_refused(company: Database) -> None:
     assert "users has rows" in said
 
 
+def test_a_company_that_is_there_stays_if_asked_so(company: Database) -> None:
+    before = company.execute("select count(*), max(updated_at) from users")
+    result = run("demo", "--if-empty", env=company.environment())
+
+    assert result.returncode == 0, result.stderr
+    assert "There is a company already" in result.stdout
+    assert company.execute("select count(*), max(updated_at) from users") == before
+
+
 def test_a_database_without_tables_is_refused(empty_database: Database) -> None:
     said = refusal(run("demo", env=empty_database.environment()))
     assert "python -m bootstrap migrate" in said
