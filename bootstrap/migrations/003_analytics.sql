@@ -169,20 +169,25 @@ create table error_logs_default partition of error_logs default;
 create table audit_logs_default partition of audit_logs default;
 
 -- Time-ordered ids where the server makes them (PostgreSQL 18): the BRIN indexes find
--- those at once.
+-- those at once. Random ones lie everywhere and need an index of their own.
 do $$
 declare
     event_table text;
 begin
-    if to_regprocedure('pg_catalog.uuidv7()') is not null then
-        foreach event_table in array
-            array['usage_events', 'api_usage', 'error_logs', 'audit_logs']
-        loop
+    foreach event_table in array
+        array['usage_events', 'api_usage', 'error_logs', 'audit_logs']
+    loop
+        if to_regprocedure('pg_catalog.uuidv7()') is not null then
             execute format(
                 'alter table %I alter column id set default uuidv7()', event_table
             );
-        end loop;
-    end if;
+        else
+            execute format(
+                'create index %I on %I using hash (id)',
+                event_table || '_id_idx', event_table
+            );
+        end if;
+    end loop;
 end;
 $$;
 
