@@ -4,6 +4,7 @@ Alembic, numpy and rich take long to import: only the commands that use them do 
 """
 
 import datetime
+import shlex
 import sys
 
 import click
@@ -44,8 +45,8 @@ def up() -> None:
         started = server.start()
         state = "is up" if started else "was up already"
         click.echo(f"The embedded PostgreSQL {state}; `make down` stops it.")
-        psql = embedded.binaries() / "psql"
-        click.echo(f"Connect with: {psql} '{server.url()}'")
+        psql = shlex.join([str(embedded.binaries() / "psql"), server.url()])
+        click.echo(f"Connect with: {psql}")
     else:
         with database.connected(configuration) as connection:
             click.echo(f"PostgreSQL {connection.server_version // 10000} answers.")
