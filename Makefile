@@ -28,10 +28,12 @@ STRICT := --warn-error-options '{"error": ["NoNodesForSelectionCriteria"]}'
 .DELETE_ON_ERROR:
 # One server, one target folder: the steps queue up, also under `make -j`.
 .NOTPARALLEL:
-.PHONY: help demo build test lint down format freshness docs requirements FORCE
+.PHONY: help setup demo build test lint down format freshness docs requirements FORCE
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+setup: $(RUNTIME) ## Make .venv with what the project needs to run
 
 demo: $(RUNTIME) ## Set everything up: server, schema, a made-up company, every mart
 	@$(BOOTSTRAP) up
@@ -52,6 +54,7 @@ freshness: $(RUNTIME) ## Fail when the source tables have gone stale
 docs: $(RUNTIME) ## Write the catalogue of models to target/static_index.html
 	@$(BOOTSTRAP) up
 	@$(DBT) docs generate --static $(ARGS)
+	@echo "Open target/static_index.html in a browser."
 
 down: ## Stop the embedded server (its data stays)
 	@if [ -x .venv/bin/python ]; then $(BOOTSTRAP) down; else echo "There is no .venv, so no server of ours is running."; fi
