@@ -118,7 +118,9 @@ def _echo_place() -> None:
     from bootstrap import migrate
 
     applied = [state.revision for state in migrate.states_in_use() if state.is_applied]
-    click.echo(f"The schema is at {applied[-1] if applied else 'base, with no table'}.")
+    click.echo(
+        f"The schema is at {applied[-1] if applied else 'base, without its tables'}."
+    )
 
 
 @cli.command("partitions")
@@ -158,7 +160,7 @@ def roles_command() -> None:
     default=1.0,
     show_default=True,
     type=float,
-    help="Size of the company; 1 is about 1,500 users.",
+    help="Size of the company: 1 is about 1,500 users; no company has under some 200.",
 )
 @click.option("--seed", default=1, show_default=True, type=int)
 @click.option(

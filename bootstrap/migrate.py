@@ -83,7 +83,7 @@ def stamp(revision: str = "head") -> None:
     """Note that the database is at a revision, and the files as they are now.
 
     Raises:
-        UserError: the server or the database doesn't allow it.
+        UserError: the server doesn't allow it, or the database lacks its tables.
     """
     with _alembic_errors():
         # Purged first, so that the checksums are noted anew at the same revision too.
@@ -209,6 +209,10 @@ def record_checksums(
     applied = _up_to(heads)
     # A stamp says that the database is as all the files are now.
     fresh = applied if step.is_stamp else list(step.up_revision_ids)
+    if step.is_stamp:
+        _refuse_missing_tables(
+            _raw(ctx.connection), str(ctx.version_table_schema), applied
+        )
     # No %s below: psycopg2 would take a % in the schema's name for another.
     table = sql.Identifier(str(ctx.version_table_schema), CHECKSUM_TABLE)
     with _raw(ctx.connection).cursor() as cursor:
@@ -316,30 +320,55 @@ def _refuse_edited(known: list[MigrationState]) -> None:
 
 def _refuse_foreign_tables(connection: Any, schema: str, missing: list[str]) -> None:
     """Stop before anything is made, where somebody else made tables by these names."""
-    makers = {
+    makers = _tables_by_file(missing)
+    found = sorted(_relations(connection, schema) & set(makers))
+    if found:
+        files = ", ".join(sorted({makers[name] for name in found}))
+        raise UserError(
+            f'schema "{schema}" already has tables that {files} would make: '
+            f"{_first_few(found)}: name another schema in DB_SCHEMA, or if psql made "
+            "them from these files, run `python -m bootstrap stamp REVISION`"
+        )
+
+
+def _refuse_missing_tables(connection: Any, schema: str, applied: list[str]) -> None:
+    """Stop before a database is noted to have migrations that never ran there."""
+    makers = _tables_by_file(applied)
+    missing = sorted(set(makers) - _relations(connection, schema))
+    if missing:
+        files = ", ".join(sorted({makers[name] for name in missing}))
+        raise UserError(
+            f'schema "{schema}" has not the tables that {files} makes: '
+            f"{_first_few(missing)}: stamp only what psql has run there, or run "
+            "`python -m bootstrap migrate` instead"
+        )
+
+
+def _tables_by_file(names: list[str]) -> dict[str, str]:
+    """The tables that migrations make, each with the name of its file."""
+    return {
         table: f"{revision}.sql"
-        for revision in missing
+        for revision in names
         for table in re.findall(
             r"^create table (\w+)",
             statements(FOLDER / f"{revision}.sql"),
             flags=re.MULTILINE,
         )
     }
+
+
+def _relations(connection: Any, schema: str) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "select relname from pg_class where relname = any (%s) "
-            "and relnamespace = to_regnamespace(quote_ident(%s)) order by relname",
-            (list(makers), schema),
+            "select relname from pg_class "
+            "where relnamespace = to_regnamespace(quote_ident(%s))",
+            (schema,),
         )
-        found = [name for (name,) in cursor.fetchall()]
-    if found:
-        files = ", ".join(sorted({makers[name] for name in found}))
-        tables = ", ".join(found[:5]) + (" …" if found[5:] else "")
-        raise UserError(
-            f'schema "{schema}" already has tables that {files} would make: {tables}: '
-            "name another schema in DB_SCHEMA, or if psql made them from these files, "
-            "run `python -m bootstrap stamp REVISION`"
-        )
+        return {name for (name,) in cursor.fetchall()}
+
+
+def _first_few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (" …" if names[5:] else "")
 
 
 def _raw(connection: Connection) -> Any:

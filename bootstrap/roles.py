@@ -26,8 +26,9 @@ def create(connection: Connection, settings: Settings) -> None:
         cursor.execute("select current_user, current_database()")
         user, database = cursor.fetchone() or ("", "")
         # To hand schemas over to the transformer, one must belong to it.
-        _ensure_role(cursor, settings.transformer_role, member=user)
-        _ensure_role(cursor, settings.analyst_role)
+        missing = _missing_role(cursor, settings.transformer_role, member=user)
+        missing += _missing_role(cursor, settings.analyst_role)
+        _make_roles(cursor, missing)
         names = {
             "database": sql.Identifier(database),
             "source": sql.Identifier(settings.source_schema),
@@ -63,8 +64,10 @@ def create(connection: Connection, settings: Settings) -> None:
             )
 
 
-def _ensure_role(cursor: Cursor, role: str, member: str | None = None) -> None:
-    """Make a role where it is missing, and make the member one where it isn't yet."""
+def _missing_role(
+    cursor: Cursor, role: str, member: str | None = None
+) -> list[sql.Composed]:
+    """The statements that make a role where it is missing, and a member one of it."""
     names = {"role": sql.Identifier(role), "member": sql.Identifier(member or "")}
     cursor.execute("select from pg_roles where rolname = %s", (role,))
     missing = ["create role {role}"] if cursor.fetchone() is None else []
@@ -77,14 +80,17 @@ def _ensure_role(cursor: Cursor, role: str, member: str | None = None) -> None:
         )
         if (cursor.fetchone() or (True,))[0]:
             missing.append("grant {role} to {member}")
-    statements = [sql.SQL(each).format(**names) for each in missing]
+    return [sql.SQL(each).format(**names) for each in missing]
+
+
+def _make_roles(cursor: Cursor, statements: list[sql.Composed]) -> None:
     try:
         for statement in statements:
             cursor.execute(statement)
     except errors.InsufficientPrivilege:
         wanted = "; ".join(each.as_string(cursor) for each in statements)
         raise UserError(
-            f'this user may not make the role "{role}" or belong to it: ask an '
+            "this user may not make the roles or belong to them: ask an "
             f"administrator to run `{wanted}`, or skip this step; it is optional"
         ) from None
 

@@ -170,7 +170,7 @@ def _checked_url(url: str) -> str:
     except psycopg2.ProgrammingError:
         raise UserError(
             f"DATABASE_URL can't be read: write {URL_FORM}, with special characters "
-            "in the password percent-encoded"
+            "in the password percent-encoded and only options of libpq after a ?"
         ) from None
     for port in parameters.get("port", "5432").split(","):
         _port(port, setting="DATABASE_URL")

@@ -187,14 +187,16 @@ def _where_next(console: Console, settings: Settings) -> None:
     marts = settings.marts_schema
     console.print("[bold]Where next[/bold]")
     query = f"select * from {marts}.fct_mrr_monthly order by mrr_month"  # noqa: S608
-    for action, command in (
+    actions = [
         ("query a mart", 'psql "$(.venv/bin/python -m bootstrap url)"'),
         ("", f"{query};"),
         ("what each mart means", "docs/marts.md"),
         ("browse models and columns", "make docs"),
         ("build again", "make build"),
-        ("stop the server", "make down"),
-    ):
+    ]
+    if settings.database_url is None:
+        actions.append(("stop the server", "make down"))
+    for action, command in actions:
         console.print(f"  {action:26} {command}", highlight=False, soft_wrap=True)
 
 

@@ -197,15 +197,14 @@ def test_alembics_own_commands_work(empty_database: Database) -> None:
     assert alembic("current", env=env).stdout == ""
     assert tables(empty_database) == set(), "current only reads"
 
-    alembic("stamp", "001_initial_schema", env=env).check_returncode()
-    assert "001_initial_schema" in alembic("current", env=env).stdout
-    alembic("stamp", "base", env=env).check_returncode()
-
     up = alembic("upgrade", "head", env=env)
     assert up.stdout.splitlines() == [f"applying {file.name}" for file in FILES]
     down = alembic("downgrade", "-1", env=env)
     assert down.stdout.splitlines() == [f"taking back {REVISIONS[-1]}.down.sql"]
     assert REVISIONS[-2] in alembic("current", env=env).stdout
+
+    alembic("stamp", REVISIONS[0], env=env).check_returncode()
+    assert REVISIONS[0] in alembic("current", env=env).stdout
 
 
 def test_alembic_leaves_offline_scripts_to_psql(empty_database: Database) -> None:
@@ -519,6 +518,26 @@ def test_a_database_made_with_psql_is_refused_until_it_is_stamped(
         # Its files are known from now on.
         known = database.execute(f"select revision from {migrate.CHECKSUM_TABLE}")
         assert sorted(known) == [(revision,) for revision in REVISIONS]
+
+
+@pytest.mark.parametrize("made", [0, 2])
+def test_a_migration_whose_tables_are_missing_is_not_stamped(
+    empty_database: Database, made: int
+) -> None:
+    env = empty_database.environment()
+    if made:
+        psql(*FILES[:made], url=empty_database.url)
+    before = whole(empty_database)
+
+    message = refusal(run("stamp", env=env))
+    assert f"has not the tables that {FILES[made].name}" in message
+    assert "python -m bootstrap migrate" in message
+    through_alembic = alembic("stamp", "head", env=env)
+    assert through_alembic.returncode != 0
+    assert "has not the tables" in through_alembic.stdout + through_alembic.stderr
+
+    assert whole(empty_database) == before
+    assert applied(empty_database) == []
 
 
 def test_a_database_ahead_of_the_project_is_left_alone(

@@ -194,7 +194,9 @@ def test_who_may_make_no_roles_is_told_what_to_ask_for(make_stage: MakeStage) ->
     role, analyst = sql.Identifier(stage.transformer), sql.Identifier(stage.analyst)
     with closing(stage.admin.connect()) as connection:
         quoted = role.as_string(connection)
+        quoted_analyst = analyst.as_string(connection)
     assert f"create role {quoted}; grant {quoted} to " in message
+    assert f"create role {quoted_analyst}`" in message
     assert "optional" in message
     assert stage.relations("analytics%") == set()
 
