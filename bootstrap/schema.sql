@@ -331,6 +331,35 @@ $$;
 
 COMMENT ON FUNCTION public.aggregate_stale_usage() IS 'Aggregates the marked days and months anew. Returns how many there were.';
 
+CREATE FUNCTION public.clear_change_tombstones(keep interval DEFAULT '14 days'::interval) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    last_xid xid8;
+    cleared bigint;
+begin
+    -- Nobody can see a tombstone otherwise than its transaction's other work.
+    select tombstones.change_xid into last_xid
+    from change_tombstones as tombstones
+    where tombstones.recorded_at < now() - keep
+        and tombstones.change_xid < pg_snapshot_xmin(pg_current_snapshot())
+    order by tombstones.change_xid desc
+    limit 1;
+    if last_xid is null then
+        return 0;
+    end if;
+    -- Runs read this first, and so know of any tombstone that they no longer find.
+    delete from change_tombstones_cleared;
+    insert into change_tombstones_cleared (up_to_xid) values (last_xid);
+    delete from change_tombstones where change_xid <= last_xid;
+    get diagnostics cleared = row_count;
+    return cleared;
+end;
+$$;
+
+COMMENT ON FUNCTION public.clear_change_tombstones(keep interval) IS 'Deletes tombstones older than the interval and returns how many. Marts that no run has seen for so long are rebuilt by their next one.';
+
 CREATE FUNCTION public.create_event_partitions(from_month date, to_month date) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -479,6 +508,30 @@ end;
 $$;
 
 COMMENT ON FUNCTION public.mark_stale_usage_aggregates() IS 'Marks the periods that lost aggregate rows to anything but the aggregation itself.';
+
+CREATE FUNCTION public.record_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    table_name constant text := tg_argv[0];
+    kept_columns constant text[] := tg_argv[1:];
+    former jsonb;
+begin
+    select jsonb_object_agg(kept, to_jsonb(old) -> kept) into former
+    from unnest(kept_columns) as kept;
+    if tg_op = 'UPDATE' then
+        new.change_xid := pg_current_xact_id();
+        if to_jsonb(new) @> former then
+            return new;
+        end if;
+    end if;
+    insert into change_tombstones (table_name, old_row) values (table_name, former);
+    return case tg_op when 'UPDATE' then new else old end;
+end;
+$$;
+
+COMMENT ON FUNCTION public.record_change() IS 'Stamps an updated row with its transaction, and leaves a tombstone where a row is deleted or one of the columns in the trigger''s arguments changes.';
 
 CREATE FUNCTION public.update_affiliate_earnings() RETURNS trigger
     LANGUAGE plpgsql
@@ -684,7 +737,8 @@ CREATE TABLE public.affiliate_clicks (
     converted boolean DEFAULT false NOT NULL,
     referral_id uuid,
     clicked_at timestamp with time zone DEFAULT now() NOT NULL,
-    metadata jsonb DEFAULT '{}'::jsonb
+    metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL
 );
 
 COMMENT ON TABLE public.affiliate_clicks IS 'One row per click on an affiliate''s link.';
@@ -706,6 +760,7 @@ CREATE TABLE public.affiliate_commissions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT affiliate_commissions_amount_cents_check CHECK ((amount_cents >= 0)),
     CONSTRAINT affiliate_commissions_commission_rate_check CHECK (((commission_rate >= (0)::numeric) AND (commission_rate <= (100)::numeric))),
     CONSTRAINT affiliate_commissions_commission_type_check CHECK (((commission_type)::text = ANY ((ARRAY['initial'::character varying, 'recurring'::character varying, 'bonus'::character varying, 'adjustment'::character varying])::text[]))),
@@ -729,6 +784,7 @@ CREATE TABLE public.affiliate_payouts (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT affiliate_payouts_amount_cents_check CHECK ((amount_cents > 0)),
     CONSTRAINT affiliate_payouts_commission_count_check CHECK ((commission_count >= 0)),
     CONSTRAINT affiliate_payouts_payment_method_check CHECK (((payment_method)::text = ANY ((ARRAY['stripe'::character varying, 'paypal'::character varying, 'bank_transfer'::character varying, 'crypto'::character varying])::text[]))),
@@ -757,6 +813,7 @@ CREATE TABLE public.affiliate_referrals (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT affiliate_referrals_status_check CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'qualified'::character varying, 'converted'::character varying, 'cancelled'::character varying, 'refunded'::character varying])::text[])))
 );
 
@@ -779,6 +836,7 @@ CREATE TABLE public.affiliates (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT affiliates_check CHECK (((paid_out_cents + pending_payout_cents) <= total_earnings_cents)),
     CONSTRAINT affiliates_commission_rate_check CHECK (((commission_rate >= (0)::numeric) AND (commission_rate <= (100)::numeric))),
     CONSTRAINT affiliates_paid_out_cents_check CHECK ((paid_out_cents >= 0)),
@@ -809,6 +867,7 @@ CREATE TABLE public.api_usage (
     occurred_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT api_usage_method_check CHECK (((method)::text = ANY ((ARRAY['GET'::character varying, 'POST'::character varying, 'PUT'::character varying, 'PATCH'::character varying, 'DELETE'::character varying])::text[]))),
     CONSTRAINT api_usage_request_size_bytes_check CHECK ((request_size_bytes >= 0)),
     CONSTRAINT api_usage_response_size_bytes_check CHECK ((response_size_bytes >= 0)),
@@ -836,6 +895,7 @@ CREATE TABLE public.api_usage_default (
     occurred_at timestamp with time zone DEFAULT now() CONSTRAINT api_usage_occurred_at_not_null NOT NULL,
     created_at timestamp with time zone DEFAULT now() CONSTRAINT api_usage_created_at_not_null NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() CONSTRAINT api_usage_change_xid_not_null NOT NULL,
     CONSTRAINT api_usage_method_check CHECK (((method)::text = ANY ((ARRAY['GET'::character varying, 'POST'::character varying, 'PUT'::character varying, 'PATCH'::character varying, 'DELETE'::character varying])::text[]))),
     CONSTRAINT api_usage_request_size_bytes_check CHECK ((request_size_bytes >= 0)),
     CONSTRAINT api_usage_response_size_bytes_check CHECK ((response_size_bytes >= 0)),
@@ -858,6 +918,7 @@ CREATE TABLE public.audit_logs (
     occurred_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT audit_logs_status_check CHECK (((status)::text = ANY ((ARRAY['success'::character varying, 'failure'::character varying, 'pending'::character varying])::text[])))
 )
 PARTITION BY RANGE (occurred_at);
@@ -879,8 +940,25 @@ CREATE TABLE public.audit_logs_default (
     occurred_at timestamp with time zone DEFAULT now() CONSTRAINT audit_logs_occurred_at_not_null NOT NULL,
     created_at timestamp with time zone DEFAULT now() CONSTRAINT audit_logs_created_at_not_null NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() CONSTRAINT audit_logs_change_xid_not_null NOT NULL,
     CONSTRAINT audit_logs_status_check CHECK (((status)::text = ANY ((ARRAY['success'::character varying, 'failure'::character varying, 'pending'::character varying])::text[])))
 );
+
+CREATE TABLE public.change_tombstones (
+    table_name text NOT NULL,
+    old_row jsonb NOT NULL,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.change_tombstones IS 'One row per source row that was deleted or left a group: what marts knew it by.';
+
+CREATE TABLE public.change_tombstones_cleared (
+    up_to_xid xid8 NOT NULL,
+    cleared_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.change_tombstones_cleared IS 'One row: tombstones up to this transaction are gone. A mart whose last run is older is rebuilt.';
 
 CREATE TABLE public.error_logs (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -898,6 +976,7 @@ CREATE TABLE public.error_logs (
     occurred_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT error_logs_severity_check CHECK (((severity)::text = ANY ((ARRAY['debug'::character varying, 'info'::character varying, 'warning'::character varying, 'error'::character varying, 'critical'::character varying])::text[])))
 )
 PARTITION BY RANGE (occurred_at);
@@ -920,6 +999,7 @@ CREATE TABLE public.error_logs_default (
     occurred_at timestamp with time zone DEFAULT now() CONSTRAINT error_logs_occurred_at_not_null NOT NULL,
     created_at timestamp with time zone DEFAULT now() CONSTRAINT error_logs_created_at_not_null NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() CONSTRAINT error_logs_change_xid_not_null NOT NULL,
     CONSTRAINT error_logs_severity_check CHECK (((severity)::text = ANY ((ARRAY['debug'::character varying, 'info'::character varying, 'warning'::character varying, 'error'::character varying, 'critical'::character varying])::text[])))
 );
 
@@ -955,6 +1035,7 @@ CREATE TABLE public.licenses (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT licenses_check CHECK ((seats_used <= seats_total)),
     CONSTRAINT licenses_plan_type_check CHECK (((plan_type)::text = ANY ((ARRAY['free'::character varying, 'starter'::character varying, 'pro'::character varying, 'enterprise'::character varying])::text[]))),
     CONSTRAINT licenses_seats_total_check CHECK ((seats_total > 0)),
@@ -979,6 +1060,7 @@ CREATE TABLE public.payment_transactions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT payment_transactions_amount_cents_check CHECK ((amount_cents >= 0)),
     CONSTRAINT payment_transactions_refunded_amount_cents_check CHECK ((refunded_amount_cents >= 0)),
     CONSTRAINT payment_transactions_status_check CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'succeeded'::character varying, 'failed'::character varying, 'refunded'::character varying, 'canceled'::character varying])::text[])))
@@ -1005,6 +1087,7 @@ CREATE TABLE public.subscriptions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT subscriptions_amount_cents_check CHECK ((amount_cents >= 0)),
     CONSTRAINT subscriptions_billing_cycle_check CHECK (((billing_cycle)::text = ANY ((ARRAY['monthly'::character varying, 'yearly'::character varying])::text[]))),
     CONSTRAINT subscriptions_plan_type_check CHECK (((plan_type)::text = ANY ((ARRAY['free'::character varying, 'starter'::character varying, 'pro'::character varying, 'enterprise'::character varying])::text[]))),
@@ -1021,6 +1104,7 @@ CREATE TABLE public.team_members (
     joined_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT team_members_role_check CHECK (((role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))
 );
 
@@ -1035,7 +1119,8 @@ CREATE TABLE public.teams (
     is_active boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    metadata jsonb DEFAULT '{}'::jsonb
+    metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL
 );
 
 COMMENT ON TABLE public.teams IS 'One row per team that works on a licence.';
@@ -1119,6 +1204,7 @@ CREATE TABLE public.usage_events (
     occurred_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT usage_events_event_category_check CHECK (((event_category)::text = ANY ((ARRAY['license'::character varying, 'api'::character varying, 'feature'::character varying, 'auth'::character varying, 'billing'::character varying, 'team'::character varying, 'system'::character varying])::text[])))
 )
 PARTITION BY RANGE (occurred_at);
@@ -1141,6 +1227,7 @@ CREATE TABLE public.usage_events_default (
     occurred_at timestamp with time zone DEFAULT now() CONSTRAINT usage_events_occurred_at_not_null NOT NULL,
     created_at timestamp with time zone DEFAULT now() CONSTRAINT usage_events_created_at_not_null NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() CONSTRAINT usage_events_change_xid_not_null NOT NULL,
     CONSTRAINT usage_events_event_category_check CHECK (((event_category)::text = ANY ((ARRAY['license'::character varying, 'api'::character varying, 'feature'::character varying, 'auth'::character varying, 'billing'::character varying, 'team'::character varying, 'system'::character varying])::text[])))
 );
 
@@ -1157,6 +1244,7 @@ CREATE TABLE public.users (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT users_role_check CHECK (((role)::text = ANY ((ARRAY['user'::character varying, 'admin'::character varying, 'super_admin'::character varying])::text[])))
 );
 
@@ -1274,6 +1362,8 @@ ALTER TABLE ONLY public.users
 
 CREATE INDEX affiliate_clicks_affiliate_id_idx ON public.affiliate_clicks USING btree (affiliate_id);
 
+CREATE INDEX affiliate_clicks_change_xid_idx ON public.affiliate_clicks USING btree (change_xid);
+
 CREATE INDEX affiliate_clicks_clicked_at_idx ON public.affiliate_clicks USING btree (clicked_at);
 
 CREATE INDEX affiliate_clicks_converted_idx ON public.affiliate_clicks USING btree (converted) WHERE converted;
@@ -1283,6 +1373,8 @@ CREATE INDEX affiliate_clicks_referral_id_idx ON public.affiliate_clicks USING b
 CREATE INDEX affiliate_clicks_utm_campaign_idx ON public.affiliate_clicks USING btree (utm_campaign) WHERE (utm_campaign IS NOT NULL);
 
 CREATE INDEX affiliate_commissions_affiliate_id_idx ON public.affiliate_commissions USING btree (affiliate_id);
+
+CREATE INDEX affiliate_commissions_change_xid_idx ON public.affiliate_commissions USING btree (change_xid);
 
 CREATE INDEX affiliate_commissions_commission_type_idx ON public.affiliate_commissions USING btree (commission_type);
 
@@ -1298,11 +1390,15 @@ CREATE INDEX affiliate_commissions_status_idx ON public.affiliate_commissions US
 
 CREATE INDEX affiliate_payouts_affiliate_id_idx ON public.affiliate_payouts USING btree (affiliate_id);
 
+CREATE INDEX affiliate_payouts_change_xid_idx ON public.affiliate_payouts USING btree (change_xid);
+
 CREATE INDEX affiliate_payouts_created_at_idx ON public.affiliate_payouts USING btree (created_at);
 
 CREATE INDEX affiliate_payouts_payment_reference_idx ON public.affiliate_payouts USING btree (payment_reference) WHERE (payment_reference IS NOT NULL);
 
 CREATE INDEX affiliate_payouts_status_idx ON public.affiliate_payouts USING btree (status);
+
+CREATE INDEX affiliate_referrals_change_xid_idx ON public.affiliate_referrals USING btree (change_xid);
 
 CREATE INDEX affiliate_referrals_created_at_idx ON public.affiliate_referrals USING btree (created_at);
 
@@ -1324,6 +1420,10 @@ CREATE INDEX affiliates_user_id_idx ON public.affiliates USING btree (user_id);
 
 CREATE INDEX api_usage_brin_idx ON ONLY public.api_usage USING brin (occurred_at, id, endpoint text_bloom_ops (n_distinct_per_range='64')) WITH (pages_per_range='8');
 
+CREATE INDEX api_usage_change_xid_idx ON ONLY public.api_usage USING btree (change_xid);
+
+CREATE INDEX api_usage_default_change_xid_idx ON public.api_usage_default USING btree (change_xid);
+
 CREATE INDEX api_usage_license_id_idx ON ONLY public.api_usage USING btree (license_id) WHERE (license_id IS NOT NULL);
 
 CREATE INDEX api_usage_default_license_id_idx ON public.api_usage_default USING btree (license_id) WHERE (license_id IS NOT NULL);
@@ -1339,6 +1439,10 @@ CREATE INDEX api_usage_user_id_idx ON ONLY public.api_usage USING btree (user_id
 CREATE INDEX api_usage_default_user_id_idx ON public.api_usage_default USING btree (user_id) WHERE (user_id IS NOT NULL);
 
 CREATE INDEX audit_logs_brin_idx ON ONLY public.audit_logs USING brin (occurred_at, id, action text_bloom_ops (n_distinct_per_range='32'), resource_type text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
+
+CREATE INDEX audit_logs_change_xid_idx ON ONLY public.audit_logs USING btree (change_xid);
+
+CREATE INDEX audit_logs_default_change_xid_idx ON public.audit_logs_default USING btree (change_xid);
 
 CREATE INDEX audit_logs_default_occurred_at_id_action_resource_type_idx ON public.audit_logs_default USING brin (occurred_at, id, action text_bloom_ops (n_distinct_per_range='32'), resource_type text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
 
@@ -1358,7 +1462,13 @@ CREATE INDEX audit_logs_user_id_idx ON ONLY public.audit_logs USING btree (user_
 
 CREATE INDEX audit_logs_default_user_id_idx ON public.audit_logs_default USING btree (user_id) WHERE (user_id IS NOT NULL);
 
+CREATE INDEX change_tombstones_table_name_idx ON public.change_tombstones USING btree (table_name, change_xid);
+
 CREATE INDEX error_logs_brin_idx ON ONLY public.error_logs USING brin (occurred_at, id, error_type text_bloom_ops (n_distinct_per_range='32'), severity text_bloom_ops (n_distinct_per_range='16'), source text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
+
+CREATE INDEX error_logs_change_xid_idx ON ONLY public.error_logs USING btree (change_xid);
+
+CREATE INDEX error_logs_default_change_xid_idx ON public.error_logs_default USING btree (change_xid);
 
 CREATE INDEX error_logs_license_id_idx ON ONLY public.error_logs USING btree (license_id) WHERE (license_id IS NOT NULL);
 
@@ -1388,11 +1498,15 @@ CREATE INDEX licenses_status_idx ON public.licenses USING btree (status);
 
 CREATE INDEX licenses_user_id_idx ON public.licenses USING btree (user_id);
 
+CREATE INDEX payment_transactions_change_xid_idx ON public.payment_transactions USING btree (change_xid);
+
 CREATE INDEX payment_transactions_created_at_idx ON public.payment_transactions USING btree (created_at);
 
 CREATE INDEX payment_transactions_status_idx ON public.payment_transactions USING btree (status);
 
 CREATE INDEX payment_transactions_subscription_id_idx ON public.payment_transactions USING btree (subscription_id) WHERE (subscription_id IS NOT NULL);
+
+CREATE INDEX subscriptions_change_xid_idx ON public.subscriptions USING btree (change_xid);
 
 CREATE INDEX subscriptions_current_period_end_idx ON public.subscriptions USING btree (current_period_end) WHERE (current_period_end IS NOT NULL);
 
@@ -1432,13 +1546,21 @@ CREATE INDEX usage_aggregates_monthly_team_id_idx ON public.usage_aggregates_mon
 
 CREATE INDEX usage_aggregates_monthly_user_id_idx ON public.usage_aggregates_monthly USING btree (user_id);
 
+CREATE INDEX usage_events_anonymous_idx ON ONLY public.usage_events USING btree (occurred_at) WHERE (user_id IS NULL);
+
 CREATE INDEX usage_events_brin_idx ON ONLY public.usage_events USING brin (occurred_at, id, session_id text_bloom_ops (n_distinct_per_range='128'), event_type text_bloom_ops (n_distinct_per_range='32'), event_category text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
+
+CREATE INDEX usage_events_change_xid_idx ON ONLY public.usage_events USING btree (change_xid);
+
+CREATE INDEX usage_events_default_change_xid_idx ON public.usage_events_default USING btree (change_xid);
 
 CREATE INDEX usage_events_license_id_idx ON ONLY public.usage_events USING btree (license_id) WHERE (license_id IS NOT NULL);
 
 CREATE INDEX usage_events_default_license_id_idx ON public.usage_events_default USING btree (license_id) WHERE (license_id IS NOT NULL);
 
 CREATE INDEX usage_events_default_occurred_at_id_session_id_event_type_e_idx ON public.usage_events_default USING brin (occurred_at, id, session_id text_bloom_ops (n_distinct_per_range='128'), event_type text_bloom_ops (n_distinct_per_range='32'), event_category text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
+
+CREATE INDEX usage_events_default_occurred_at_idx ON public.usage_events_default USING btree (occurred_at) WHERE (user_id IS NULL);
 
 CREATE INDEX usage_events_team_id_idx ON ONLY public.usage_events USING btree (team_id) WHERE (team_id IS NOT NULL);
 
@@ -1454,6 +1576,8 @@ CREATE INDEX users_inactive_idx ON public.users USING btree (is_active) WHERE (N
 
 CREATE INDEX users_role_idx ON public.users USING btree (role) WHERE ((role)::text <> 'user'::text);
 
+ALTER INDEX public.api_usage_change_xid_idx ATTACH PARTITION public.api_usage_default_change_xid_idx;
+
 ALTER INDEX public.api_usage_license_id_idx ATTACH PARTITION public.api_usage_default_license_id_idx;
 
 ALTER INDEX public.api_usage_brin_idx ATTACH PARTITION public.api_usage_default_occurred_at_id_endpoint_idx;
@@ -1463,6 +1587,8 @@ ALTER INDEX public.api_usage_pkey ATTACH PARTITION public.api_usage_default_pkey
 ALTER INDEX public.api_usage_status_code_idx ATTACH PARTITION public.api_usage_default_status_code_idx;
 
 ALTER INDEX public.api_usage_user_id_idx ATTACH PARTITION public.api_usage_default_user_id_idx;
+
+ALTER INDEX public.audit_logs_change_xid_idx ATTACH PARTITION public.audit_logs_default_change_xid_idx;
 
 ALTER INDEX public.audit_logs_brin_idx ATTACH PARTITION public.audit_logs_default_occurred_at_id_action_resource_type_idx;
 
@@ -1476,6 +1602,8 @@ ALTER INDEX public.audit_logs_team_id_idx ATTACH PARTITION public.audit_logs_def
 
 ALTER INDEX public.audit_logs_user_id_idx ATTACH PARTITION public.audit_logs_default_user_id_idx;
 
+ALTER INDEX public.error_logs_change_xid_idx ATTACH PARTITION public.error_logs_default_change_xid_idx;
+
 ALTER INDEX public.error_logs_license_id_idx ATTACH PARTITION public.error_logs_default_license_id_idx;
 
 ALTER INDEX public.error_logs_brin_idx ATTACH PARTITION public.error_logs_default_occurred_at_id_error_type_severity_sourc_idx;
@@ -1484,15 +1612,27 @@ ALTER INDEX public.error_logs_pkey ATTACH PARTITION public.error_logs_default_pk
 
 ALTER INDEX public.error_logs_user_id_idx ATTACH PARTITION public.error_logs_default_user_id_idx;
 
+ALTER INDEX public.usage_events_change_xid_idx ATTACH PARTITION public.usage_events_default_change_xid_idx;
+
 ALTER INDEX public.usage_events_license_id_idx ATTACH PARTITION public.usage_events_default_license_id_idx;
 
 ALTER INDEX public.usage_events_brin_idx ATTACH PARTITION public.usage_events_default_occurred_at_id_session_id_event_type_e_idx;
+
+ALTER INDEX public.usage_events_anonymous_idx ATTACH PARTITION public.usage_events_default_occurred_at_idx;
 
 ALTER INDEX public.usage_events_pkey ATTACH PARTITION public.usage_events_default_pkey;
 
 ALTER INDEX public.usage_events_team_id_idx ATTACH PARTITION public.usage_events_default_team_id_idx;
 
 ALTER INDEX public.usage_events_user_id_idx ATTACH PARTITION public.usage_events_default_user_id_idx;
+
+CREATE TRIGGER affiliate_clicks_change BEFORE DELETE OR UPDATE ON public.affiliate_clicks FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_clicks', 'id', 'affiliate_id', 'utm_campaign', 'clicked_at');
+
+ALTER TABLE public.affiliate_clicks ENABLE ALWAYS TRIGGER affiliate_clicks_change;
+
+CREATE TRIGGER affiliate_commissions_change BEFORE DELETE OR UPDATE ON public.affiliate_commissions FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'status', 'currency', 'created_at');
+
+ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commissions_change;
 
 CREATE TRIGGER affiliate_commissions_earnings_delete AFTER DELETE ON public.affiliate_commissions REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.update_affiliate_earnings();
 
@@ -1504,7 +1644,15 @@ CREATE TRIGGER affiliate_commissions_earnings_update AFTER UPDATE ON public.affi
 
 CREATE TRIGGER affiliate_commissions_updated_at BEFORE UPDATE ON public.affiliate_commissions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
+CREATE TRIGGER affiliate_payouts_change BEFORE DELETE OR UPDATE ON public.affiliate_payouts FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'status', 'currency', 'created_at');
+
+ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_change;
+
 CREATE TRIGGER affiliate_payouts_updated_at BEFORE UPDATE ON public.affiliate_payouts FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
+
+CREATE TRIGGER affiliate_referrals_change BEFORE DELETE OR UPDATE ON public.affiliate_referrals FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'status', 'utm_campaign', 'qualified_at', 'converted_at', 'created_at');
+
+ALTER TABLE public.affiliate_referrals ENABLE ALWAYS TRIGGER affiliate_referrals_change;
 
 CREATE TRIGGER affiliate_referrals_stats_delete AFTER DELETE ON public.affiliate_referrals REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.update_affiliate_referral_stats();
 
@@ -1516,17 +1664,53 @@ CREATE TRIGGER affiliate_referrals_stats_update AFTER UPDATE ON public.affiliate
 
 CREATE TRIGGER affiliate_referrals_updated_at BEFORE UPDATE ON public.affiliate_referrals FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
+CREATE TRIGGER affiliates_change BEFORE DELETE OR UPDATE ON public.affiliates FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliates', 'id', 'user_id', 'status');
+
+ALTER TABLE public.affiliates ENABLE ALWAYS TRIGGER affiliates_change;
+
 CREATE TRIGGER affiliates_updated_at BEFORE UPDATE ON public.affiliates FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
+
+CREATE TRIGGER api_usage_change BEFORE DELETE OR UPDATE ON public.api_usage FOR EACH ROW EXECUTE FUNCTION public.record_change('api_usage', 'occurred_at', 'user_id', 'license_id', 'endpoint', 'method');
+
+ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_change;
+
+CREATE TRIGGER audit_logs_change BEFORE DELETE OR UPDATE ON public.audit_logs FOR EACH ROW EXECUTE FUNCTION public.record_change('audit_logs', 'occurred_at', 'user_id', 'team_id', 'action', 'resource_type', 'status');
+
+ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_change;
+
+CREATE TRIGGER error_logs_change BEFORE DELETE OR UPDATE ON public.error_logs FOR EACH ROW EXECUTE FUNCTION public.record_change('error_logs', 'occurred_at', 'user_id', 'license_id', 'error_type', 'severity', 'source');
+
+ALTER TABLE public.error_logs ENABLE ALWAYS TRIGGER error_logs_change;
 
 CREATE TRIGGER feature_usage_updated_at BEFORE UPDATE ON public.feature_usage FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
+CREATE TRIGGER licenses_change BEFORE DELETE OR UPDATE ON public.licenses FOR EACH ROW EXECUTE FUNCTION public.record_change('licenses', 'id', 'user_id', 'plan_type', 'status', 'started_at', 'expires_at', 'cancelled_at');
+
+ALTER TABLE public.licenses ENABLE ALWAYS TRIGGER licenses_change;
+
 CREATE TRIGGER licenses_updated_at BEFORE UPDATE ON public.licenses FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
+
+CREATE TRIGGER payment_transactions_change BEFORE DELETE OR UPDATE ON public.payment_transactions FOR EACH ROW EXECUTE FUNCTION public.record_change('payment_transactions', 'id', 'subscription_id', 'currency', 'status', 'processed_at', 'created_at');
+
+ALTER TABLE public.payment_transactions ENABLE ALWAYS TRIGGER payment_transactions_change;
 
 CREATE TRIGGER payment_transactions_updated_at BEFORE UPDATE ON public.payment_transactions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
+CREATE TRIGGER subscriptions_change BEFORE DELETE OR UPDATE ON public.subscriptions FOR EACH ROW EXECUTE FUNCTION public.record_change('subscriptions', 'id', 'license_id', 'status', 'plan_type', 'currency');
+
+ALTER TABLE public.subscriptions ENABLE ALWAYS TRIGGER subscriptions_change;
+
 CREATE TRIGGER subscriptions_updated_at BEFORE UPDATE ON public.subscriptions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
+CREATE TRIGGER team_members_change BEFORE DELETE OR UPDATE ON public.team_members FOR EACH ROW EXECUTE FUNCTION public.record_change('team_members', 'id', 'team_id', 'user_id');
+
+ALTER TABLE public.team_members ENABLE ALWAYS TRIGGER team_members_change;
+
 CREATE TRIGGER team_members_updated_at BEFORE UPDATE ON public.team_members FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
+
+CREATE TRIGGER teams_change BEFORE DELETE OR UPDATE ON public.teams FOR EACH ROW EXECUTE FUNCTION public.record_change('teams', 'id', 'license_id');
+
+ALTER TABLE public.teams ENABLE ALWAYS TRIGGER teams_change;
 
 CREATE TRIGGER teams_updated_at BEFORE UPDATE ON public.teams FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
@@ -1537,6 +1721,14 @@ CREATE TRIGGER usage_aggregates_daily_updated_at BEFORE UPDATE ON public.usage_a
 CREATE TRIGGER usage_aggregates_monthly_stale AFTER DELETE ON public.usage_aggregates_monthly REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.mark_stale_usage_aggregates();
 
 CREATE TRIGGER usage_aggregates_monthly_updated_at BEFORE UPDATE ON public.usage_aggregates_monthly FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
+
+CREATE TRIGGER usage_events_change BEFORE DELETE OR UPDATE ON public.usage_events FOR EACH ROW EXECUTE FUNCTION public.record_change('usage_events', 'occurred_at', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name');
+
+ALTER TABLE public.usage_events ENABLE ALWAYS TRIGGER usage_events_change;
+
+CREATE TRIGGER users_change BEFORE DELETE OR UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.record_change('users', 'id', 'created_at');
+
+ALTER TABLE public.users ENABLE ALWAYS TRIGGER users_change;
 
 CREATE TRIGGER users_updated_at BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
