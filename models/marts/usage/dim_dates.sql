@@ -1,3 +1,7 @@
+{{ config(
+    clock="day",
+) }}
+
 -- One row per day, in whole years from the first sign-up or event to the later of now
 -- and the last event: what a chart or a join needs to know of a day, and whether it is
 -- over.
