@@ -208,11 +208,16 @@ declare
     period_column text;
     period jsonb;
     pattern boolean[];
+    names text;
+    scopes text;
+    conditions text;
+    matches text;
     chunk record;
-    bounds text;
-    chunks text;
     has_index boolean;
 begin
+    select string_agg(format('input.%I', attname), ', ' order by attnum) into names
+    from pg_attribute
+    where attrelid = target::regclass and attnum > 0 and not attisdropped;
     select string_agg(format('%s as "scope %s"', value ->> 'expression', key), ', ')
     into expressions from jsonb_each(mapping);
     select key, value into period_column, period
@@ -229,55 +234,66 @@ begin
             on part.value ->> 'expression' = pg_attribute.attname
         where pg_index.indrelid = (input ->> 'source')::regclass
     ) into has_index;
-    chunks := case when period is null then
-        'select null::date as first_date, null::date as next_date, null::text as days'
-    when period ->> 'period' = 'day' then format(
-        'with days as (select %1$I as day, count(*) >= 50 or not %2$L::boolean '
-        'or count(*) over () <= 40 as is_single from refresh_scopes group by %1$I) '
-        'select day as first_date, day + 1 as next_date, '
-        'format(''= %%L'', day) as days from days where is_single union all '
-        'select date_trunc(''month'', day)::date, '
-        '(date_trunc(''month'', day) + interval ''1 month'')::date, '
-        'format(''= any (%%L::date[])'', array_agg(day)) '
-        'from days where not is_single group by date_trunc(''month'', day)',
-        period_column, has_index
-    ) else format(
-        'select %1$I as first_date, (%1$I + interval ''1 month'')::date as next_date, '
-        'format(''= %%L'', %1$I) as days from refresh_scopes group by %1$I',
-        period_column
-    ) end;
-
     for pattern in execute format(
         'select distinct array[%s] from refresh_scopes',
         (select string_agg(format('%I is null', name), ', ' order by position)
             from unnest(scope) with ordinality as columns (name, position))
     ) loop
-        for chunk in execute chunks loop
-            bounds := case when period is null then 'true' else format(
-                '%1$s >= (%2$L::timestamp at time zone %4$L) '
-                'and %1$s < (%3$L::timestamp at time zone %4$L)',
-                period ->> 'column', chunk.first_date, chunk.next_date,
-                period ->> 'zone'
-            ) end;
-            -- A null that the scope has is looked for as such: an index may serve.
-            select bounds || coalesce(string_agg(
-                format(' and %s is null', mapping -> name ->> 'expression'), ''
-            ), '') into bounds
+        select format('(select * from refresh_scopes where %s) as scopes', string_agg(
+            format('%I is %s null', name, case when not pattern[position] then 'not' end),
+            ' and ' order by position
+        )) into scopes
+        from unnest(scope) with ordinality as columns (name, position);
+        -- A null that the scope has is looked for as such: an index may serve.
+        select coalesce(input ->> 'filter', 'true') || coalesce(string_agg(
+            format(' and %s is null', mapping -> name ->> 'expression'), ''
+        ), '') into conditions
+        from unnest(scope) with ordinality as columns (name, position)
+        where pattern[position];
+
+        for chunk in execute case when period is null then
+            'select null::date as first_date, null::date as next_date, null::date[] as days'
+        when period ->> 'period' = 'day' then format(
+            'with days as (select %1$I as day, count(*) >= 50 or not %2$L::boolean '
+            'or count(*) over () <= 40 as is_single from %3$s group by %1$I) '
+            'select day as first_date, day + 1 as next_date, null::date[] as days '
+            'from days where is_single union all '
+            'select date_trunc(''month'', day)::date, '
+            '(date_trunc(''month'', day) + interval ''1 month'')::date, array_agg(day) '
+            'from days where not is_single group by date_trunc(''month'', day)',
+            period_column, has_index, scopes
+        ) else format(
+            'select %1$I as first_date, (%1$I + interval ''1 month'')::date as next_date, '
+            'null::date[] as days from %2$s group by %1$I',
+            period_column, scopes
+        ) end loop
+            -- Where the bounds say it all, the period is no condition: the planner
+            -- would take it for a rare one.
+            select string_agg(
+                format('input."scope %s" = scopes.%I', name, name), ' and '
+            ) into matches
             from unnest(scope) with ordinality as columns (name, position)
-            where pattern[position];
+            where not pattern[position]
+                and (name <> period_column or period is null or chunk.days is not null);
             execute format(
                 'insert into %s select %s from (select *, %s from %s where %s) as input '
-                'inner join (select * from refresh_scopes where %s) as scopes on %s %s',
-                target,
-                (select string_agg(format('input.%I', attname), ', ' order by attnum)
-                    from pg_attribute where attrelid = target::regclass
-                    and attnum > 0 and not attisdropped),
-                expressions, input ->> 'relation', bounds,
-                case when period is null then 'true'
-                    else format('%I %s', period_column, chunk.days) end,
-                {{ schema }}.scope_join(scope, pattern, 'input."scope ?"'),
-                case when is_repeated then format('except select * from %s', target)
-                    else '' end
+                '%s %s',
+                target, names, expressions, input ->> 'relation',
+                conditions || case when period is null then '' else format(
+                    ' and %1$s >= (%2$L::timestamp at time zone %4$L) '
+                    'and %1$s < (%3$L::timestamp at time zone %4$L)',
+                    period ->> 'column', chunk.first_date, chunk.next_date,
+                    period ->> 'zone'
+                ) end,
+                case when matches is not null then format(
+                    'inner join (select * from %s where %s) as scopes on %s', scopes,
+                    case when period is null then 'true'
+                    when chunk.days is null then
+                        format('%I = %L', period_column, chunk.first_date)
+                    else format('%I = any (%L)', period_column, chunk.days) end,
+                    matches
+                ) end,
+                case when is_repeated then format('except select * from %s', target) end
             );
         end loop;
     end loop;
@@ -409,6 +425,10 @@ begin
             end if;
         end if;
         changes := {{ schema }}.changes_sql(input, seen);
+        if input ? 'filter' then
+            changes := format('select * from (%s) as changes where %s',
+                changes, input ->> 'filter');
+        end if;
         execute format('select exists (%s)', changes) into is_changed;
         continue when not is_changed
             and seen.identity -> 'partitions' is not distinct from identity -> 'partitions';
@@ -463,6 +483,9 @@ begin
                     jsonb_array_elements(each_input.item -> 'mappings') as each_mapping (item),
                     jsonb_each(each_mapping.item) as part
                 where part.value ? 'period'));
+        execute format('create index on refresh_scopes (%s)',
+            (select string_agg(format('%I', name), ', ' order by position)
+                from unnest(known.scope) with ordinality as columns (name, position)));
         analyze refresh_scopes;
         select count(*) into run.scopes from refresh_scopes;
         select greatest(reltuples, 1) into total

@@ -10,7 +10,7 @@
       to a scope, and only touched scopes are computed anew.
     - changes: for each input that has scopes, how its columns give them, as a dict of
       scope column to input column, "day of <timestamp>" or "month of <timestamp>" (in
-      the reporting zone); a list of such dicts where a row belongs to several scopes;
+      the reporting zone), and "where" for rows that alone count; a list of such dicts where a row belongs to several scopes;
       or a query of scopes that reads `changes` (the input's rows that came or went) and
       inputs by name, for one that is looked up. A change of any other input recomputes
       the whole.
@@ -152,6 +152,9 @@
                 {%- do mappings.append(mapping) -%}
             {%- endfor -%}
             {%- do input.update({"mappings": mappings}) -%}
+            {%- if change is mapping and "where" in change -%}
+                {%- do input.update({"filter": change["where"]}) -%}
+            {%- endif -%}
         {%- endif -%}
     {%- endfor -%}
     {%- set is_logged = namespace(value=false) -%}

@@ -2,7 +2,9 @@
     scope=["usage_month", "user_id"],
     changes={
         "stg_saas__usage_events": {
-            "usage_month": "month of occurred_at", "user_id": "user_id",
+            "usage_month": "month of occurred_at",
+            "user_id": "user_id",
+            "where": "event_category = 'feature'",
         },
     },
     indexes=[{"columns": ["user_id"]}, {"columns": ["license_id"]}],
