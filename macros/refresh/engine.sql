@@ -196,11 +196,11 @@ as $$
 $$;
 
 
--- Copies the rows of an input that belong to the scopes into a table.
-create or replace function {{ schema }}.copy_touched(
-    input jsonb, mapping jsonb, scope text[], target text, is_repeated boolean
+-- A query of the rows of an input that belong to the scopes.
+create or replace function {{ schema }}.touched_sql(
+    input jsonb, mapping jsonb, scope text[]
 )
-returns void
+returns text
 language plpgsql
 as $$
 declare
@@ -214,10 +214,12 @@ declare
     matches text;
     chunk record;
     has_index boolean;
+    parts text[] := '{}';
 begin
     select string_agg(format('input.%I', attname), ', ' order by attnum) into names
     from pg_attribute
-    where attrelid = target::regclass and attnum > 0 and not attisdropped;
+    where attrelid = (input ->> 'relation')::regclass
+        and attnum > 0 and not attisdropped;
     select string_agg(format('%s as "scope %s"', value ->> 'expression', key), ', ')
     into expressions from jsonb_each(mapping);
     select key, value into period_column, period
@@ -275,10 +277,9 @@ begin
             from unnest(scope) with ordinality as columns (name, position)
             where not pattern[position]
                 and (name <> period_column or period is null or chunk.days is not null);
-            execute format(
-                'insert into %s select %s from (select *, %s from %s where %s) as input '
-                '%s %s',
-                target, names, expressions, input ->> 'relation',
+            parts := parts || format(
+                'select %s from (select *, %s from %s where %s) as input %s',
+                names, expressions, input ->> 'relation',
                 conditions || case when period is null then '' else format(
                     ' and %1$s >= (%2$L::timestamp at time zone %4$L) '
                     'and %1$s < (%3$L::timestamp at time zone %4$L)',
@@ -292,17 +293,22 @@ begin
                         format('%I = %L', period_column, chunk.first_date)
                     else format('%I = any (%L)', period_column, chunk.days) end,
                     matches
-                ) end,
-                case when is_repeated then format('except select * from %s', target) end
+                ) end
             );
         end loop;
     end loop;
+    return coalesce(
+        nullif(array_to_string(parts, ' union all '), ''),
+        format('select * from %s where false', input ->> 'relation')
+    );
 end;
 $$;
 
 
 -- Notes that a model has now seen its inputs as this transaction sees them.
-create or replace function {{ schema }}.remember(model_name text, how text)
+create or replace function {{ schema }}.remember(
+    model_name text, how text, identities jsonb default '{}'
+)
 returns void
 language plpgsql
 as $$
@@ -313,7 +319,9 @@ begin
     select * into strict known from {{ schema }}.models where model = model_name;
     insert into {{ schema }}.inputs (model, name, seen, seen_xid, identity)
     select model_name, input ->> 'name', pg_current_snapshot(), pg_current_xact_id(),
-        {{ schema }}.input_identity(input)
+        coalesce(
+            identities -> (input ->> 'name'), {{ schema }}.input_identity(input)
+        )
     from jsonb_array_elements(known.inputs) as input
     on conflict (model, name) do update set
         seen = excluded.seen, seen_xid = excluded.seen_xid,
@@ -364,6 +372,7 @@ declare
     mapping jsonb;
     seen {{ schema }}.inputs;
     identity jsonb;
+    identities jsonb := '{}';
     changes text;
     is_changed boolean;
     names text;
@@ -372,6 +381,7 @@ declare
     total real;
     mappings integer := 0;
     touched text;
+    parts text[] := '{}';
     pattern boolean[];
     partition jsonb;
     last_cleared xid8;
@@ -406,6 +416,7 @@ begin
     for input in select * from jsonb_array_elements(known.inputs) loop
         exit when run.method = 'whole';
         identity := {{ schema }}.input_identity(input);
+        identities := identities || jsonb_build_object(input ->> 'name', identity);
         select * into seen from {{ schema }}.inputs
         where inputs.model = model_name and inputs.name = input ->> 'name';
         if seen.identity is null
@@ -500,27 +511,27 @@ begin
         definition := known.definition;
         for input in select * from jsonb_array_elements(known.inputs) loop
             continue when not input ? 'mappings';
-            touched := format('refresh_touched_%s', input ->> 'name');
-            execute format('drop table if exists pg_temp.%I', touched);
-            execute format('create temporary table %I on commit drop as '
-                'select * from %s limit 0', touched, input ->> 'relation');
-            for mapping in select * from jsonb_array_elements(input -> 'mappings') loop
-                mappings := mappings + 1;
-                perform {{ schema }}.copy_touched(
-                    input, mapping, known.scope, format('pg_temp.%I', touched),
-                    jsonb_array_length(input -> 'mappings') > 1
-                );
-            end loop;
+            touched := format('touched_%s', input ->> 'name');
+            mappings := mappings + jsonb_array_length(input -> 'mappings');
+            parts := parts || format('%I as (%s)', touched, (
+                -- A row of several scopes is one row.
+                select string_agg(format('(%s)', {{ schema }}.touched_sql(
+                    input, each_mapping.item, known.scope
+                )), ' union ')
+                from jsonb_array_elements(input -> 'mappings') as each_mapping (item)
+            ));
             definition := replace(
-                definition, input ->> 'relation', format('pg_temp.%I', touched)
+                definition, input ->> 'relation', format('%I', touched)
             );
         end loop;
+        definition := format('with %s select made.* from (%s) as made',
+            array_to_string(parts, ', '), definition);
         -- Rows of several inputs or mappings may bring scopes along that are not meant.
         if mappings > 1 then
-            definition := format(
-                'select made.* from (%1$s) as made where jsonb_build_array(%2$s) in '
-                '(select jsonb_build_array(%2$s) from refresh_scopes)',
-                definition, (select string_agg(format('%I', name), ', ')
+            definition := definition || format(
+                ' where jsonb_build_array(%1$s) in '
+                '(select jsonb_build_array(%1$s) from refresh_scopes)',
+                (select string_agg(format('%I', name), ', ')
                     from unnest(known.scope) as name)
             );
         end if;
@@ -574,7 +585,7 @@ begin
                 known.log, names);
         end if;
     end if;
-    perform {{ schema }}.remember(model_name, run.method);
+    perform {{ schema }}.remember(model_name, run.method, identities);
     run.milliseconds := round(
         extract(epoch from clock_timestamp() - started)::numeric * 1000, 1
     );

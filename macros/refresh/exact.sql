@@ -73,6 +73,7 @@
     {%- endcall -%}
     {%- if method == "rebuild" -%}
         {%- do saas_analytics.refresh_constrain(target_relation) -%}
+        {%- do saas_analytics.refresh_index(target_relation) -%}
     {%- endif -%}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
@@ -293,13 +294,7 @@
         ~ saas_analytics.refresh_typed(definition)
     ) -%}
     {%- do saas_analytics.refresh_constrain(next_relation) -%}
-    {%- do create_indexes(next_relation) -%}
-    {%- if config.get("scope") -%}
-        {%- do run_query(
-            "create index on " ~ next_relation ~ " ("
-            ~ config.get("scope") | map("trim") | join(", ") ~ ")"
-        ) -%}
-    {%- endif -%}
+    {%- do saas_analytics.refresh_index(next_relation) -%}
     {%- do run_query("analyze " ~ next_relation) -%}
     {%- set existing = load_cached_relation(relation) -%}
     {%- if existing is not none -%}
@@ -307,6 +302,32 @@
         {%- do adapter.drop_relation(existing) -%}
     {%- endif -%}
     {%- do adapter.rename_relation(next_relation, relation) -%}
+{%- endmacro %}
+
+
+{#- Makes the indexes that are missing: the config's, and one on the scope. -#}
+{% macro refresh_index(relation) -%}
+    {%- set wanted = config.get("indexes", []) | list -%}
+    {%- if config.get("scope") -%}
+        {%- do wanted.append({"columns": config.get("scope")}) -%}
+    {%- endif -%}
+    {%- for index in wanted -%}
+        {%- set is_there -%}
+            select exists (
+                select from pg_index
+                where indrelid = '{{ relation }}'::regclass
+                and (
+                    select string_agg(attname, ', ' order by position)
+                    from unnest(indkey) with ordinality as keys (attnum, position)
+                    inner join pg_attribute
+                        on attrelid = indrelid and pg_attribute.attnum = keys.attnum
+                ) = '{{ index.columns | join(", ") }}'
+            )
+        {%- endset -%}
+        {%- if not run_query(is_there).columns[0].values()[0] -%}
+            {%- do run_query(get_create_index_sql(relation, index)) -%}
+        {%- endif -%}
+    {%- endfor -%}
 {%- endmacro %}
 
 

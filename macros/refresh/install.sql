@@ -35,6 +35,8 @@
                 select pg_advisory_xact_lock(7226002);
                 create schema if not exists {{ schema }};
                 {{ engine }}
+                -- What another version made is made again.
+                update {{ schema }}.models set is_stale = true;
                 comment on schema {{ schema }} is '{{ version }}';
                 commit
             {%- endset -%}

@@ -7,7 +7,11 @@
             "where": "event_category = 'feature'",
         },
     },
-    indexes=[{"columns": ["user_id"]}, {"columns": ["license_id"]}],
+    indexes=[
+        {"columns": ["user_id"]},
+        {"columns": ["license_id"]},
+        {"columns": ["usage_month", "feature_name"]},
+    ],
 ) }}
 
 -- One row per month, feature, licence and user with an event of the feature. Null ids
