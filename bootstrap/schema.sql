@@ -339,7 +339,7 @@ declare
     last_xid xid8;
     cleared bigint;
 begin
-    -- Nobody can see a tombstone otherwise than its transaction's other work.
+    -- Only of transactions that are over: none of them adds another one.
     select tombstones.change_xid into last_xid
     from change_tombstones as tombstones
     where tombstones.recorded_at < now() - keep
@@ -349,9 +349,11 @@ begin
     if last_xid is null then
         return 0;
     end if;
-    -- Runs read this first, and so know of any tombstone that they no longer find.
-    delete from change_tombstones_cleared;
-    insert into change_tombstones_cleared (up_to_xid) values (last_xid);
+    -- In one transaction, so that a run that misses a tombstone knows of it.
+    insert into change_tombstones_cleared as noted (up_to_xid) values (last_xid)
+    on conflict (is_only_row) do update set
+        up_to_xid = greatest(noted.up_to_xid, excluded.up_to_xid),
+        cleared_at = now();
     delete from change_tombstones where change_xid <= last_xid;
     get diagnostics cleared = row_count;
     return cleared;
@@ -510,28 +512,35 @@ $$;
 COMMENT ON FUNCTION public.mark_stale_usage_aggregates() IS 'Marks the periods that lost aggregate rows to anything but the aggregation itself.';
 
 CREATE FUNCTION public.record_change() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
-    table_name constant text := tg_argv[0];
-    kept_columns constant text[] := tg_argv[1:];
-    former jsonb;
+    whole_row constant jsonb :=
+        to_jsonb(case tg_op when 'INSERT' then new else old end);
 begin
-    select jsonb_object_agg(kept, to_jsonb(old) -> kept) into former
-    from unnest(kept_columns) as kept;
-    if tg_op = 'UPDATE' then
-        new.change_xid := pg_current_xact_id();
-        if to_jsonb(new) @> former then
-            return new;
-        end if;
-    end if;
-    insert into change_tombstones (table_name, old_row) values (table_name, former);
-    return case tg_op when 'UPDATE' then new else old end;
+    insert into change_tombstones (table_name, old_row)
+    select
+        tg_argv[0],
+        jsonb_object_agg(kept, whole_row -> kept)
+    from unnest(tg_argv[1:]) as kept;
+    return null;
 end;
 $$;
 
-COMMENT ON FUNCTION public.record_change() IS 'Stamps an updated row with its transaction, and leaves a tombstone where a row is deleted or one of the columns in the trigger''s arguments changes.';
+COMMENT ON FUNCTION public.record_change() IS 'Leaves a tombstone: the table''s name, and of the row the columns that the trigger names after it.';
+
+CREATE FUNCTION public.stamp_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    new.change_xid := pg_current_xact_id();
+    return new;
+end;
+$$;
+
+COMMENT ON FUNCTION public.stamp_change() IS 'Stamps an updated row with its transaction, whatever the update says.';
 
 CREATE FUNCTION public.update_affiliate_earnings() RETURNS trigger
     LANGUAGE plpgsql
@@ -954,8 +963,10 @@ CREATE TABLE public.change_tombstones (
 COMMENT ON TABLE public.change_tombstones IS 'One row per source row that was deleted or left a group: what marts knew it by.';
 
 CREATE TABLE public.change_tombstones_cleared (
+    is_only_row boolean DEFAULT true NOT NULL,
     up_to_xid xid8 NOT NULL,
-    cleared_at timestamp with time zone DEFAULT now() NOT NULL
+    cleared_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT change_tombstones_cleared_is_only_row_check CHECK (is_only_row)
 );
 
 COMMENT ON TABLE public.change_tombstones_cleared IS 'One row: tombstones up to this transaction are gone. A mart whose last run is older is rebuilt.';
@@ -1290,6 +1301,9 @@ ALTER TABLE ONLY public.audit_logs
 
 ALTER TABLE ONLY public.audit_logs_default
     ADD CONSTRAINT audit_logs_default_pkey PRIMARY KEY (occurred_at, id) WITH (fillfactor='97');
+
+ALTER TABLE ONLY public.change_tombstones_cleared
+    ADD CONSTRAINT change_tombstones_cleared_pkey PRIMARY KEY (is_only_row);
 
 ALTER TABLE ONLY public.error_logs
     ADD CONSTRAINT error_logs_pkey PRIMARY KEY (occurred_at, id) WITH (fillfactor='97');
@@ -1626,13 +1640,29 @@ ALTER INDEX public.usage_events_team_id_idx ATTACH PARTITION public.usage_events
 
 ALTER INDEX public.usage_events_user_id_idx ATTACH PARTITION public.usage_events_default_user_id_idx;
 
-CREATE TRIGGER affiliate_clicks_change BEFORE DELETE OR UPDATE ON public.affiliate_clicks FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_clicks', 'id', 'affiliate_id', 'utm_campaign', 'clicked_at');
+CREATE TRIGGER affiliate_clicks_copied AFTER INSERT ON public.affiliate_clicks FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_clicks', 'id', 'affiliate_id', 'utm_campaign', 'clicked_at');
 
-ALTER TABLE public.affiliate_clicks ENABLE ALWAYS TRIGGER affiliate_clicks_change;
+ALTER TABLE public.affiliate_clicks ENABLE ALWAYS TRIGGER affiliate_clicks_copied;
 
-CREATE TRIGGER affiliate_commissions_change BEFORE DELETE OR UPDATE ON public.affiliate_commissions FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'status', 'currency', 'created_at');
+CREATE TRIGGER affiliate_clicks_deleted AFTER DELETE ON public.affiliate_clicks FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_clicks', 'id', 'affiliate_id', 'utm_campaign', 'clicked_at');
 
-ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commissions_change;
+ALTER TABLE public.affiliate_clicks ENABLE ALWAYS TRIGGER affiliate_clicks_deleted;
+
+CREATE TRIGGER affiliate_clicks_moved AFTER UPDATE ON public.affiliate_clicks FOR EACH ROW WHEN (((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.utm_campaign)::text IS DISTINCT FROM (new.utm_campaign)::text)) OR (old.clicked_at IS DISTINCT FROM new.clicked_at))) EXECUTE FUNCTION public.record_change('affiliate_clicks', 'id', 'affiliate_id', 'utm_campaign', 'clicked_at');
+
+ALTER TABLE public.affiliate_clicks ENABLE ALWAYS TRIGGER affiliate_clicks_moved;
+
+CREATE TRIGGER affiliate_clicks_stamped BEFORE UPDATE ON public.affiliate_clicks FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.affiliate_clicks ENABLE ALWAYS TRIGGER affiliate_clicks_stamped;
+
+CREATE TRIGGER affiliate_commissions_copied AFTER INSERT ON public.affiliate_commissions FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'status', 'currency', 'created_at');
+
+ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commissions_copied;
+
+CREATE TRIGGER affiliate_commissions_deleted AFTER DELETE ON public.affiliate_commissions FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'status', 'currency', 'created_at');
+
+ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commissions_deleted;
 
 CREATE TRIGGER affiliate_commissions_earnings_delete AFTER DELETE ON public.affiliate_commissions REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.update_affiliate_earnings();
 
@@ -1642,17 +1672,49 @@ CREATE TRIGGER affiliate_commissions_earnings_truncate AFTER TRUNCATE ON public.
 
 CREATE TRIGGER affiliate_commissions_earnings_update AFTER UPDATE ON public.affiliate_commissions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.update_affiliate_earnings();
 
+CREATE TRIGGER affiliate_commissions_moved AFTER UPDATE ON public.affiliate_commissions FOR EACH ROW WHEN (((((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.commission_type)::text IS DISTINCT FROM (new.commission_type)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.currency)::text IS DISTINCT FROM (new.currency)::text)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'status', 'currency', 'created_at');
+
+ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commissions_moved;
+
+CREATE TRIGGER affiliate_commissions_stamped BEFORE UPDATE ON public.affiliate_commissions FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commissions_stamped;
+
 CREATE TRIGGER affiliate_commissions_updated_at BEFORE UPDATE ON public.affiliate_commissions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER affiliate_payouts_change BEFORE DELETE OR UPDATE ON public.affiliate_payouts FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'status', 'currency', 'created_at');
+CREATE TRIGGER affiliate_payouts_copied AFTER INSERT ON public.affiliate_payouts FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'status', 'currency', 'created_at');
 
-ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_change;
+ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_copied;
+
+CREATE TRIGGER affiliate_payouts_deleted AFTER DELETE ON public.affiliate_payouts FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'status', 'currency', 'created_at');
+
+ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_deleted;
+
+CREATE TRIGGER affiliate_payouts_moved AFTER UPDATE ON public.affiliate_payouts FOR EACH ROW WHEN ((((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.currency)::text IS DISTINCT FROM (new.currency)::text)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'status', 'currency', 'created_at');
+
+ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_moved;
+
+CREATE TRIGGER affiliate_payouts_stamped BEFORE UPDATE ON public.affiliate_payouts FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_stamped;
 
 CREATE TRIGGER affiliate_payouts_updated_at BEFORE UPDATE ON public.affiliate_payouts FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER affiliate_referrals_change BEFORE DELETE OR UPDATE ON public.affiliate_referrals FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'status', 'utm_campaign', 'qualified_at', 'converted_at', 'created_at');
+CREATE TRIGGER affiliate_referrals_copied AFTER INSERT ON public.affiliate_referrals FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'status', 'utm_campaign', 'qualified_at', 'converted_at', 'created_at');
 
-ALTER TABLE public.affiliate_referrals ENABLE ALWAYS TRIGGER affiliate_referrals_change;
+ALTER TABLE public.affiliate_referrals ENABLE ALWAYS TRIGGER affiliate_referrals_copied;
+
+CREATE TRIGGER affiliate_referrals_deleted AFTER DELETE ON public.affiliate_referrals FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'status', 'utm_campaign', 'qualified_at', 'converted_at', 'created_at');
+
+ALTER TABLE public.affiliate_referrals ENABLE ALWAYS TRIGGER affiliate_referrals_deleted;
+
+CREATE TRIGGER affiliate_referrals_moved AFTER UPDATE ON public.affiliate_referrals FOR EACH ROW WHEN ((((((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.utm_campaign)::text IS DISTINCT FROM (new.utm_campaign)::text)) OR (old.qualified_at IS DISTINCT FROM new.qualified_at)) OR (old.converted_at IS DISTINCT FROM new.converted_at)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'status', 'utm_campaign', 'qualified_at', 'converted_at', 'created_at');
+
+ALTER TABLE public.affiliate_referrals ENABLE ALWAYS TRIGGER affiliate_referrals_moved;
+
+CREATE TRIGGER affiliate_referrals_stamped BEFORE UPDATE ON public.affiliate_referrals FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.affiliate_referrals ENABLE ALWAYS TRIGGER affiliate_referrals_stamped;
 
 CREATE TRIGGER affiliate_referrals_stats_delete AFTER DELETE ON public.affiliate_referrals REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.update_affiliate_referral_stats();
 
@@ -1664,53 +1726,161 @@ CREATE TRIGGER affiliate_referrals_stats_update AFTER UPDATE ON public.affiliate
 
 CREATE TRIGGER affiliate_referrals_updated_at BEFORE UPDATE ON public.affiliate_referrals FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER affiliates_change BEFORE DELETE OR UPDATE ON public.affiliates FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliates', 'id', 'user_id', 'status');
+CREATE TRIGGER affiliates_copied AFTER INSERT ON public.affiliates FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliates', 'id', 'user_id', 'status');
 
-ALTER TABLE public.affiliates ENABLE ALWAYS TRIGGER affiliates_change;
+ALTER TABLE public.affiliates ENABLE ALWAYS TRIGGER affiliates_copied;
+
+CREATE TRIGGER affiliates_deleted AFTER DELETE ON public.affiliates FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliates', 'id', 'user_id', 'status');
+
+ALTER TABLE public.affiliates ENABLE ALWAYS TRIGGER affiliates_deleted;
+
+CREATE TRIGGER affiliates_moved AFTER UPDATE ON public.affiliates FOR EACH ROW WHEN ((((old.id IS DISTINCT FROM new.id) OR (old.user_id IS DISTINCT FROM new.user_id)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text))) EXECUTE FUNCTION public.record_change('affiliates', 'id', 'user_id', 'status');
+
+ALTER TABLE public.affiliates ENABLE ALWAYS TRIGGER affiliates_moved;
+
+CREATE TRIGGER affiliates_stamped BEFORE UPDATE ON public.affiliates FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.affiliates ENABLE ALWAYS TRIGGER affiliates_stamped;
 
 CREATE TRIGGER affiliates_updated_at BEFORE UPDATE ON public.affiliates FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER api_usage_change BEFORE DELETE OR UPDATE ON public.api_usage FOR EACH ROW EXECUTE FUNCTION public.record_change('api_usage', 'occurred_at', 'user_id', 'license_id', 'endpoint', 'method');
+CREATE TRIGGER api_usage_copied AFTER INSERT ON public.api_usage FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('api_usage', 'occurred_at', 'user_id', 'license_id', 'endpoint', 'method');
 
-ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_change;
+ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_copied;
 
-CREATE TRIGGER audit_logs_change BEFORE DELETE OR UPDATE ON public.audit_logs FOR EACH ROW EXECUTE FUNCTION public.record_change('audit_logs', 'occurred_at', 'user_id', 'team_id', 'action', 'resource_type', 'status');
+CREATE TRIGGER api_usage_deleted AFTER DELETE ON public.api_usage FOR EACH ROW EXECUTE FUNCTION public.record_change('api_usage', 'occurred_at', 'user_id', 'license_id', 'endpoint', 'method');
 
-ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_change;
+ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_deleted;
 
-CREATE TRIGGER error_logs_change BEFORE DELETE OR UPDATE ON public.error_logs FOR EACH ROW EXECUTE FUNCTION public.record_change('error_logs', 'occurred_at', 'user_id', 'license_id', 'error_type', 'severity', 'source');
+CREATE TRIGGER api_usage_moved AFTER UPDATE ON public.api_usage FOR EACH ROW WHEN ((((((old.occurred_at IS DISTINCT FROM new.occurred_at) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.license_id IS DISTINCT FROM new.license_id)) OR ((old.endpoint)::text IS DISTINCT FROM (new.endpoint)::text)) OR ((old.method)::text IS DISTINCT FROM (new.method)::text))) EXECUTE FUNCTION public.record_change('api_usage', 'occurred_at', 'user_id', 'license_id', 'endpoint', 'method');
 
-ALTER TABLE public.error_logs ENABLE ALWAYS TRIGGER error_logs_change;
+ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_moved;
+
+CREATE TRIGGER api_usage_stamped BEFORE UPDATE ON public.api_usage FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_stamped;
+
+CREATE TRIGGER audit_logs_copied AFTER INSERT ON public.audit_logs FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('audit_logs', 'occurred_at', 'user_id', 'team_id', 'action', 'resource_type', 'status');
+
+ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_copied;
+
+CREATE TRIGGER audit_logs_deleted AFTER DELETE ON public.audit_logs FOR EACH ROW EXECUTE FUNCTION public.record_change('audit_logs', 'occurred_at', 'user_id', 'team_id', 'action', 'resource_type', 'status');
+
+ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_deleted;
+
+CREATE TRIGGER audit_logs_moved AFTER UPDATE ON public.audit_logs FOR EACH ROW WHEN (((((((old.occurred_at IS DISTINCT FROM new.occurred_at) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.team_id IS DISTINCT FROM new.team_id)) OR ((old.action)::text IS DISTINCT FROM (new.action)::text)) OR ((old.resource_type)::text IS DISTINCT FROM (new.resource_type)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text))) EXECUTE FUNCTION public.record_change('audit_logs', 'occurred_at', 'user_id', 'team_id', 'action', 'resource_type', 'status');
+
+ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_moved;
+
+CREATE TRIGGER audit_logs_stamped BEFORE UPDATE ON public.audit_logs FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_stamped;
+
+CREATE TRIGGER error_logs_copied AFTER INSERT ON public.error_logs FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('error_logs', 'occurred_at', 'user_id', 'license_id', 'error_type', 'severity', 'source');
+
+ALTER TABLE public.error_logs ENABLE ALWAYS TRIGGER error_logs_copied;
+
+CREATE TRIGGER error_logs_deleted AFTER DELETE ON public.error_logs FOR EACH ROW EXECUTE FUNCTION public.record_change('error_logs', 'occurred_at', 'user_id', 'license_id', 'error_type', 'severity', 'source');
+
+ALTER TABLE public.error_logs ENABLE ALWAYS TRIGGER error_logs_deleted;
+
+CREATE TRIGGER error_logs_moved AFTER UPDATE ON public.error_logs FOR EACH ROW WHEN (((((((old.occurred_at IS DISTINCT FROM new.occurred_at) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.license_id IS DISTINCT FROM new.license_id)) OR ((old.error_type)::text IS DISTINCT FROM (new.error_type)::text)) OR ((old.severity)::text IS DISTINCT FROM (new.severity)::text)) OR ((old.source)::text IS DISTINCT FROM (new.source)::text))) EXECUTE FUNCTION public.record_change('error_logs', 'occurred_at', 'user_id', 'license_id', 'error_type', 'severity', 'source');
+
+ALTER TABLE public.error_logs ENABLE ALWAYS TRIGGER error_logs_moved;
+
+CREATE TRIGGER error_logs_stamped BEFORE UPDATE ON public.error_logs FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.error_logs ENABLE ALWAYS TRIGGER error_logs_stamped;
 
 CREATE TRIGGER feature_usage_updated_at BEFORE UPDATE ON public.feature_usage FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER licenses_change BEFORE DELETE OR UPDATE ON public.licenses FOR EACH ROW EXECUTE FUNCTION public.record_change('licenses', 'id', 'user_id', 'plan_type', 'status', 'started_at', 'expires_at', 'cancelled_at');
+CREATE TRIGGER licenses_copied AFTER INSERT ON public.licenses FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('licenses', 'id', 'user_id', 'plan_type', 'status', 'started_at', 'expires_at', 'cancelled_at');
 
-ALTER TABLE public.licenses ENABLE ALWAYS TRIGGER licenses_change;
+ALTER TABLE public.licenses ENABLE ALWAYS TRIGGER licenses_copied;
+
+CREATE TRIGGER licenses_deleted AFTER DELETE ON public.licenses FOR EACH ROW EXECUTE FUNCTION public.record_change('licenses', 'id', 'user_id', 'plan_type', 'status', 'started_at', 'expires_at', 'cancelled_at');
+
+ALTER TABLE public.licenses ENABLE ALWAYS TRIGGER licenses_deleted;
+
+CREATE TRIGGER licenses_moved AFTER UPDATE ON public.licenses FOR EACH ROW WHEN ((((((((old.id IS DISTINCT FROM new.id) OR (old.user_id IS DISTINCT FROM new.user_id)) OR ((old.plan_type)::text IS DISTINCT FROM (new.plan_type)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR (old.started_at IS DISTINCT FROM new.started_at)) OR (old.expires_at IS DISTINCT FROM new.expires_at)) OR (old.cancelled_at IS DISTINCT FROM new.cancelled_at))) EXECUTE FUNCTION public.record_change('licenses', 'id', 'user_id', 'plan_type', 'status', 'started_at', 'expires_at', 'cancelled_at');
+
+ALTER TABLE public.licenses ENABLE ALWAYS TRIGGER licenses_moved;
+
+CREATE TRIGGER licenses_stamped BEFORE UPDATE ON public.licenses FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.licenses ENABLE ALWAYS TRIGGER licenses_stamped;
 
 CREATE TRIGGER licenses_updated_at BEFORE UPDATE ON public.licenses FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER payment_transactions_change BEFORE DELETE OR UPDATE ON public.payment_transactions FOR EACH ROW EXECUTE FUNCTION public.record_change('payment_transactions', 'id', 'subscription_id', 'currency', 'status', 'processed_at', 'created_at');
+CREATE TRIGGER payment_transactions_copied AFTER INSERT ON public.payment_transactions FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('payment_transactions', 'id', 'subscription_id', 'currency', 'status', 'processed_at', 'created_at');
 
-ALTER TABLE public.payment_transactions ENABLE ALWAYS TRIGGER payment_transactions_change;
+ALTER TABLE public.payment_transactions ENABLE ALWAYS TRIGGER payment_transactions_copied;
+
+CREATE TRIGGER payment_transactions_deleted AFTER DELETE ON public.payment_transactions FOR EACH ROW EXECUTE FUNCTION public.record_change('payment_transactions', 'id', 'subscription_id', 'currency', 'status', 'processed_at', 'created_at');
+
+ALTER TABLE public.payment_transactions ENABLE ALWAYS TRIGGER payment_transactions_deleted;
+
+CREATE TRIGGER payment_transactions_moved AFTER UPDATE ON public.payment_transactions FOR EACH ROW WHEN (((((((old.id IS DISTINCT FROM new.id) OR (old.subscription_id IS DISTINCT FROM new.subscription_id)) OR ((old.currency)::text IS DISTINCT FROM (new.currency)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR (old.processed_at IS DISTINCT FROM new.processed_at)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('payment_transactions', 'id', 'subscription_id', 'currency', 'status', 'processed_at', 'created_at');
+
+ALTER TABLE public.payment_transactions ENABLE ALWAYS TRIGGER payment_transactions_moved;
+
+CREATE TRIGGER payment_transactions_stamped BEFORE UPDATE ON public.payment_transactions FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.payment_transactions ENABLE ALWAYS TRIGGER payment_transactions_stamped;
 
 CREATE TRIGGER payment_transactions_updated_at BEFORE UPDATE ON public.payment_transactions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER subscriptions_change BEFORE DELETE OR UPDATE ON public.subscriptions FOR EACH ROW EXECUTE FUNCTION public.record_change('subscriptions', 'id', 'license_id', 'status', 'plan_type', 'currency');
+CREATE TRIGGER subscriptions_copied AFTER INSERT ON public.subscriptions FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('subscriptions', 'id', 'license_id', 'status', 'plan_type', 'currency');
 
-ALTER TABLE public.subscriptions ENABLE ALWAYS TRIGGER subscriptions_change;
+ALTER TABLE public.subscriptions ENABLE ALWAYS TRIGGER subscriptions_copied;
+
+CREATE TRIGGER subscriptions_deleted AFTER DELETE ON public.subscriptions FOR EACH ROW EXECUTE FUNCTION public.record_change('subscriptions', 'id', 'license_id', 'status', 'plan_type', 'currency');
+
+ALTER TABLE public.subscriptions ENABLE ALWAYS TRIGGER subscriptions_deleted;
+
+CREATE TRIGGER subscriptions_moved AFTER UPDATE ON public.subscriptions FOR EACH ROW WHEN ((((((old.id IS DISTINCT FROM new.id) OR (old.license_id IS DISTINCT FROM new.license_id)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.plan_type)::text IS DISTINCT FROM (new.plan_type)::text)) OR ((old.currency)::text IS DISTINCT FROM (new.currency)::text))) EXECUTE FUNCTION public.record_change('subscriptions', 'id', 'license_id', 'status', 'plan_type', 'currency');
+
+ALTER TABLE public.subscriptions ENABLE ALWAYS TRIGGER subscriptions_moved;
+
+CREATE TRIGGER subscriptions_stamped BEFORE UPDATE ON public.subscriptions FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.subscriptions ENABLE ALWAYS TRIGGER subscriptions_stamped;
 
 CREATE TRIGGER subscriptions_updated_at BEFORE UPDATE ON public.subscriptions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER team_members_change BEFORE DELETE OR UPDATE ON public.team_members FOR EACH ROW EXECUTE FUNCTION public.record_change('team_members', 'id', 'team_id', 'user_id');
+CREATE TRIGGER team_members_copied AFTER INSERT ON public.team_members FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('team_members', 'id', 'team_id', 'user_id');
 
-ALTER TABLE public.team_members ENABLE ALWAYS TRIGGER team_members_change;
+ALTER TABLE public.team_members ENABLE ALWAYS TRIGGER team_members_copied;
+
+CREATE TRIGGER team_members_deleted AFTER DELETE ON public.team_members FOR EACH ROW EXECUTE FUNCTION public.record_change('team_members', 'id', 'team_id', 'user_id');
+
+ALTER TABLE public.team_members ENABLE ALWAYS TRIGGER team_members_deleted;
+
+CREATE TRIGGER team_members_moved AFTER UPDATE ON public.team_members FOR EACH ROW WHEN ((((old.id IS DISTINCT FROM new.id) OR (old.team_id IS DISTINCT FROM new.team_id)) OR (old.user_id IS DISTINCT FROM new.user_id))) EXECUTE FUNCTION public.record_change('team_members', 'id', 'team_id', 'user_id');
+
+ALTER TABLE public.team_members ENABLE ALWAYS TRIGGER team_members_moved;
+
+CREATE TRIGGER team_members_stamped BEFORE UPDATE ON public.team_members FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.team_members ENABLE ALWAYS TRIGGER team_members_stamped;
 
 CREATE TRIGGER team_members_updated_at BEFORE UPDATE ON public.team_members FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER teams_change BEFORE DELETE OR UPDATE ON public.teams FOR EACH ROW EXECUTE FUNCTION public.record_change('teams', 'id', 'license_id');
+CREATE TRIGGER teams_copied AFTER INSERT ON public.teams FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('teams', 'id', 'license_id');
 
-ALTER TABLE public.teams ENABLE ALWAYS TRIGGER teams_change;
+ALTER TABLE public.teams ENABLE ALWAYS TRIGGER teams_copied;
+
+CREATE TRIGGER teams_deleted AFTER DELETE ON public.teams FOR EACH ROW EXECUTE FUNCTION public.record_change('teams', 'id', 'license_id');
+
+ALTER TABLE public.teams ENABLE ALWAYS TRIGGER teams_deleted;
+
+CREATE TRIGGER teams_moved AFTER UPDATE ON public.teams FOR EACH ROW WHEN (((old.id IS DISTINCT FROM new.id) OR (old.license_id IS DISTINCT FROM new.license_id))) EXECUTE FUNCTION public.record_change('teams', 'id', 'license_id');
+
+ALTER TABLE public.teams ENABLE ALWAYS TRIGGER teams_moved;
+
+CREATE TRIGGER teams_stamped BEFORE UPDATE ON public.teams FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.teams ENABLE ALWAYS TRIGGER teams_stamped;
 
 CREATE TRIGGER teams_updated_at BEFORE UPDATE ON public.teams FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
@@ -1722,13 +1892,37 @@ CREATE TRIGGER usage_aggregates_monthly_stale AFTER DELETE ON public.usage_aggre
 
 CREATE TRIGGER usage_aggregates_monthly_updated_at BEFORE UPDATE ON public.usage_aggregates_monthly FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER usage_events_change BEFORE DELETE OR UPDATE ON public.usage_events FOR EACH ROW EXECUTE FUNCTION public.record_change('usage_events', 'occurred_at', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name');
+CREATE TRIGGER usage_events_copied AFTER INSERT ON public.usage_events FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('usage_events', 'occurred_at', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name');
 
-ALTER TABLE public.usage_events ENABLE ALWAYS TRIGGER usage_events_change;
+ALTER TABLE public.usage_events ENABLE ALWAYS TRIGGER usage_events_copied;
 
-CREATE TRIGGER users_change BEFORE DELETE OR UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.record_change('users', 'id', 'created_at');
+CREATE TRIGGER usage_events_deleted AFTER DELETE ON public.usage_events FOR EACH ROW EXECUTE FUNCTION public.record_change('usage_events', 'occurred_at', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name');
 
-ALTER TABLE public.users ENABLE ALWAYS TRIGGER users_change;
+ALTER TABLE public.usage_events ENABLE ALWAYS TRIGGER usage_events_deleted;
+
+CREATE TRIGGER usage_events_moved AFTER UPDATE ON public.usage_events FOR EACH ROW WHEN ((((((((old.occurred_at IS DISTINCT FROM new.occurred_at) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.license_id IS DISTINCT FROM new.license_id)) OR (old.team_id IS DISTINCT FROM new.team_id)) OR ((old.event_type)::text IS DISTINCT FROM (new.event_type)::text)) OR ((old.event_category)::text IS DISTINCT FROM (new.event_category)::text)) OR ((old.event_name)::text IS DISTINCT FROM (new.event_name)::text))) EXECUTE FUNCTION public.record_change('usage_events', 'occurred_at', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name');
+
+ALTER TABLE public.usage_events ENABLE ALWAYS TRIGGER usage_events_moved;
+
+CREATE TRIGGER usage_events_stamped BEFORE UPDATE ON public.usage_events FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.usage_events ENABLE ALWAYS TRIGGER usage_events_stamped;
+
+CREATE TRIGGER users_copied AFTER INSERT ON public.users FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('users', 'id', 'created_at');
+
+ALTER TABLE public.users ENABLE ALWAYS TRIGGER users_copied;
+
+CREATE TRIGGER users_deleted AFTER DELETE ON public.users FOR EACH ROW EXECUTE FUNCTION public.record_change('users', 'id', 'created_at');
+
+ALTER TABLE public.users ENABLE ALWAYS TRIGGER users_deleted;
+
+CREATE TRIGGER users_moved AFTER UPDATE ON public.users FOR EACH ROW WHEN (((old.id IS DISTINCT FROM new.id) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('users', 'id', 'created_at');
+
+ALTER TABLE public.users ENABLE ALWAYS TRIGGER users_moved;
+
+CREATE TRIGGER users_stamped BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.users ENABLE ALWAYS TRIGGER users_stamped;
 
 CREATE TRIGGER users_updated_at BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 

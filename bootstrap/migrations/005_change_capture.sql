@@ -7,7 +7,7 @@
 -- * A row that is deleted, or updated in a column that marts group by, leaves its
 --   former self in change_tombstones: the groups that it has left.
 --
--- Inserts run no trigger: they pay for eight bytes and one index entry.
+-- Inserts call no function of ours: they pay for eight bytes and one index entry.
 -- docs/incremental.md tells the whole, and what happens where capture can't see.
 
 -- Nothing is built "concurrently": that is neither for partitioned tables nor for a
@@ -34,6 +34,7 @@ create index change_tombstones_table_name_idx
 on change_tombstones (table_name, change_xid);
 
 create table change_tombstones_cleared (
+    is_only_row boolean primary key default true check (is_only_row),
     up_to_xid xid8 not null,
     cleared_at timestamptz not null default now()
 );
@@ -42,31 +43,43 @@ comment on table change_tombstones_cleared is
 'One row: tombstones up to this transaction are gone. A mart whose last run is older '
 'is rebuilt.';
 
-create function record_change() returns trigger
+create function stamp_change() returns trigger
 language plpgsql
 set search_path from current
 as $$
-declare
-    table_name constant text := tg_argv[0];
-    kept_columns constant text[] := tg_argv[1:];
-    former jsonb;
 begin
-    select jsonb_object_agg(kept, to_jsonb(old) -> kept) into former
-    from unnest(kept_columns) as kept;
-    if tg_op = 'UPDATE' then
-        new.change_xid := pg_current_xact_id();
-        if to_jsonb(new) @> former then
-            return new;
-        end if;
-    end if;
-    insert into change_tombstones (table_name, old_row) values (table_name, former);
-    return case tg_op when 'UPDATE' then new else old end;
+    new.change_xid := pg_current_xact_id();
+    return new;
+end;
+$$;
+
+comment on function stamp_change() is
+'Stamps an updated row with its transaction, whatever the update says.';
+
+-- Whoever may write a table of ours leaves tombstones, with no right on those.
+create function record_change() returns trigger
+language plpgsql
+security definer
+set search_path from current
+as $$
+declare
+    whole_row constant jsonb :=
+        to_jsonb(case tg_op when 'INSERT' then new else old end);
+begin
+    insert into change_tombstones (table_name, old_row)
+    select
+        tg_argv[0],
+        jsonb_object_agg(kept, whole_row -> kept)
+    from unnest(tg_argv[1:]) as kept;
+    return null;
 end;
 $$;
 
 comment on function record_change() is
-'Stamps an updated row with its transaction, and leaves a tombstone where a row is '
-'deleted or one of the columns in the trigger''s arguments changes.';
+'Leaves a tombstone: the table''s name, and of the row the columns that the trigger '
+'names after it.';
+
+revoke execute on function record_change() from public;
 
 create function clear_change_tombstones(keep interval default '14 days')
 returns bigint
@@ -77,7 +90,7 @@ declare
     last_xid xid8;
     cleared bigint;
 begin
-    -- Nobody can see a tombstone otherwise than its transaction's other work.
+    -- Only of transactions that are over: none of them adds another one.
     select tombstones.change_xid into last_xid
     from change_tombstones as tombstones
     where tombstones.recorded_at < now() - keep
@@ -87,9 +100,11 @@ begin
     if last_xid is null then
         return 0;
     end if;
-    -- Runs read this first, and so know of any tombstone that they no longer find.
-    delete from change_tombstones_cleared;
-    insert into change_tombstones_cleared (up_to_xid) values (last_xid);
+    -- In one transaction, so that a run that misses a tombstone knows of it.
+    insert into change_tombstones_cleared as noted (up_to_xid) values (last_xid)
+    on conflict (is_only_row) do update set
+        up_to_xid = greatest(noted.up_to_xid, excluded.up_to_xid),
+        cleared_at = now();
     delete from change_tombstones where change_xid <= last_xid;
     get diagnostics cleared = row_count;
     return cleared;
@@ -154,112 +169,108 @@ where user_id is null;
 
 -- The triggers ------------------------------------------------------------------------
 --
--- Row triggers fire for a statement on a partition too. "Always" makes them fire where
--- logical replication writes. The columns after the name are what marts group by.
+-- * An update is stamped before, and leaves a tombstone after it, when no other trigger
+--   can change the row any more; so does a delete.
+-- * A row that is inserted with the change_xid of another transaction, as from a backup
+--   or by logical replication, would never be found by it: it leaves a tombstone too.
+--
+-- Row triggers reach every partition, those to come included, and fire for a statement
+-- on a partition itself. "Always" makes them fire where replication writes.
 
-create trigger users_change before update or delete
-on users
-for each row execute function record_change('users', 'id', 'created_at');
-alter table users enable always trigger users_change;
+do $$
+declare
+    source record;
+    former text;
+    present text;
+    arguments text;
+begin
+    for source in
+        -- What marts know a row by: the columns that they group or join by.
+        select table_name, string_to_array(kept, ' ') as kept_columns
+        from (values
+            ('users', 'id created_at'),
+            (
+                'licenses',
+                'id user_id plan_type status started_at expires_at cancelled_at'
+            ),
+            ('teams', 'id license_id'),
+            ('team_members', 'id team_id user_id'),
+            ('affiliates', 'id user_id status'),
+            ('subscriptions', 'id license_id status plan_type currency'),
+            (
+                'payment_transactions',
+                'id subscription_id currency status processed_at created_at'
+            ),
+            (
+                'affiliate_referrals',
+                'id affiliate_id status utm_campaign qualified_at converted_at '
+                'created_at'
+            ),
+            (
+                'affiliate_commissions',
+                'id affiliate_id commission_type status currency created_at'
+            ),
+            (
+                'affiliate_payouts',
+                'id affiliate_id status currency created_at'
+            ),
+            ('affiliate_clicks', 'id affiliate_id utm_campaign clicked_at'),
+            (
+                'usage_events',
+                'occurred_at user_id license_id team_id event_type event_category '
+                'event_name'
+            ),
+            ('api_usage', 'occurred_at user_id license_id endpoint method'),
+            (
+                'error_logs',
+                'occurred_at user_id license_id error_type severity source'
+            ),
+            (
+                'audit_logs',
+                'occurred_at user_id team_id action resource_type status'
+            )
+        ) as grouped (table_name, kept)
+    loop
+        select
+            string_agg(format('old.%I', kept), ', '),
+            string_agg(format('new.%I', kept), ', '),
+            string_agg(format('%L', kept), ', ')
+        into former, present, arguments
+        from unnest(source.kept_columns) as kept;
 
-create trigger licenses_change before update or delete
-on licenses
-for each row execute function record_change(
-    'licenses', 'id', 'user_id', 'plan_type', 'status', 'started_at', 'expires_at',
-    'cancelled_at'
-);
-alter table licenses enable always trigger licenses_change;
-
-create trigger teams_change before update or delete
-on teams
-for each row execute function record_change('teams', 'id', 'license_id');
-alter table teams enable always trigger teams_change;
-
-create trigger team_members_change before update or delete
-on team_members
-for each row execute function record_change('team_members', 'id', 'team_id', 'user_id');
-alter table team_members enable always trigger team_members_change;
-
-create trigger affiliates_change before update or delete
-on affiliates
-for each row execute function record_change('affiliates', 'id', 'user_id', 'status');
-alter table affiliates enable always trigger affiliates_change;
-
-create trigger subscriptions_change before update or delete
-on subscriptions
-for each row execute function record_change(
-    'subscriptions', 'id', 'license_id', 'status', 'plan_type', 'currency'
-);
-alter table subscriptions enable always trigger subscriptions_change;
-
-create trigger payment_transactions_change before update or delete
-on payment_transactions
-for each row execute function record_change(
-    'payment_transactions', 'id', 'subscription_id', 'currency', 'status',
-    'processed_at', 'created_at'
-);
-alter table payment_transactions enable always trigger payment_transactions_change;
-
-create trigger affiliate_referrals_change before update or delete
-on affiliate_referrals
-for each row execute function record_change(
-    'affiliate_referrals', 'id', 'affiliate_id', 'status', 'utm_campaign',
-    'qualified_at', 'converted_at', 'created_at'
-);
-alter table affiliate_referrals enable always trigger affiliate_referrals_change;
-
-create trigger affiliate_commissions_change before update or delete
-on affiliate_commissions
-for each row execute function record_change(
-    'affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'status',
-    'currency', 'created_at'
-);
-alter table affiliate_commissions enable always trigger affiliate_commissions_change;
-
-create trigger affiliate_payouts_change before update or delete
-on affiliate_payouts
-for each row execute function record_change(
-    'affiliate_payouts', 'id', 'affiliate_id', 'status', 'currency', 'created_at'
-);
-alter table affiliate_payouts enable always trigger affiliate_payouts_change;
-
-create trigger affiliate_clicks_change before update or delete
-on affiliate_clicks
-for each row execute function record_change(
-    'affiliate_clicks', 'id', 'affiliate_id', 'utm_campaign', 'clicked_at'
-);
-alter table affiliate_clicks enable always trigger affiliate_clicks_change;
-
-create trigger usage_events_change before update or delete
-on usage_events
-for each row execute function record_change(
-    'usage_events', 'occurred_at', 'user_id', 'license_id', 'team_id',
-    'event_type',
-    'event_category', 'event_name'
-);
-alter table usage_events enable always trigger usage_events_change;
-
-create trigger api_usage_change before update or delete
-on api_usage
-for each row execute function record_change(
-    'api_usage', 'occurred_at', 'user_id', 'license_id', 'endpoint', 'method'
-);
-alter table api_usage enable always trigger api_usage_change;
-
-create trigger error_logs_change before update or delete
-on error_logs
-for each row execute function record_change(
-    'error_logs', 'occurred_at', 'user_id', 'license_id', 'error_type', 'severity',
-    'source'
-);
-alter table error_logs enable always trigger error_logs_change;
-
-create trigger audit_logs_change before update or delete
-on audit_logs
-for each row execute function record_change(
-    'audit_logs', 'occurred_at', 'user_id', 'team_id', 'action', 'resource_type',
-    'status'
-);
-alter table audit_logs enable always trigger audit_logs_change;
+        execute format(
+            'create trigger %1$I before update on %2$I
+            for each row execute function stamp_change()',
+            source.table_name || '_stamped', source.table_name
+        );
+        execute format(
+            'create trigger %1$I after update on %2$I
+            for each row when ((%3$s) is distinct from (%4$s))
+            execute function record_change(%2$L, %5$s)',
+            source.table_name || '_moved', source.table_name,
+            former, present, arguments
+        );
+        execute format(
+            'create trigger %1$I after delete on %2$I
+            for each row execute function record_change(%2$L, %3$s)',
+            source.table_name || '_deleted', source.table_name, arguments
+        );
+        execute format(
+            'create trigger %1$I after insert on %2$I
+            for each row when (new.change_xid is distinct from pg_current_xact_id())
+            execute function record_change(%2$L, %3$s)',
+            source.table_name || '_copied', source.table_name, arguments
+        );
+        execute format(
+            'alter table %1$I
+            enable always trigger %2$I, enable always trigger %3$I,
+            enable always trigger %4$I, enable always trigger %5$I',
+            source.table_name,
+            source.table_name || '_stamped', source.table_name || '_moved',
+            source.table_name || '_deleted', source.table_name || '_copied'
+        );
+    end loop;
+end;
+$$;
 
 commit;
