@@ -24,6 +24,7 @@ create table if not exists {{ schema }}.models (
     definition_hash text not null,
     columns text[] not null,
     scope text[] not null,
+    rows_column text,
     inputs jsonb not null,
     clock text not null check (clock in ('none', 'day', 'moment')),
     today text not null,
@@ -443,9 +444,15 @@ begin
         execute format('select exists (%s)', changes) into is_changed;
         continue when not is_changed
             and seen.identity -> 'partitions' is not distinct from identity -> 'partitions';
-        if known.scope = '{}' or not input ? 'mappings' and not input ? 'through' then
+        if known.scope = '{}' or not (input ?| array['mappings', 'through', 'around'])
+        then
             run.method := 'whole';
             exit;
+        end if;
+        if input ? 'around' then
+            run.method := 'summed';
+            perform {{ schema }}.sum_up(known, input, changes);
+            continue;
         end if;
         if run.method = 'quiet' then
             run.method := 'scoped';
@@ -562,8 +569,10 @@ begin
 
     -- 4: the difference alone is written.
     if run.method <> 'quiet' then
-        execute format('create temporary table refresh_new on commit drop as %s',
-            definition);
+        if run.method <> 'summed' then
+            execute format('create temporary table refresh_new on commit drop as %s',
+                definition);
+        end if;
         execute format(
             'create temporary table refresh_difference on commit drop as '
             'select %1$s, sum(sign) as sign, min(row_id) as row_id from ('
@@ -581,8 +590,8 @@ begin
             execute format('delete from %s where change_xid < (select '
                 'min(pg_snapshot_xmin(seen)::text::numeric)::text::xid8 '
                 'from {{ schema }}.inputs where name = %L)', known.log, model_name);
-            execute format('insert into %1$s (%2$s) select %2$s from refresh_difference',
-                known.log, names);
+            execute format('insert into %1$s (%2$s, sign) select %2$s, sign '
+                'from refresh_difference', known.log, names);
         end if;
     end if;
     perform {{ schema }}.remember(model_name, run.method, identities);
@@ -593,6 +602,71 @@ begin
         insert into {{ schema }}.runs select run.*;
     end if;
     return run;
+end;
+$$;
+
+
+-- For a select whose result over all rows is the sum of its results over parts: makes
+-- refresh_old, the rows that a change of the input touches, and refresh_new, the same
+-- with the difference added that the select makes of the changed rows and those around
+-- them, as they were and as they are. Rows around that did not change cancel out.
+create or replace function {{ schema }}.sum_up(
+    known {{ schema }}.models, input jsonb, changes text
+)
+returns void
+language plpgsql
+as $$
+declare
+    input_names text;
+    sums text;
+    scope_names text;
+    other_names text;
+begin
+    select string_agg(format('%I', attname), ', ' order by attnum) into input_names
+    from pg_attribute
+    where attrelid = (input ->> 'relation')::regclass
+        and attnum > 0 and not attisdropped;
+    select string_agg(format('%I', name), ', ') into scope_names
+    from unnest(known.scope) as name;
+    select string_agg(format('%I', name), ', '), string_agg(
+        format('sum(%1$I * way) as %1$I', name), ', '
+    ) into other_names, sums
+    from unnest(known.columns) as name where name <> all (known.scope);
+
+    drop table if exists pg_temp.refresh_changed, pg_temp.refresh_around,
+        pg_temp.refresh_former, pg_temp.refresh_sums;
+    execute format('create temporary table refresh_changed on commit drop as '
+        'select %1$s, sum(sign)::integer as sign from (%2$s) as changes '
+        'group by %1$s having sum(sign) <> 0', input_names, changes);
+    analyze refresh_changed;
+    execute format('create temporary table refresh_around on commit drop as '
+        'with changes as not materialized (select * from refresh_changed) %s',
+        input ->> 'around');
+    execute format('create temporary table refresh_former on commit drop as '
+        '(select %1$s from refresh_around except all '
+        'select %1$s from refresh_changed where sign > 0) union all '
+        'select %1$s from refresh_changed where sign < 0', input_names);
+    execute format(
+        'create temporary table refresh_sums on commit drop as select %1$s, %2$s from ('
+        'select 1 as way, made.* from (%3$s) as made union all '
+        'select -1, made.* from (%4$s) as made) as both_ways group by %1$s',
+        scope_names, sums,
+        replace(known.definition, input ->> 'relation', 'pg_temp.refresh_around'),
+        replace(known.definition, input ->> 'relation', 'pg_temp.refresh_former')
+    );
+    execute format(
+        'create temporary table refresh_old on commit drop as '
+        'select ctid as row_id, %1$s, %2$s from %3$s as present '
+        'where (%1$s) in (select %1$s from refresh_sums)',
+        scope_names, other_names, known.relation
+    );
+    execute format(
+        'create temporary table refresh_new on commit drop as select %1$s, %2$s from ('
+        'select 1 as way, %1$s, %3$s from refresh_old union all '
+        'select 1, %1$s, %3$s from refresh_sums) as parts '
+        'group by %1$s having sum(%4$I) <> 0',
+        scope_names, sums, other_names, known.rows_column
+    );
 end;
 $$;
 

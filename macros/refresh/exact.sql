@@ -14,6 +14,11 @@
       or a query of scopes that reads `changes` (the input's rows that came or went) and
       inputs by name, for one that is looked up. A change of any other input recomputes
       the whole.
+      An input that is a model may instead have {"around": a query of its rows that
+      changed, by `changes`, and those next to them}: for a select that adds up, where
+      the sum over these as they are, less the sum over them as they were, is what the
+      change makes. It names the column that counts a group's rows in `rows_column`;
+      a group without any goes.
     - clock: how far a select that reads reporting_now() depends on it: "moment" (the
       default for such a model) recomputes it in every run, "day" when the day changes.
 
@@ -133,14 +138,16 @@
     {%- endfor -%}
     {%- for input in inputs if input.name in changes -%}
         {%- set change = changes[input.name] -%}
-        {%- if change is string -%}
-            {%- set query = namespace(text=change) -%}
+        {%- set query = namespace(text=change["around"] if change is mapping else change) -%}
+        {%- if query.text is string -%}
             {%- for name, relation in relations.items() -%}
                 {%- set query.text = modules.re.sub(
                     "\\b(from|join) " ~ name ~ "\\b", "\\1 " ~ relation, query.text
                 ) -%}
             {%- endfor -%}
-            {%- do input.update({"through": query.text}) -%}
+            {%- do input.update(
+                {"through" if change is string else "around": query.text}
+            ) -%}
         {%- else -%}
             {%- set mappings = [] -%}
             {%- for each in ([change] if change is mapping else change) -%}
@@ -168,6 +175,7 @@
         "definition": definition,
         "columns": model.columns if config.get("contract").enforced else {},
         "scope": config.get("scope", []),
+        "rows_column": config.get("rows_column"),
         "inputs": inputs,
         "clock": config.get("clock", "moment") if "now()" in definition else "none",
         "today": saas_analytics.reporting_date("now()"),
@@ -239,8 +247,8 @@
         {%- do run_query("drop table " ~ log) -%}
         {%- do run_query("create table " ~ log
             ~ " as select * from pg_temp.refresh_columns limit 0") -%}
-        {%- do run_query("alter table " ~ log ~ " add column change_xid xid8 not null"
-            ~ " default pg_current_xact_id()") -%}
+        {%- do run_query("alter table " ~ log ~ " add column sign bigint not null, "
+            ~ "add column change_xid xid8 not null default pg_current_xact_id()") -%}
         {%- do run_query("create index on " ~ log ~ " (change_xid)") -%}
     {%- endif -%}
     {%- set values = [
@@ -257,10 +265,11 @@
     {%- set statement -%}
         insert into {{ schema }}.models (
             model, relation, log, definition, definition_hash, inputs, clock, today,
-            columns, scope, is_logged
+            rows_column, columns, scope, is_logged
         )
         values (
             {% for value in values %}$refresh${{ value }}$refresh$, {% endfor %}
+            nullif('{{ registration.rows_column or "" }}', ''),
             {{ columns }},
             array[{% for column in registration.scope -%}
                 '{{ column }}'{{ ", " if not loop.last }}
@@ -275,6 +284,7 @@
             inputs = excluded.inputs,
             clock = excluded.clock,
             today = excluded.today,
+            rows_column = excluded.rows_column,
             columns = excluded.columns,
             scope = excluded.scope,
             is_logged = excluded.is_logged,

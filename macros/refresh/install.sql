@@ -34,9 +34,26 @@
             {%- set statements -%}
                 select pg_advisory_xact_lock(7226002);
                 create schema if not exists {{ schema }};
+                -- Another version knows nothing of this one's state: all is rebuilt, in
+                -- place.
+                do $install$
+                declare
+                    present text;
+                begin
+                    for present in
+                        select format('drop table if exists %s cascade', oid::regclass)
+                        from pg_class
+                        where relkind = 'r'
+                        and relnamespace = '{{ schema }}'::regnamespace
+                        union all
+                        select format('drop function if exists %s cascade', oid::regprocedure)
+                        from pg_proc where pronamespace = '{{ schema }}'::regnamespace
+                    loop
+                        execute present;
+                    end loop;
+                end;
+                $install$;
                 {{ engine }}
-                -- What another version made is made again.
-                update {{ schema }}.models set is_stale = true;
                 comment on schema {{ schema }} is '{{ version }}';
                 commit
             {%- endset -%}

@@ -11,7 +11,7 @@
             )
         """,
     },
-    indexes=[{"columns": ["user_id"]}],
+    indexes=[{"columns": ["user_id", "activity_date"]}],
 ) }}
 
 -- One row per day, user and plan with an event, the plan being the current one of the
