@@ -25,6 +25,7 @@ create table if not exists {{ schema }}.models (
     columns text[] not null,
     scope text[] not null,
     rows_column text,
+    checks jsonb not null,
     inputs jsonb not null,
     clock text not null check (clock in ('none', 'day', 'moment')),
     today text not null,
@@ -57,6 +58,7 @@ create table if not exists {{ schema }}.runs (
     scopes bigint,
     rows_removed bigint not null,
     rows_added bigint not null,
+    failed_checks text[] not null default '{}',
     milliseconds numeric not null,
     refreshed_at timestamptz not null default now()
 );
@@ -371,6 +373,7 @@ declare
     run {{ schema }}.runs;
     input jsonb;
     mapping jsonb;
+    test jsonb;
     seen {{ schema }}.inputs;
     identity jsonb;
     identities jsonb := '{}';
@@ -400,6 +403,7 @@ begin
     run.method := 'quiet';
     run.rows_removed := 0;
     run.rows_added := 0;
+    run.failed_checks := '{}';
     run.refreshed_at := now();
     select string_agg(format('%I', name), ', ') into names
     from unnest(known.columns) as name;
@@ -580,6 +584,18 @@ begin
             'union all select %1$s, -1, row_id from refresh_old) as both_sides '
             'group by %1$s having sum(sign) <> 0', names
         );
+        -- The data tests that look at one row or one group, where something is new.
+        for test in select * from jsonb_array_elements(known.checks) loop
+            execute format('select exists (select from %s)', case when test ? 'grain'
+                then format('(select from refresh_new group by %s having count(*) > 1)'
+                    ' as repeated', test ->> 'grain')
+                else format('refresh_difference where sign > 0 and (%s)',
+                    test ->> 'fails')
+            end) into is_changed;
+            if is_changed then
+                run.failed_checks := run.failed_checks || (test ->> 'name');
+            end if;
+        end loop;
         execute format('delete from %s where ctid = any (array(select row_id '
             'from refresh_difference where sign < 0))', known.relation);
         get diagnostics run.rows_removed = row_count;

@@ -176,12 +176,50 @@
         "columns": model.columns if config.get("contract").enforced else {},
         "scope": config.get("scope", []),
         "rows_column": config.get("rows_column"),
+        "checks": saas_analytics.refresh_checks(),
         "inputs": inputs,
         "clock": config.get("clock", "moment") if "now()" in definition else "none",
         "today": saas_analytics.reporting_date("now()"),
         "is_logged": is_logged.value,
         "indexes": config.get("indexes", []),
     }) }}
+{%- endmacro %}
+
+
+{#-
+    The model's data tests that need no other row than those of one group: a refresh
+    applies them to what it writes. `dbt test` applies all of them to everything.
+-#}
+{% macro refresh_checks() -%}
+    {%- set checks = [] -%}
+    {%- for node in graph.nodes.values()
+        if node.resource_type == "test" and node.attached_node == model.unique_id
+        and node.test_metadata and not node.config.where -%}
+        {%- set test = node.test_metadata -%}
+        {%- set arguments = test.kwargs -%}
+        {%- if test.name == "unique_grain" -%}
+            {%- set check = {"grain": arguments.columns | join(", ")} -%}
+        {%- elif test.name == "primary_key" -%}
+            {%- set check = {"grain": arguments.column_name} -%}
+        {%- elif test.name == "expression_is_true" -%}
+            {%- set check = {"fails": "not coalesce(" ~ arguments.expression ~ ", false)"} -%}
+        {%- elif test.name == "rate" -%}
+            {%- set check = {
+                "fails": arguments.column_name ~ " < 0 or " ~ arguments.column_name ~ " > 1"
+            } -%}
+        {%- elif test.name == "not_negative" -%}
+            {%- set check = {
+                "fails": "least(" ~ arguments.columns | join(", ") ~ ") < 0"
+            } -%}
+        {%- else -%}
+            {%- set check = {} -%}
+        {%- endif -%}
+        {%- if check -%}
+            {%- do check.update({"name": node.name}) -%}
+            {%- do checks.append(check) -%}
+        {%- endif -%}
+    {%- endfor -%}
+    {{ return(checks | sort(attribute="name")) }}
 {%- endmacro %}
 
 
@@ -254,6 +292,7 @@
     {%- set values = [
         model.name, relation | string, log, registration.definition, hash,
         registration.inputs | tojson, registration.clock, registration.today,
+        registration.checks | tojson,
     ] -%}
     {%- set columns -%}
         array(
@@ -265,7 +304,7 @@
     {%- set statement -%}
         insert into {{ schema }}.models (
             model, relation, log, definition, definition_hash, inputs, clock, today,
-            rows_column, columns, scope, is_logged
+            checks, rows_column, columns, scope, is_logged
         )
         values (
             {% for value in values %}$refresh${{ value }}$refresh$, {% endfor %}
@@ -284,6 +323,7 @@
             inputs = excluded.inputs,
             clock = excluded.clock,
             today = excluded.today,
+            checks = excluded.checks,
             rows_column = excluded.rows_column,
             columns = excluded.columns,
             scope = excluded.scope,

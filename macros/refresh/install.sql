@@ -40,16 +40,22 @@
                 declare
                     present text;
                 begin
-                    for present in
-                        select format('drop table if exists %s cascade', oid::regclass)
-                        from pg_class
-                        where relkind = 'r'
-                        and relnamespace = '{{ schema }}'::regnamespace
-                        union all
-                        select format('drop function if exists %s cascade', oid::regprocedure)
-                        from pg_proc where pronamespace = '{{ schema }}'::regnamespace
+                    -- Listed first: a table takes along the functions that use its type.
+                    foreach present in array coalesce((
+                        select array_agg(format('%s if exists %s', kind, name))
+                        from (
+                            select 'table' as kind, oid::regclass::text as name
+                            from pg_class
+                            where relkind = 'r'
+                            and relnamespace = '{{ schema }}'::regnamespace
+                            union all
+                            select 'function', oid::regprocedure::text
+                            from pg_proc
+                            where pronamespace = '{{ schema }}'::regnamespace
+                        ) as things
+                    ), '{}')
                     loop
-                        execute present;
+                        execute format('drop %s cascade', present);
                     end loop;
                 end;
                 $install$;
