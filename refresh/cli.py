@@ -5,6 +5,7 @@ import time
 
 import click
 import psycopg2
+from psycopg2.extensions import connection as Connection
 
 from bootstrap import database, settings
 from bootstrap.errors import UserError
@@ -49,6 +50,11 @@ def cli(
     run is busy, 130 Ctrl-C.
     """
     configuration = settings.load()
+    schema = f"{configuration.marts_schema}_refresh"
+
+    def compare(connection: Connection) -> None:
+        engine.verify(connection, schema, models)
+
     while True:
         started = time.monotonic()
         try:
@@ -58,10 +64,10 @@ def cli(
             ):
                 runs = engine.refresh(
                     connection,
-                    f"{configuration.marts_schema}_refresh",
+                    schema,
                     models=models,
                     rebuild=rebuild,
-                    verify=verify,
+                    inspect=compare if verify else None,
                     wait_seconds=wait,
                 )
             is_sound = _report(runs, time.monotonic() - started)

@@ -1,12 +1,13 @@
 """Calls of the refresh engine that dbt puts into the database (macros/refresh)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 
 from psycopg2 import errors, sql
 from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
 
 from bootstrap.errors import UserError
 
@@ -44,7 +45,7 @@ def refresh(
     *,
     models: Sequence[str] = (),
     rebuild: bool = False,
-    verify: bool = False,
+    inspect: Callable[[Connection], None] | None = None,
     wait_seconds: float = 60,
 ) -> list[Run]:
     """Refresh models, all by default, in one transaction and one snapshot.
@@ -54,12 +55,12 @@ def refresh(
         schema: where the engine lives, `<marts schema>_refresh`.
         models: names; what they read is not refreshed with them.
         rebuild: compute everything anew, whatever changed.
-        verify: compare each with its select, and undo everything if one differs.
+        inspect: called in the transaction when all is done; what it raises undoes it.
         wait_seconds: how long another run may hold the marts.
 
     Raises:
         Busy: another run held them for longer.
-        UserError: there are no marts yet, a model is unknown or one differs.
+        UserError: there are no marts yet, or a model is unknown.
     """
     connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ)
     for attempt in range(1, ATTEMPTS + 1):
@@ -67,8 +68,8 @@ def refresh(
             with connection:
                 _lock(connection, schema, models, wait_seconds)
                 runs = _run(connection, schema, models, rebuild)
-                if verify:
-                    _verify(connection, schema, models)
+                if inspect is not None:
+                    inspect(connection)
             return runs
         except (errors.SerializationFailure, errors.DeadlockDetected):
             if attempt == ATTEMPTS:
@@ -85,15 +86,18 @@ def _lock(
     with connection.cursor() as cursor:
         try:
             cursor.execute(
-                sql.SQL("select model, log from {}.models order by model").format(
-                    sql.Identifier(schema)
-                )
+                sql.SQL(
+                    "select model, log, array(select input ->> 'source' from "
+                    "jsonb_array_elements(inputs) as input where input ? 'source') "
+                    "from {}.models order by model"
+                ).format(sql.Identifier(schema))
             )
         except (errors.UndefinedTable, errors.InvalidSchemaName):
             raise UserError(
                 "there are no marts to refresh yet: run `make build` first"
             ) from None
-        logs = dict(cursor.fetchall())
+        rows = cursor.fetchall()
+        logs = {model: log for model, log, _ in rows}
         if not logs:
             raise UserError("there are no marts to refresh yet: run `make build` first")
         for model in models:
@@ -107,19 +111,23 @@ def _lock(
         connection.rollback()
         cursor.execute("set local lock_timeout = %s", (f"{wait_seconds * 1000:.0f}ms",))
         try:
-            # Quoted by the engine.
-            for model in models or logs:
-                cursor.execute(
-                    sql.SQL("lock table {} in share update exclusive mode").format(
-                        sql.SQL(logs[model])
-                    )
-                )
+            for model in sorted(models or logs):
+                _lock_table(cursor, logs[model], "share update exclusive")
+            # A partition must not be emptied or taken away between two looks at it.
+            for source in sorted({source for row in rows for source in row[2]}):
+                _lock_table(cursor, source, "access share")
         except errors.LockNotAvailable:
             raise Busy(
                 f"another run has held the marts for {wait_seconds:g} s: "
                 "try again later, or wait longer with --wait"
             ) from None
         cursor.execute("set local lock_timeout = 0")
+
+
+def _lock_table(cursor: Cursor, quoted_name: str, mode: str) -> None:
+    cursor.execute(
+        sql.SQL("lock table {} in {} mode").format(sql.SQL(quoted_name), sql.SQL(mode))
+    )
 
 
 def _run(
@@ -144,7 +152,12 @@ def _run(
         return list(starmap(Run, cursor.fetchall()))
 
 
-def _verify(connection: Connection, schema: str, models: Sequence[str]) -> None:
+def verify(connection: Connection, schema: str, models: Sequence[str] = ()) -> None:
+    """Compare models, all by default, with what their selects give now.
+
+    Raises:
+        UserError: one differs.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             sql.SQL(

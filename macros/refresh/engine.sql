@@ -3,12 +3,12 @@
     Rendered by install_refresh_engine() into the schema `<target schema>_refresh`.
     docs/incremental.md tells how it works; in short, refresh(model)
 
-    1. compares each input with what the model has seen of it: the source rows (and
-       tombstones) whose transaction the model's last snapshot couldn't see, the log of
-       an input that is a model, the content of a seed;
+    1. compares each input with what the model has seen of it: the source rows and
+        tombstones whose transaction the model's last snapshot couldn't see, the log of
+        an input that is a model, the content of a seed;
     2. collects the scopes (values of the model's scope columns) of these changes;
     3. runs the model's own select over the input rows of those scopes alone, or over
-       everything where that is cheaper or the only safe way;
+        everything where that is cheaper or the only safe way;
     4. writes the difference to what the table holds, and notes the snapshot.
 
     All in the caller's REPEATABLE READ transaction: exact in one snapshot, all or
@@ -96,7 +96,19 @@ begin
             'view', md5({{ schema }}.view_sql(input ->> 'relation'))
         ) into found
         from pg_class where oid = (input ->> 'source')::regclass;
-        identity := identity || found || jsonb_build_object('partitions', (
+        -- What is deleted while a trigger is disabled leaves no trace.
+        identity := identity || found || jsonb_build_object('is_captured', not exists (
+            select from pg_trigger
+            inner join pg_proc on pg_trigger.tgfoid = pg_proc.oid
+            where pg_proc.proname in ('stamp_change', 'record_change')
+            and pg_trigger.tgenabled in ('D', 'R')
+            and pg_trigger.tgrelid in (
+                select (input ->> 'source')::regclass
+                union all
+                select relid from pg_partition_tree((input ->> 'source')::regclass)
+            )
+        ));
+        identity := identity || jsonb_build_object('partitions', (
             select coalesce(jsonb_object_agg(
                 tree.relid::oid::text,
                 jsonb_build_array(
@@ -118,7 +130,8 @@ begin
     else
         execute format(
             'select jsonb_build_object(''content'', md5(coalesce(string_agg('
-            'content::text, chr(10) order by content::text), ''''))) from %s as content',
+            'content::text, chr(10) order by content::text), ''''))) '
+            'from %s as content',
             input ->> 'relation'
         ) into found;
         identity := identity || found;
@@ -139,7 +152,7 @@ declare
     source_name text;
     view_sql text;
     unseen text := format(
-        'change_xid >= %L::xid8 and change_xid <> %L::xid8 '
+        'change_xid >= %L::xid8 and change_xid != %L::xid8 '
         'and change_xid < pg_snapshot_xmax(pg_current_snapshot()) '
         'and not pg_visible_in_snapshot(change_xid, %L::pg_snapshot)',
         pg_snapshot_xmin(seen.seen), seen.seen_xid, seen.seen
@@ -148,7 +161,7 @@ begin
     if input ->> 'kind' = 'model' then
         -- The last condition above would hide what this transaction itself has logged.
         return format(
-            'select * from %s where change_xid >= %L::xid8 and change_xid <> %L::xid8 '
+            'select * from %s where change_xid >= %L::xid8 and change_xid != %L::xid8 '
             'and not pg_visible_in_snapshot(change_xid, %L::pg_snapshot)',
             input ->> 'log', pg_snapshot_xmin(seen.seen), seen.seen_xid, seen.seen
         );
@@ -158,7 +171,7 @@ begin
     into source_name
     from pg_class where oid = (input ->> 'source')::regclass;
     if length(view_sql) - length(replace(view_sql, source_name, ''))
-        <> length(source_name)
+        != length(source_name)
     then
         raise exception 'the view % must read % once', input ->> 'relation',
             input ->> 'source';
@@ -245,7 +258,8 @@ begin
             from unnest(scope) with ordinality as columns (name, position))
     ) loop
         select format('(select * from refresh_scopes where %s) as scopes', string_agg(
-            format('%I is %s null', name, case when not pattern[position] then 'not' end),
+            format('%I is %s null', name,
+                case when not pattern[position] then 'not' end),
             ' and ' order by position
         )) into scopes
         from unnest(scope) with ordinality as columns (name, position);
@@ -257,7 +271,8 @@ begin
         where pattern[position];
 
         for chunk in execute case when period is null then
-            'select null::date as first_date, null::date as next_date, null::date[] as days'
+            'select null::date as first_date, null::date as next_date, '
+            'null::date[] as days'
         when period ->> 'period' = 'day' then format(
             'with days as (select %1$I as day, count(*) >= 50 or not %2$L::boolean '
             'or count(*) over () <= 40 as is_single from %3$s group by %1$I) '
@@ -268,7 +283,8 @@ begin
             'from days where not is_single group by date_trunc(''month'', day)',
             period_column, has_index, scopes
         ) else format(
-            'select %1$I as first_date, (%1$I + interval ''1 month'')::date as next_date, '
+            'select %1$I as first_date, '
+            '(%1$I + interval ''1 month'')::date as next_date, '
             'null::date[] as days from %2$s group by %1$I',
             period_column, scopes
         ) end loop
@@ -279,7 +295,7 @@ begin
             ) into matches
             from unnest(scope) with ordinality as columns (name, position)
             where not pattern[position]
-                and (name <> period_column or period is null or chunk.days is not null);
+                and (name != period_column or period is null or chunk.days is not null);
             parts := parts || format(
                 'select %s from (select *, %s from %s where %s) as input %s',
                 names, expressions, input ->> 'relation',
@@ -352,7 +368,7 @@ begin
     execute format(
         'select count(*) from (select from (select %1$s, 1 as sign from (%2$s) as made '
         'union all select %1$s, -1 from %3$s) as both_sides '
-        'group by %1$s having sum(sign) <> 0) as different',
+        'group by %1$s having sum(sign) != 0) as different',
         names, known.definition, known.relation
     ) into found;
     return found;
@@ -411,7 +427,9 @@ begin
 
     if rebuild or known.is_stale then
         run.method := 'whole';
-    elsif known.clock = 'moment' or (known.clock = 'day' and known.day <> current_day) then
+    elsif known.clock = 'moment'
+        or (known.clock = 'day' and known.day != current_day)
+    then
         run.method := 'whole';
     end if;
 
@@ -425,8 +443,9 @@ begin
         select * into seen from {{ schema }}.inputs
         where inputs.model = model_name and inputs.name = input ->> 'name';
         if seen.identity is null
-            or seen.identity - 'partitions' <> identity - 'partitions'
+            or seen.identity - 'partitions' != identity - 'partitions'
             or identity -> 'is_logged' = 'false'
+            or identity -> 'is_captured' = 'false'
         then
             run.method := 'whole';
             exit;
@@ -446,8 +465,8 @@ begin
                 changes, input ->> 'filter');
         end if;
         execute format('select exists (%s)', changes) into is_changed;
-        continue when not is_changed
-            and seen.identity -> 'partitions' is not distinct from identity -> 'partitions';
+        continue when not is_changed and seen.identity -> 'partitions'
+            is not distinct from identity -> 'partitions';
         if known.scope = '{}' or not (input ?| array['mappings', 'through', 'around'])
         then
             run.method := 'whole';
@@ -475,7 +494,8 @@ begin
                     'as changes',
                     (select string_agg(mapping -> name ->> 'expression', ', '
                         order by position)
-                        from unnest(known.scope) with ordinality as columns (name, position)),
+                        from unnest(known.scope)
+                            with ordinality as columns (name, position)),
                     changes);
             end if;
             -- Partitions that came, went or were emptied: their whole time.
@@ -502,7 +522,8 @@ begin
             'select distinct * from refresh_found %s',
             (select 'where ' || string_agg(format('%I is not null', part.key), ' and ')
                 from jsonb_array_elements(known.inputs) as each_input (item),
-                    jsonb_array_elements(each_input.item -> 'mappings') as each_mapping (item),
+                    jsonb_array_elements(each_input.item -> 'mappings')
+                        as each_mapping (item),
                     jsonb_each(each_mapping.item) as part
                 where part.value ? 'period'));
         execute format('create index on refresh_scopes (%s)',
@@ -554,15 +575,16 @@ begin
                 from unnest(known.scope) with ordinality as columns (name, position))
         ) loop
             execute format(
-                'insert into refresh_old select present.ctid, %s from refresh_scopes as '
-                'scopes inner join %s as present on %s where %s',
+                'insert into refresh_old select present.ctid, %s from refresh_scopes '
+                'as scopes inner join %s as present on %s where %s',
                 (select string_agg(format('present.%I', name), ', ')
                     from unnest(known.columns) as name),
                 known.relation,
                 {{ schema }}.scope_join(known.scope, pattern, 'present."?"'),
                 (select string_agg(format('scopes.%I is %s null', name,
                     case when pattern[position] then '' else 'not' end), ' and ')
-                    from unnest(known.scope) with ordinality as columns (name, position))
+                    from unnest(known.scope)
+                        with ordinality as columns (name, position))
             );
         end loop;
     elsif run.method = 'whole' then
@@ -572,8 +594,8 @@ begin
     end if;
 
     -- 4: the difference alone is written.
-    if run.method <> 'quiet' then
-        if run.method <> 'summed' then
+    if run.method != 'quiet' then
+        if run.method != 'summed' then
             execute format('create temporary table refresh_new on commit drop as %s',
                 definition);
         end if;
@@ -582,7 +604,7 @@ begin
             'select %1$s, sum(sign) as sign, min(row_id) as row_id from ('
             'select %1$s, 1 as sign, null::tid as row_id from refresh_new '
             'union all select %1$s, -1, row_id from refresh_old) as both_sides '
-            'group by %1$s having sum(sign) <> 0', names
+            'group by %1$s having sum(sign) != 0', names
         );
         -- The data tests that look at one row or one group, where something is new.
         for test in select * from jsonb_array_elements(known.checks) loop
@@ -647,13 +669,13 @@ begin
     select string_agg(format('%I', name), ', '), string_agg(
         format('sum(%1$I * way) as %1$I', name), ', '
     ) into other_names, sums
-    from unnest(known.columns) as name where name <> all (known.scope);
+    from unnest(known.columns) as name where name != all (known.scope);
 
     drop table if exists pg_temp.refresh_changed, pg_temp.refresh_around,
         pg_temp.refresh_former, pg_temp.refresh_sums;
     execute format('create temporary table refresh_changed on commit drop as '
         'select %1$s, sum(sign)::integer as sign from (%2$s) as changes '
-        'group by %1$s having sum(sign) <> 0', input_names, changes);
+        'group by %1$s having sum(sign) != 0', input_names, changes);
     analyze refresh_changed;
     execute format('create temporary table refresh_around on commit drop as '
         'with changes as not materialized (select * from refresh_changed) %s',
@@ -680,7 +702,7 @@ begin
         'create temporary table refresh_new on commit drop as select %1$s, %2$s from ('
         'select 1 as way, %1$s, %3$s from refresh_old union all '
         'select 1, %1$s, %3$s from refresh_sums) as parts '
-        'group by %1$s having sum(%4$I) <> 0',
+        'group by %1$s having sum(%4$I) != 0',
         scope_names, sums, other_names, known.rows_column
     );
 end;

@@ -6,21 +6,24 @@
     Config, all optional; without a scope any change recomputes the whole select, and
     only the rows that differ are written:
 
-    - scope: columns of the model, mostly of its grain. What changes in an input belongs
-      to a scope, and only touched scopes are computed anew.
-    - changes: for each input that has scopes, how its columns give them, as a dict of
-      scope column to input column, "day of <timestamp>" or "month of <timestamp>" (in
-      the reporting zone), and "where" for rows that alone count; a list of such dicts where a row belongs to several scopes;
-      or a query of scopes that reads `changes` (the input's rows that came or went) and
-      inputs by name, for one that is looked up. A change of any other input recomputes
-      the whole.
-      An input that is a model may instead have {"around": a query of its rows that
-      changed, by `changes`, and those next to them}: for a select that adds up, where
-      the sum over these as they are, less the sum over them as they were, is what the
-      change makes. It names the column that counts a group's rows in `rows_column`;
-      a group without any goes.
-    - clock: how far a select that reads reporting_now() depends on it: "moment" (the
-      default for such a model) recomputes it in every run, "day" when the day changes.
+    scope: columns of the model, mostly of its grain. What changes in an input belongs
+    to a scope, and only touched scopes are computed anew.
+
+    changes: for each input that has scopes, how its columns give them. One of
+        - a dict of scope column to input column, "day of <timestamp>" or "month of
+            <timestamp>" (in the reporting zone), and "where" if only some rows count;
+        - a list of such dicts, where a row belongs to several scopes;
+        - a query of scopes, for an input that is looked up: it reads `changes` (the
+            input's rows that came or went) and the model's inputs by name;
+        - {"around": a query of the input's rows that changed and those next to them},
+            for an input that is a model and a select that adds up: the sum over these
+            rows as they are, less the sum over them as they were, is the change.
+            `rows_column` names the column that counts the rows of a group; a group
+            without any goes.
+    A change of any other input recomputes the whole.
+
+    clock: how far a select that reads reporting_now() depends on it: "moment" (the
+    default for such a model) recomputes it in every run, "day" when the day changes.
 
     A changed select rebuilds the table in place. Changed columns replace the table;
     refused while a view depends on it.
@@ -37,9 +40,12 @@
 
     {#- Runs of one model queue up here, before they take their snapshot. -#}
     {%- do run_query("create table if not exists " ~ log ~ " ()") -%}
+    {%- set sources = registration.inputs | map(attribute="source")
+        | select("defined") | unique | join(", ") -%}
     {%- do run_query(
         "commit; begin isolation level repeatable read; lock table " ~ log
         ~ " in share update exclusive mode"
+        ~ ("; lock table " ~ sources ~ " in access share mode" if sources)
     ) -%}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
@@ -70,7 +76,8 @@
     {%- set rebuild = method == "rebuild" or should_full_refresh() -%}
     {%- call statement("main", fetch_result=True) -%}
         {%- if method == "create" -%}
-            select 'created' as method, {{ schema }}.remember('{{ this.identifier }}', 'created')
+            select 'created' as method,
+                {{ schema }}.remember('{{ this.identifier }}', 'created')
         {%- else -%}
             select run.method, run.scopes, run.rows_removed, run.rows_added
             from {{ schema }}.refresh('{{ this.identifier }}', {{ rebuild }}) as run
@@ -92,12 +99,22 @@
 {% endmaterialization %}
 
 
-{#- The select as a later refresh can run it: "now" is the time of that refresh. -#}
+{#-
+    The select as a later refresh can run it: "now" is the time of that refresh, and the
+    database may have another name by then, as after a restore.
+-#}
 {% macro refresh_definition(sql) -%}
+    {%- set definition = sql | replace(adapter.quote(target.database) ~ ".", "") -%}
     {%- if var("as_of", none) -%}
-        {{ return(sql) }}
+        {{ return(definition) }}
     {%- endif -%}
-    {{ return(sql | replace(saas_analytics.reporting_now(), "now()")) }}
+    {{ return(definition | replace(saas_analytics.reporting_now(), "now()")) }}
+{%- endmacro %}
+
+
+{#- The name of a graph node's relation, without the database. -#}
+{% macro refresh_name_of(node) -%}
+    {{ return(adapter.quote(node.schema) ~ "." ~ adapter.quote(node.alias)) }}
 {%- endmacro %}
 
 
@@ -108,8 +125,9 @@
     {%- set relations = {} -%}
     {%- for unique_id in model.depends_on.nodes if unique_id in graph.nodes -%}
         {%- set node = graph.nodes[unique_id] -%}
-        {%- do relations.update({node.name: node.relation_name}) -%}
-        {%- set input = {"name": node.name, "relation": node.relation_name} -%}
+        {%- set relation = saas_analytics.refresh_name_of(node) -%}
+        {%- do relations.update({node.name: relation}) -%}
+        {%- set input = {"name": node.name, "relation": relation} -%}
         {%- if node.resource_type == "seed" -%}
             {%- do input.update({"kind": "seed"}) -%}
         {%- elif node.config.materialized == "exact" -%}
@@ -138,7 +156,9 @@
     {%- endfor -%}
     {%- for input in inputs if input.name in changes -%}
         {%- set change = changes[input.name] -%}
-        {%- set query = namespace(text=change["around"] if change is mapping else change) -%}
+        {%- set query = namespace(
+            text=change["around"] if change is mapping else change
+        ) -%}
         {%- if query.text is string -%}
             {%- for name, relation in relations.items() -%}
                 {%- set query.text = modules.re.sub(
@@ -202,10 +222,13 @@
         {%- elif test.name == "primary_key" -%}
             {%- set check = {"grain": arguments.column_name} -%}
         {%- elif test.name == "expression_is_true" -%}
-            {%- set check = {"fails": "not coalesce(" ~ arguments.expression ~ ", false)"} -%}
+            {%- set check = {
+                "fails": "not coalesce(" ~ arguments.expression ~ ", false)"
+            } -%}
         {%- elif test.name == "rate" -%}
             {%- set check = {
-                "fails": arguments.column_name ~ " < 0 or " ~ arguments.column_name ~ " > 1"
+                "fails": arguments.column_name ~ " < 0 or "
+                    ~ arguments.column_name ~ " > 1"
             } -%}
         {%- elif test.name == "not_negative" -%}
             {%- set check = {
@@ -290,7 +313,8 @@
         {%- do run_query("create index on " ~ log ~ " (change_xid)") -%}
     {%- endif -%}
     {%- set values = [
-        model.name, relation | string, log, registration.definition, hash,
+        model.name, relation.include(database=False) | string, log,
+        registration.definition, hash,
         registration.inputs | tojson, registration.clock, registration.today,
         registration.checks | tojson,
     ] -%}
@@ -386,10 +410,10 @@
     {%- set changes = [] -%}
     {%- if config.get("contract").enforced -%}
         {%- for column in model.columns.values() -%}
-            {%- set types = column.constraints | map(attribute="type") | map("string") | list -%}
+            {%- set types = column.constraints | map(attribute="type") | join(" ") -%}
             {%- do changes.append(
                 "alter column " ~ adapter.quote(column.name)
-                ~ (" set" if "not_null" in (types | join(" ")) else " drop") ~ " not null"
+                ~ (" set" if "not_null" in types else " drop") ~ " not null"
             ) -%}
         {%- endfor -%}
     {%- endif -%}

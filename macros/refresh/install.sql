@@ -1,4 +1,4 @@
-{#- The schema in which the refresh engine keeps its functions and its state, quoted. -#}
+{#- The schema in which the engine keeps its functions and its state, quoted. -#}
 {% macro refresh_schema() -%}
     {{ return(adapter.quote(target.schema ~ "_refresh")) }}
 {%- endmacro %}
@@ -40,7 +40,7 @@
                 declare
                     present text;
                 begin
-                    -- Listed first: a table takes along the functions that use its type.
+                    -- Listed first: a table takes functions of its type along.
                     foreach present in array coalesce((
                         select array_agg(format('%s if exists %s', kind, name))
                         from (

@@ -1,0 +1,366 @@
+"""What an application, its administrators and its accidents do to the source tables.
+
+Each operation takes a cursor and a random generator, and touches some rows drawn at
+random. Shared by the tests of the refresh engine and by benchmarks/torture.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+from psycopg2 import errors
+
+from tests.python.support import Database
+
+Operation = Callable[[Any, random.Random], None]
+
+SOME_EVENTS = """
+(select id, occurred_at from usage_events tablesample system (50)
+ order by random() limit {})
+"""
+
+WRITES: dict[str, str] = {
+    "events arrive": """
+        insert into usage_events (user_id, license_id, team_id, event_type,
+            event_category, event_name, event_data, session_id, occurred_at)
+        select user_id, license_id, team_id, event_type, event_category, event_name,
+            event_data, session_id, occurred_at + interval '1 hour'
+        from usage_events tablesample system (50) order by random() limit {n}
+    """,
+    "events arrive years late": """
+        insert into usage_events (user_id, event_type, event_category, event_name,
+            session_id, occurred_at)
+        select user_id, event_type, 'feature', event_name, session_id,
+            occurred_at - random() * interval '5 years'
+        from usage_events tablesample system (50) order by random() limit {n}
+    """,
+    "anonymous events arrive": """
+        insert into usage_events (event_type, event_category, event_name, session_id,
+            occurred_at)
+        select event_type, event_category, event_name, 'nobody', occurred_at
+        from usage_events tablesample system (50) order by random() limit {n}
+    """,
+    "events move to another day": """
+        update usage_events set occurred_at = occurred_at - random() * interval '70 days'
+        where (id, occurred_at) in (select * from """
+    + SOME_EVENTS.format("{n}")
+    + """ as chosen)
+    """,
+    "events change hands": """
+        update usage_events set user_id = (select id from users limit 1),
+            event_type = 'taken_over'
+        where (id, occurred_at) in (select * from """
+    + SOME_EVENTS.format("{n}")
+    + """ as chosen)
+    """,
+    "events last longer": """
+        update usage_events set event_data = '{{"duration_seconds": 7.25}}',
+            session_id = 'another'
+        where (id, occurred_at) in (select * from """
+    + SOME_EVENTS.format("{n}")
+    + """ as chosen)
+    """,
+    "events are deleted": """
+        delete from usage_events where (id, occurred_at) in (select * from """
+    + SOME_EVENTS.format("{n}")
+    + """ as chosen)
+    """,
+    "calls arrive": """
+        insert into api_usage (endpoint, method, status_code, response_time_ms,
+            occurred_at)
+        select endpoint, method, 500, response_time_ms + 1,
+            occurred_at - random() * interval '90 days'
+        from api_usage tablesample system (50) order by random() limit {n}
+    """,
+    "calls are deleted": """
+        delete from api_usage where (id, occurred_at) in (
+            select id, occurred_at from api_usage order by random() limit {n})
+    """,
+    "errors change": """
+        update error_logs set severity = 'critical', occurred_at = occurred_at - interval
+            '3 days'
+        where (id, occurred_at) in (
+            select id, occurred_at from error_logs order by random() limit {n})
+    """,
+    "actions arrive": """
+        insert into audit_logs (user_id, action, resource_type, status, occurred_at)
+        select user_id, action, resource_type, 'failure', occurred_at + interval '1 day'
+        from audit_logs tablesample system (50) order by random() limit {n}
+    """,
+    "a user signs up": """
+        insert into users (email, password_hash)
+        values (gen_random_uuid()::text || '@example.com', 'x')
+    """,
+    "a user is erased": """
+        delete from users where id in (
+            select id from users
+            where not exists (select from teams where teams.owner_id = users.id)
+            order by random() limit 1)
+    """,
+    "a licence changes its plan": """
+        update licenses set plan_type = (array['free', 'starter', 'pro', 'enterprise'])
+            [1 + floor(random() * 4)::int]
+        where id in (select id from licenses order by random() limit 2)
+    """,
+    "a licence ends": """
+        update licenses set status = 'cancelled', cancelled_at = started_at
+            + random() * interval '300 days'
+        where id in (select id from licenses order by random() limit 1)
+    """,
+    "subscriptions change": """
+        update subscriptions set amount_cents = amount_cents + 100,
+            plan_type = (array['starter', 'pro', 'enterprise'])[1 + floor(random() * 3)::int]
+        where id in (select id from subscriptions order by random() limit 3)
+    """,
+    "a subscription is cancelled": """
+        update subscriptions set status = 'canceled', canceled_at = created_at
+            + random() * interval '200 days', cancel_at_period_end = false
+        where id in (select id from subscriptions order by random() limit 1)
+    """,
+    "payments are refunded": """
+        update payment_transactions set status = 'refunded',
+            refunded_amount_cents = amount_cents
+        where id in (select id from payment_transactions order by random() limit 3)
+    """,
+    "payments arrive": """
+        insert into payment_transactions (subscription_id, amount_cents, currency, status,
+            processed_at, created_at)
+        select subscription_id, amount_cents, currency, 'succeeded',
+            processed_at + interval '40 days', created_at
+        from payment_transactions order by random() limit 3
+    """,
+    "commissions change": """
+        update affiliate_commissions set status = (array['pending', 'approved', 'paid',
+            'cancelled', 'disputed'])[1 + floor(random() * 5)::int]
+        where id in (select id from affiliate_commissions order by random() limit 3)
+    """,
+    "commissions go": """
+        delete from affiliate_commissions where id in (
+            select id from affiliate_commissions order by random() limit 1)
+    """,
+    "clicks arrive": """
+        insert into affiliate_clicks (affiliate_id, utm_campaign, clicked_at, converted)
+        select affiliate_id, utm_campaign, clicked_at - interval '2 days', true
+        from affiliate_clicks order by random() limit {n}
+    """,
+    "referrals move on": """
+        update affiliate_referrals set qualified_at = coalesce(qualified_at, created_at)
+            + interval '1 day', converted_at = created_at + random() * interval '60 days',
+            status = 'converted'
+        where id in (select id from affiliate_referrals order by random() limit 2)
+    """,
+    "a member leaves": """
+        delete from team_members where id in (
+            select id from team_members order by random() limit 1)
+    """,
+}
+
+# What only administrators do; none of it fires a trigger.
+ADMINISTRATION: dict[str, tuple[str, ...]] = {
+    "partitions are made": (
+        "select create_event_partitions((now() - interval '{m} months')::date, "
+        "(now() - interval '{m} months')::date)",
+    ),
+    "a partition is emptied": ("truncate {partition}",),
+    "a partition is dropped": ("drop table {partition}",),
+    "a partition changes while it is away": (
+        "alter table usage_events detach partition {partition}",
+        "update {partition} set event_type = 'changed_while_away'",
+        "alter table usage_events attach partition {partition} "
+        "for values from ('{first}') to ('{last}')",
+    ),
+    "rows are written to the partition itself": (
+        "insert into {partition} (event_type, event_category, event_name, occurred_at) "
+        "values ('direct', 'feature', 'direct', '{first}')",
+        "update {partition} set user_id = null where random() < 0.05",
+        "delete from {partition} where random() < 0.02",
+    ),
+    "a replica applies rows": (
+        "set local session_replication_role = replica",
+        "delete from usage_events where random() < 0.001",
+        "update usage_events set user_id = null where random() < 0.001",
+        "update affiliate_payouts set amount_cents = amount_cents + 1 "
+        "where random() < 0.1",
+        "set local session_replication_role = origin",
+    ),
+    "a table is emptied": ("truncate affiliate_clicks",),
+    "a table is rewritten": ("alter table error_logs alter column endpoint type text",),
+}
+
+
+def write(cursor: Any, generator: random.Random) -> str:
+    """One thing that the application does; its name."""
+    name = generator.choice(list(WRITES))
+    cursor.execute(WRITES[name].format(n=generator.randint(1, 20)))
+    return name
+
+
+def administrate(cursor: Any, generator: random.Random, name: str | None = None) -> str:
+    """One thing that an administrator does, in the transaction; its name."""
+    cursor.execute("set local lock_timeout = '5s'")
+    name = name or generator.choice(list(ADMINISTRATION))
+    cursor.execute(
+        "select inhrelid::regclass::text, pg_get_expr(relpartbound, inhrelid) "
+        "from pg_inherits inner join pg_class on pg_class.oid = inhrelid "
+        "where inhparent = 'usage_events'::regclass "
+        "and pg_get_expr(relpartbound, inhrelid) <> 'DEFAULT' order by 1"
+    )
+    partitions = cursor.fetchall()
+    partition, bounds = generator.choice(partitions)
+    _, first, _, last, _ = bounds.split("'")
+    for statement in ADMINISTRATION[name]:
+        cursor.execute(
+            statement.format(
+                m=generator.randint(0, 70), partition=partition, first=first, last=last
+            )
+        )
+    return name
+
+
+class Writers:
+    """Threads that write in transactions of every shape until they are stopped."""
+
+    def __init__(self, database: Database, seed: int, count: int = 5) -> None:
+        self.database = database
+        self.stopped = threading.Event()
+        self.written: list[str] = []
+        self.failures: list[str] = []
+        self.threads = [
+            threading.Thread(target=self._work, args=(random.Random(f"{seed} {n}"),))
+            for n in range(count)
+        ]
+
+    def __enter__(self) -> Writers:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _work(self, generator: random.Random) -> None:
+        with closing(self.database.connect()) as connection:
+            while not self.stopped.is_set():
+                try:
+                    self._transaction(connection, generator)
+                except (
+                    errors.DeadlockDetected,
+                    errors.ForeignKeyViolation,  # a user went in between
+                    errors.LockNotAvailable,
+                    errors.SerializationFailure,
+                ):
+                    connection.rollback()
+                except psycopg2.Error as error:
+                    connection.rollback()
+                    self.failures.append(str(error))
+
+    def _transaction(self, connection: Any, generator: random.Random) -> None:
+        with connection.cursor() as cursor:
+            for _ in range(generator.randint(1, 4)):
+                if generator.random() < 0.3:
+                    cursor.execute("savepoint here")
+                    write(cursor, generator)
+                    if generator.random() < 0.5:
+                        cursor.execute("rollback to savepoint here")
+                else:
+                    self.written.append(write(cursor, generator))
+            # Some commit long after runs that began after them.
+            time.sleep(generator.choice((0, 0, 0.05, 0.5, 1.5)))
+        if generator.random() < 0.2:
+            connection.rollback()
+        else:
+            connection.commit()
+
+
+# The marts by another way, from the source tables alone.
+REFERENCES: dict[str, str] = {
+    "fct_usage_daily": """
+        select (occurred_at at time zone 'UTC')::date as usage_date, user_id,
+            license_id, team_id, event_type::text, count(*) as event_count,
+            count(distinct session_id) as unique_sessions
+        from usage_events group by 1, 2, 3, 4, 5
+    """,
+    "fct_usage_monthly": """
+        select date_trunc('month', occurred_at at time zone 'UTC')::date as usage_month,
+            user_id, license_id, team_id, event_type::text, count(*) as event_count,
+            count(distinct session_id) as unique_sessions,
+            count(distinct (occurred_at at time zone 'UTC')::date) as unique_days_active
+        from usage_events group by 1, 2, 3, 4, 5
+    """,
+    "fct_feature_usage": """
+        select user_id, license_id, event_name::text as feature_name,
+            min(occurred_at) as first_used_at, max(occurred_at) as last_used_at,
+            count(*) as total_uses
+        from usage_events where event_category = 'feature' group by 1, 2, 3
+    """,
+    "fct_active_users_daily": """
+        with active as materialized (
+            select distinct (occurred_at at time zone 'UTC')::date as day,
+                usage_events.user_id, coalesce(plan_type, 'none') as plan
+            from usage_events left join licenses on licenses.id = license_id
+        ),
+        plans as (select distinct plan from active union select 'all' from active),
+        days as (
+            select generate_series(min(day), max(day), '1 day')::date as day from active
+        )
+        select days.day as activity_date, plans.plan::text as plan_type,
+            count(distinct user_id) filter (where active.day = days.day)
+                as daily_active_users,
+            count(distinct user_id) filter (where active.day > days.day - 7)
+                as weekly_active_users,
+            count(distinct user_id) as monthly_active_users
+        from days cross join plans
+        left join active on active.day between days.day - 29 and days.day
+            and (plans.plan = 'all' or plans.plan = active.plan)
+        group by 1, 2
+    """,
+    "fct_affiliate_earnings": """
+        select affiliate_id, upper(currency) as currency,
+            (coalesce(sum(cents) filter (where kind = 'c' and status in
+                ('approved', 'paid')), 0))::bigint as total_earnings_cents,
+            (coalesce(sum(cents) filter (where kind = 'p' and status = 'completed'), 0)
+                )::bigint as payouts_completed_cents
+        from (
+            select 'c' as kind, affiliate_id, currency, status, amount_cents as cents
+            from affiliate_commissions
+            union all
+            select 'p', affiliate_id, currency, status, amount_cents
+            from affiliate_payouts
+        ) as entries
+        group by 1, 2
+    """,
+}
+
+
+def disagreements(cursor: Any) -> dict[str, int]:
+    """Rows by which marts differ, in the transaction's snapshot: empty, always.
+
+    Each model is compared with its own select over its inputs, and the main marts with
+    another query over the source tables.
+    """
+    cursor.execute(
+        "select model, analytics_refresh.differences(model) "
+        "from analytics_refresh.models"
+    )
+    found = {model: rows for model, rows in cursor.fetchall() if rows}
+    for mart, query in REFERENCES.items():
+        cursor.execute(f"select * from ({query}) as reference limit 0")
+        names = ", ".join(column.name for column in cursor.description)
+        cursor.execute(
+            f"select count(*) from (select from ("
+            f"select {names}, 1 as sign from ({query}) as reference "
+            f"union all select {names}, -1 from analytics.{mart}) as both_sides "
+            f"group by {names} having sum(sign) <> 0) as different"
+        )
+        ((rows,),) = cursor.fetchall()
+        if rows:
+            found[f"{mart} by its meaning"] = rows
+    return found
