@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bootstrap.errors import UserError
 from refresh import engine
 from tests.python import torture
 from tests.python.support import DBT, ROOT, Database, new_database, run
@@ -77,10 +78,13 @@ def refresh(database: Database, **options: Any) -> dict[str, engine.Run]:
 
 
 def administrate(database: Database, generator: random.Random) -> None:
-    with closing(database.connect()) as connection:
-        with suppress(psycopg2.OperationalError), connection:  # a lock in its way
-            with connection.cursor() as cursor:
-                torture.administrate(cursor, generator)
+    with (
+        closing(database.connect()) as connection,
+        suppress(psycopg2.OperationalError),  # a lock in its way
+        connection,
+        connection.cursor() as cursor,
+    ):
+        torture.administrate(cursor, generator)
 
 
 # --- Under load -----------------------------------------------------------------------
@@ -328,11 +332,13 @@ def test_a_rebuild_changes_nothing_where_all_is_right(marts: Database) -> None:
 def test_a_mart_that_was_tampered_with_is_found_and_rebuilt(marts: Database) -> None:
     marts.execute("update analytics.fct_usage_daily set event_count = event_count + 1")
 
-    with closing(marts.connect()) as connection:
-        with pytest.raises(Exception, match=r"fct_usage_daily in [\d,]+ rows"):
-            engine.refresh(
-                connection, SCHEMA, inspect=lambda each: engine.verify(each, SCHEMA)
-            )
+    with (
+        closing(marts.connect()) as connection,
+        pytest.raises(UserError, match=r"fct_usage_daily in [\d,]+ rows"),
+    ):
+        engine.refresh(
+            connection, SCHEMA, inspect=lambda each: engine.verify(each, SCHEMA)
+        )
     refresh(marts, rebuild=True)
 
 
@@ -355,9 +361,11 @@ def test_a_refresh_waits_its_turn_and_says_when_it_waited_in_vain(
 ) -> None:
     with closing(marts.connect()) as other, other.cursor() as cursor:
         cursor.execute(f"lock table {SCHEMA}.fct_usage_daily__log in share mode")
-        with closing(marts.connect()) as connection:
-            with pytest.raises(engine.Busy, match="another run has held the marts"):
-                engine.refresh(connection, SCHEMA, wait_seconds=0.2)
+        with (
+            closing(marts.connect()) as connection,
+            pytest.raises(engine.Busy, match="another run has held the marts"),
+        ):
+            engine.refresh(connection, SCHEMA, wait_seconds=0.2)
         other.rollback()
     refresh(marts)
 

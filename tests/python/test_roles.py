@@ -264,7 +264,7 @@ def test_dbt_builds_and_tests_everything_as_the_transformer(
     stage, _ = built
 
     filled = {schema for schema, _ in stage.relations("analytics%")}
-    # Seeds, snapshots, every layer, and the failures of tests; runs may remember things.
+    # Seeds, snapshots, every layer, and failures of tests; runs may remember things.
     schemas = set(settings.load({}).dbt_schemas())
     assert schemas - {"analytics_refresh"} <= filled <= schemas
 

@@ -47,7 +47,8 @@ WRITES: dict[str, str] = {
         from usage_events tablesample system (50) order by random() limit {n}
     """,
     "events move to another day": """
-        update usage_events set occurred_at = occurred_at - random() * interval '70 days'
+        update usage_events set
+            occurred_at = occurred_at - random() * interval '70 days'
         where (id, occurred_at) in (select * from """
     + SOME_EVENTS.format("{n}")
     + """ as chosen)
@@ -83,8 +84,8 @@ WRITES: dict[str, str] = {
             select id, occurred_at from api_usage order by random() limit {n})
     """,
     "errors change": """
-        update error_logs set severity = 'critical', occurred_at = occurred_at - interval
-            '3 days'
+        update error_logs set severity = 'critical',
+            occurred_at = occurred_at - interval '3 days'
         where (id, occurred_at) in (
             select id, occurred_at from error_logs order by random() limit {n})
     """,
@@ -115,7 +116,8 @@ WRITES: dict[str, str] = {
     """,
     "subscriptions change": """
         update subscriptions set amount_cents = amount_cents + 100,
-            plan_type = (array['starter', 'pro', 'enterprise'])[1 + floor(random() * 3)::int]
+            plan_type = (array['starter', 'pro', 'enterprise'])
+                [1 + floor(random() * 3)::int]
         where id in (select id from subscriptions order by random() limit 3)
     """,
     "a subscription is cancelled": """
@@ -129,8 +131,8 @@ WRITES: dict[str, str] = {
         where id in (select id from payment_transactions order by random() limit 3)
     """,
     "payments arrive": """
-        insert into payment_transactions (subscription_id, amount_cents, currency, status,
-            processed_at, created_at)
+        insert into payment_transactions (subscription_id, amount_cents, currency,
+            status, processed_at, created_at)
         select subscription_id, amount_cents, currency, 'succeeded',
             processed_at + interval '40 days', created_at
         from payment_transactions order by random() limit 3
@@ -150,8 +152,9 @@ WRITES: dict[str, str] = {
         from affiliate_clicks order by random() limit {n}
     """,
     "referrals move on": """
-        update affiliate_referrals set qualified_at = coalesce(qualified_at, created_at)
-            + interval '1 day', converted_at = created_at + random() * interval '60 days',
+        update affiliate_referrals set
+            qualified_at = coalesce(qualified_at, created_at) + interval '1 day',
+            converted_at = created_at + random() * interval '60 days',
             status = 'converted'
         where id in (select id from affiliate_referrals order by random() limit 2)
     """,
@@ -190,7 +193,9 @@ ADMINISTRATION: dict[str, tuple[str, ...]] = {
         "set local session_replication_role = origin",
     ),
     "a table is emptied": ("truncate affiliate_clicks",),
-    "a table is rewritten": ("alter table error_logs alter column endpoint type text",),
+    "a table is rewritten": (
+        "alter table error_logs alter column metadata type jsonb using '{{}}'",
+    ),
 }
 
 

@@ -1,0 +1,1 @@
+"""Many rounds of writes, accidents and refreshes, each compared with a rebuild."""

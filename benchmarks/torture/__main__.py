@@ -1,0 +1,133 @@
+"""python -m benchmarks.torture: is every mart equal to a rebuild, whatever happens?
+
+Each round has writers of its own, drawn by its seed: transactions of every shape, late
+rows, erased users, partitions that come and go, runs that are killed. Every refresh is
+compared in its own snapshot, by each model's select and by other queries over the
+source tables.
+"""
+
+import contextlib
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import click
+import psycopg2
+
+from benchmarks import server
+from bootstrap import settings
+from refresh import engine
+from tests.python import torture
+from tests.python.support import DBT, Database, environment
+
+SCHEMA = "analytics_refresh"
+REFRESHES = 2
+
+
+@click.command()
+@click.option("--rounds", default=200, show_default=True, type=click.IntRange(min=1))
+@click.option("--seed", default=1, show_default=True, type=int)
+@click.option("--writers", default=5, show_default=True, type=click.IntRange(min=1))
+def main(rounds: int, seed: int, writers: int) -> None:
+    """Torture the refresh engine; exit 1 if a mart is ever wrong."""
+    with server.scratch_server() as scratch:
+        click.echo(scratch.describe())
+        dsn = scratch.create_database("torture")
+        database = Database(dsn)
+        _build(database)
+        wrong = refreshed = killed = written = 0
+        for number in range(seed, seed + rounds):
+            generator = random.Random(number)
+            with torture.Writers(database, number, writers) as working:
+                for _ in range(REFRESHES):
+                    time.sleep(generator.random())
+                    if generator.random() < 0.5:
+                        _administrate(database, generator)
+                    if generator.random() < 0.2:
+                        killed += _kill_one(database, generator)
+                    found = _refresh(database)
+                    refreshed += 1
+                    wrong += bool(found)
+                    if found:
+                        click.echo(f"round {number}: {found}")
+            written += len(working.written)
+            for failure in working.failures[:1]:
+                click.echo(f"round {number}: {failure.strip()}")
+        click.echo(
+            f"{rounds} rounds from seed {seed}: {written:,} writes, {killed} runs "
+            f"killed, {refreshed} refreshes, {wrong} of them wrong"
+        )
+    sys.exit(1 if wrong else 0)
+
+
+def _build(database: Database) -> None:
+    env = environment(DATABASE_URL=_url(database.url))
+    python = sys.executable
+    with tempfile.TemporaryDirectory() as target:
+        folders = ("--target-path", target, "--log-path", target)
+        for command in (
+            (python, "-m", "bootstrap", "migrate"),
+            (python, "-m", "bootstrap", "demo", "--scale", "0.02"),
+            (str(DBT), "seed", *folders),
+            (str(DBT), "run", *folders),
+        ):
+            subprocess.run(
+                command, cwd=settings.ROOT, env=env, check=True, stdout=sys.stderr
+            )
+
+
+def _url(dsn: str) -> str:
+    parameters = psycopg2.extensions.parse_dsn(dsn)
+    return settings.build_url(
+        host=parameters["host"],
+        port=int(parameters.get("port", 5432)),
+        database=parameters["dbname"],
+        user=parameters.get("user"),
+        password=parameters.get("password"),
+    )
+
+
+def _refresh(database: Database) -> dict[str, int]:
+    found: dict[str, int] = {}
+
+    def compare(connection: psycopg2.extensions.connection) -> None:
+        with connection.cursor() as cursor:
+            found.update(torture.disagreements(cursor))
+
+    with contextlib.closing(database.connect()) as connection:
+        engine.refresh(connection, SCHEMA, inspect=compare)
+    return found
+
+
+def _administrate(database: Database, generator: random.Random) -> None:
+    # A lock may be in its way, or nothing left to do it to.
+    with (
+        contextlib.closing(database.connect()) as connection,
+        contextlib.suppress(psycopg2.Error, IndexError),
+        connection,
+        connection.cursor() as cursor,
+    ):
+        torture.administrate(cursor, generator)
+
+
+def _kill_one(database: Database, generator: random.Random) -> int:
+    with contextlib.closing(database.connect()) as connection:
+        kill = "select pg_terminate_backend(%s)"
+        timer = threading.Timer(
+            generator.random(), database.execute, (kill, [connection.info.backend_pid])
+        )
+        timer.start()
+        try:
+            engine.refresh(connection, SCHEMA)
+            return 0
+        except psycopg2.Error:
+            return 1
+        finally:
+            timer.join()
+
+
+if __name__ == "__main__":
+    main()
