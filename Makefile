@@ -28,7 +28,7 @@ STRICT := --warn-error-options '{"error": ["NoNodesForSelectionCriteria"]}'
 .DELETE_ON_ERROR:
 # One server, one target folder: the steps queue up, also under `make -j`.
 .NOTPARALLEL:
-.PHONY: help setup demo build test lint down format freshness docs requirements FORCE
+.PHONY: help setup demo build refresh test lint down format freshness docs requirements FORCE
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ demo: $(RUNTIME) ## Set everything up: server, schema, a made-up company, every 
 build: $(RUNTIME) ## Build and test every mart (what a scheduler runs)
 	@$(BOOTSTRAP) up
 	@$(DBT) build $(STRICT) $(ARGS)
+
+refresh: $(RUNTIME) ## Take in what changed since, without dbt (ARGS="--every 60")
+	@.venv/bin/python -m refresh $(ARGS)
 
 freshness: $(RUNTIME) ## Fail when the source tables have gone stale
 	@$(BOOTSTRAP) up

@@ -11,7 +11,7 @@ import click
 import psycopg2
 from psycopg2 import errors
 
-from bootstrap import database, embedded, partitions, roles, settings
+from bootstrap import changes, database, embedded, partitions, roles, settings
 from bootstrap.errors import UserError
 
 INTERRUPTED = 130
@@ -131,15 +131,25 @@ def _echo_place() -> None:
     type=click.IntRange(0, 120),
     help="How many months after this one.",
 )
-def partitions_command(ahead: int) -> None:
-    """Make the event tables' monthly partitions ahead of time; run it daily."""
+@click.option(
+    "--keep-tombstones",
+    default=changes.DAYS_KEPT,
+    show_default=True,
+    type=click.IntRange(0, 3650),
+    help="For how many days; a mart not built for so long is rebuilt.",
+)
+def partitions_command(ahead: int, keep_tombstones: int) -> None:
+    """Make monthly partitions ahead, clear old tombstones of changes; run it daily."""
     with database.connected(settings.load()) as connection, database.interruptible():
         created = partitions.create_ahead(connection, ahead)
+        cleared = changes.clear_tombstones(connection, keep_tombstones)
     if created is None:
         raise UserError(
             "the event tables aren't there yet: run `python -m bootstrap migrate` first"
         )
     click.echo(f"{created} partitions made.")
+    if cleared is not None:
+        click.echo(f"{cleared} tombstones of old changes cleared.")
 
 
 @cli.command("roles")

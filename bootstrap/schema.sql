@@ -331,6 +331,37 @@ $$;
 
 COMMENT ON FUNCTION public.aggregate_stale_usage() IS 'Aggregates the marked days and months anew. Returns how many there were.';
 
+CREATE FUNCTION public.clear_change_tombstones(keep interval DEFAULT '14 days'::interval) RETURNS bigint
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    last_xid xid8;
+    cleared bigint;
+begin
+    -- Only of transactions that are over: none of them adds another one.
+    select tombstones.change_xid into last_xid
+    from change_tombstones as tombstones
+    where tombstones.recorded_at < now() - keep
+        and tombstones.change_xid < pg_snapshot_xmin(pg_current_snapshot())
+    order by tombstones.change_xid desc
+    limit 1;
+    if last_xid is null then
+        return 0;
+    end if;
+    -- In one transaction, so that a run that misses a tombstone knows of it.
+    insert into change_tombstones_cleared as noted (up_to_xid) values (last_xid)
+    on conflict (is_only_row) do update set
+        up_to_xid = greatest(noted.up_to_xid, excluded.up_to_xid),
+        cleared_at = now();
+    delete from change_tombstones where change_xid <= last_xid;
+    get diagnostics cleared = row_count;
+    return cleared;
+end;
+$$;
+
+COMMENT ON FUNCTION public.clear_change_tombstones(keep interval) IS 'Deletes tombstones older than the interval and returns how many. Marts that no run has seen for so long are rebuilt by their next one.';
+
 CREATE FUNCTION public.create_event_partitions(from_month date, to_month date) RETURNS integer
     LANGUAGE plpgsql
     SET search_path TO 'public', 'pg_temp'
@@ -479,6 +510,37 @@ end;
 $$;
 
 COMMENT ON FUNCTION public.mark_stale_usage_aggregates() IS 'Marks the periods that lost aggregate rows to anything but the aggregation itself.';
+
+CREATE FUNCTION public.record_change() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+declare
+    whole_row constant jsonb :=
+        to_jsonb(case tg_op when 'INSERT' then new else old end);
+begin
+    insert into change_tombstones (table_name, old_row)
+    select
+        tg_argv[0],
+        jsonb_object_agg(kept, whole_row -> kept)
+    from unnest(tg_argv[1:]) as kept;
+    return null;
+end;
+$$;
+
+COMMENT ON FUNCTION public.record_change() IS 'Leaves a tombstone: the table''s name, and of the row the columns that the trigger names after it.';
+
+CREATE FUNCTION public.stamp_change() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'public', 'pg_temp'
+    AS $$
+begin
+    new.change_xid := pg_current_xact_id();
+    return new;
+end;
+$$;
+
+COMMENT ON FUNCTION public.stamp_change() IS 'Stamps an updated row with its transaction, whatever the update says.';
 
 CREATE FUNCTION public.update_affiliate_earnings() RETURNS trigger
     LANGUAGE plpgsql
@@ -684,7 +746,8 @@ CREATE TABLE public.affiliate_clicks (
     converted boolean DEFAULT false NOT NULL,
     referral_id uuid,
     clicked_at timestamp with time zone DEFAULT now() NOT NULL,
-    metadata jsonb DEFAULT '{}'::jsonb
+    metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL
 );
 
 COMMENT ON TABLE public.affiliate_clicks IS 'One row per click on an affiliate''s link.';
@@ -706,6 +769,7 @@ CREATE TABLE public.affiliate_commissions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT affiliate_commissions_amount_cents_check CHECK ((amount_cents >= 0)),
     CONSTRAINT affiliate_commissions_commission_rate_check CHECK (((commission_rate >= (0)::numeric) AND (commission_rate <= (100)::numeric))),
     CONSTRAINT affiliate_commissions_commission_type_check CHECK (((commission_type)::text = ANY ((ARRAY['initial'::character varying, 'recurring'::character varying, 'bonus'::character varying, 'adjustment'::character varying])::text[]))),
@@ -729,6 +793,7 @@ CREATE TABLE public.affiliate_payouts (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT affiliate_payouts_amount_cents_check CHECK ((amount_cents > 0)),
     CONSTRAINT affiliate_payouts_commission_count_check CHECK ((commission_count >= 0)),
     CONSTRAINT affiliate_payouts_payment_method_check CHECK (((payment_method)::text = ANY ((ARRAY['stripe'::character varying, 'paypal'::character varying, 'bank_transfer'::character varying, 'crypto'::character varying])::text[]))),
@@ -757,6 +822,7 @@ CREATE TABLE public.affiliate_referrals (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT affiliate_referrals_status_check CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'qualified'::character varying, 'converted'::character varying, 'cancelled'::character varying, 'refunded'::character varying])::text[])))
 );
 
@@ -779,6 +845,7 @@ CREATE TABLE public.affiliates (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT affiliates_check CHECK (((paid_out_cents + pending_payout_cents) <= total_earnings_cents)),
     CONSTRAINT affiliates_commission_rate_check CHECK (((commission_rate >= (0)::numeric) AND (commission_rate <= (100)::numeric))),
     CONSTRAINT affiliates_paid_out_cents_check CHECK ((paid_out_cents >= 0)),
@@ -809,6 +876,7 @@ CREATE TABLE public.api_usage (
     occurred_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT api_usage_method_check CHECK (((method)::text = ANY ((ARRAY['GET'::character varying, 'POST'::character varying, 'PUT'::character varying, 'PATCH'::character varying, 'DELETE'::character varying])::text[]))),
     CONSTRAINT api_usage_request_size_bytes_check CHECK ((request_size_bytes >= 0)),
     CONSTRAINT api_usage_response_size_bytes_check CHECK ((response_size_bytes >= 0)),
@@ -836,6 +904,7 @@ CREATE TABLE public.api_usage_default (
     occurred_at timestamp with time zone DEFAULT now() CONSTRAINT api_usage_occurred_at_not_null NOT NULL,
     created_at timestamp with time zone DEFAULT now() CONSTRAINT api_usage_created_at_not_null NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() CONSTRAINT api_usage_change_xid_not_null NOT NULL,
     CONSTRAINT api_usage_method_check CHECK (((method)::text = ANY ((ARRAY['GET'::character varying, 'POST'::character varying, 'PUT'::character varying, 'PATCH'::character varying, 'DELETE'::character varying])::text[]))),
     CONSTRAINT api_usage_request_size_bytes_check CHECK ((request_size_bytes >= 0)),
     CONSTRAINT api_usage_response_size_bytes_check CHECK ((response_size_bytes >= 0)),
@@ -858,6 +927,7 @@ CREATE TABLE public.audit_logs (
     occurred_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT audit_logs_status_check CHECK (((status)::text = ANY ((ARRAY['success'::character varying, 'failure'::character varying, 'pending'::character varying])::text[])))
 )
 PARTITION BY RANGE (occurred_at);
@@ -879,8 +949,27 @@ CREATE TABLE public.audit_logs_default (
     occurred_at timestamp with time zone DEFAULT now() CONSTRAINT audit_logs_occurred_at_not_null NOT NULL,
     created_at timestamp with time zone DEFAULT now() CONSTRAINT audit_logs_created_at_not_null NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() CONSTRAINT audit_logs_change_xid_not_null NOT NULL,
     CONSTRAINT audit_logs_status_check CHECK (((status)::text = ANY ((ARRAY['success'::character varying, 'failure'::character varying, 'pending'::character varying])::text[])))
 );
+
+CREATE TABLE public.change_tombstones (
+    table_name text NOT NULL,
+    old_row jsonb NOT NULL,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    recorded_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+COMMENT ON TABLE public.change_tombstones IS 'One row per source row that was deleted or left a group: what marts knew it by.';
+
+CREATE TABLE public.change_tombstones_cleared (
+    is_only_row boolean DEFAULT true NOT NULL,
+    up_to_xid xid8 NOT NULL,
+    cleared_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT change_tombstones_cleared_is_only_row_check CHECK (is_only_row)
+);
+
+COMMENT ON TABLE public.change_tombstones_cleared IS 'One row: tombstones up to this transaction are gone. A mart whose last run is older is rebuilt.';
 
 CREATE TABLE public.error_logs (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -898,6 +987,7 @@ CREATE TABLE public.error_logs (
     occurred_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT error_logs_severity_check CHECK (((severity)::text = ANY ((ARRAY['debug'::character varying, 'info'::character varying, 'warning'::character varying, 'error'::character varying, 'critical'::character varying])::text[])))
 )
 PARTITION BY RANGE (occurred_at);
@@ -920,6 +1010,7 @@ CREATE TABLE public.error_logs_default (
     occurred_at timestamp with time zone DEFAULT now() CONSTRAINT error_logs_occurred_at_not_null NOT NULL,
     created_at timestamp with time zone DEFAULT now() CONSTRAINT error_logs_created_at_not_null NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() CONSTRAINT error_logs_change_xid_not_null NOT NULL,
     CONSTRAINT error_logs_severity_check CHECK (((severity)::text = ANY ((ARRAY['debug'::character varying, 'info'::character varying, 'warning'::character varying, 'error'::character varying, 'critical'::character varying])::text[])))
 );
 
@@ -955,6 +1046,7 @@ CREATE TABLE public.licenses (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT licenses_check CHECK ((seats_used <= seats_total)),
     CONSTRAINT licenses_plan_type_check CHECK (((plan_type)::text = ANY ((ARRAY['free'::character varying, 'starter'::character varying, 'pro'::character varying, 'enterprise'::character varying])::text[]))),
     CONSTRAINT licenses_seats_total_check CHECK ((seats_total > 0)),
@@ -979,6 +1071,7 @@ CREATE TABLE public.payment_transactions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT payment_transactions_amount_cents_check CHECK ((amount_cents >= 0)),
     CONSTRAINT payment_transactions_refunded_amount_cents_check CHECK ((refunded_amount_cents >= 0)),
     CONSTRAINT payment_transactions_status_check CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'succeeded'::character varying, 'failed'::character varying, 'refunded'::character varying, 'canceled'::character varying])::text[])))
@@ -1005,6 +1098,7 @@ CREATE TABLE public.subscriptions (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT subscriptions_amount_cents_check CHECK ((amount_cents >= 0)),
     CONSTRAINT subscriptions_billing_cycle_check CHECK (((billing_cycle)::text = ANY ((ARRAY['monthly'::character varying, 'yearly'::character varying])::text[]))),
     CONSTRAINT subscriptions_plan_type_check CHECK (((plan_type)::text = ANY ((ARRAY['free'::character varying, 'starter'::character varying, 'pro'::character varying, 'enterprise'::character varying])::text[]))),
@@ -1021,6 +1115,7 @@ CREATE TABLE public.team_members (
     joined_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT team_members_role_check CHECK (((role)::text = ANY ((ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying])::text[])))
 );
 
@@ -1035,7 +1130,8 @@ CREATE TABLE public.teams (
     is_active boolean DEFAULT true NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
-    metadata jsonb DEFAULT '{}'::jsonb
+    metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL
 );
 
 COMMENT ON TABLE public.teams IS 'One row per team that works on a licence.';
@@ -1119,6 +1215,7 @@ CREATE TABLE public.usage_events (
     occurred_at timestamp with time zone DEFAULT now() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT usage_events_event_category_check CHECK (((event_category)::text = ANY ((ARRAY['license'::character varying, 'api'::character varying, 'feature'::character varying, 'auth'::character varying, 'billing'::character varying, 'team'::character varying, 'system'::character varying])::text[])))
 )
 PARTITION BY RANGE (occurred_at);
@@ -1141,6 +1238,7 @@ CREATE TABLE public.usage_events_default (
     occurred_at timestamp with time zone DEFAULT now() CONSTRAINT usage_events_occurred_at_not_null NOT NULL,
     created_at timestamp with time zone DEFAULT now() CONSTRAINT usage_events_created_at_not_null NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() CONSTRAINT usage_events_change_xid_not_null NOT NULL,
     CONSTRAINT usage_events_event_category_check CHECK (((event_category)::text = ANY ((ARRAY['license'::character varying, 'api'::character varying, 'feature'::character varying, 'auth'::character varying, 'billing'::character varying, 'team'::character varying, 'system'::character varying])::text[])))
 );
 
@@ -1157,6 +1255,7 @@ CREATE TABLE public.users (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
+    change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     CONSTRAINT users_role_check CHECK (((role)::text = ANY ((ARRAY['user'::character varying, 'admin'::character varying, 'super_admin'::character varying])::text[])))
 );
 
@@ -1202,6 +1301,9 @@ ALTER TABLE ONLY public.audit_logs
 
 ALTER TABLE ONLY public.audit_logs_default
     ADD CONSTRAINT audit_logs_default_pkey PRIMARY KEY (occurred_at, id) WITH (fillfactor='97');
+
+ALTER TABLE ONLY public.change_tombstones_cleared
+    ADD CONSTRAINT change_tombstones_cleared_pkey PRIMARY KEY (is_only_row);
 
 ALTER TABLE ONLY public.error_logs
     ADD CONSTRAINT error_logs_pkey PRIMARY KEY (occurred_at, id) WITH (fillfactor='97');
@@ -1274,6 +1376,8 @@ ALTER TABLE ONLY public.users
 
 CREATE INDEX affiliate_clicks_affiliate_id_idx ON public.affiliate_clicks USING btree (affiliate_id);
 
+CREATE INDEX affiliate_clicks_change_xid_idx ON public.affiliate_clicks USING btree (change_xid);
+
 CREATE INDEX affiliate_clicks_clicked_at_idx ON public.affiliate_clicks USING btree (clicked_at);
 
 CREATE INDEX affiliate_clicks_converted_idx ON public.affiliate_clicks USING btree (converted) WHERE converted;
@@ -1283,6 +1387,8 @@ CREATE INDEX affiliate_clicks_referral_id_idx ON public.affiliate_clicks USING b
 CREATE INDEX affiliate_clicks_utm_campaign_idx ON public.affiliate_clicks USING btree (utm_campaign) WHERE (utm_campaign IS NOT NULL);
 
 CREATE INDEX affiliate_commissions_affiliate_id_idx ON public.affiliate_commissions USING btree (affiliate_id);
+
+CREATE INDEX affiliate_commissions_change_xid_idx ON public.affiliate_commissions USING btree (change_xid);
 
 CREATE INDEX affiliate_commissions_commission_type_idx ON public.affiliate_commissions USING btree (commission_type);
 
@@ -1298,11 +1404,15 @@ CREATE INDEX affiliate_commissions_status_idx ON public.affiliate_commissions US
 
 CREATE INDEX affiliate_payouts_affiliate_id_idx ON public.affiliate_payouts USING btree (affiliate_id);
 
+CREATE INDEX affiliate_payouts_change_xid_idx ON public.affiliate_payouts USING btree (change_xid);
+
 CREATE INDEX affiliate_payouts_created_at_idx ON public.affiliate_payouts USING btree (created_at);
 
 CREATE INDEX affiliate_payouts_payment_reference_idx ON public.affiliate_payouts USING btree (payment_reference) WHERE (payment_reference IS NOT NULL);
 
 CREATE INDEX affiliate_payouts_status_idx ON public.affiliate_payouts USING btree (status);
+
+CREATE INDEX affiliate_referrals_change_xid_idx ON public.affiliate_referrals USING btree (change_xid);
 
 CREATE INDEX affiliate_referrals_created_at_idx ON public.affiliate_referrals USING btree (created_at);
 
@@ -1324,6 +1434,10 @@ CREATE INDEX affiliates_user_id_idx ON public.affiliates USING btree (user_id);
 
 CREATE INDEX api_usage_brin_idx ON ONLY public.api_usage USING brin (occurred_at, id, endpoint text_bloom_ops (n_distinct_per_range='64')) WITH (pages_per_range='8');
 
+CREATE INDEX api_usage_change_xid_idx ON ONLY public.api_usage USING btree (change_xid);
+
+CREATE INDEX api_usage_default_change_xid_idx ON public.api_usage_default USING btree (change_xid);
+
 CREATE INDEX api_usage_license_id_idx ON ONLY public.api_usage USING btree (license_id) WHERE (license_id IS NOT NULL);
 
 CREATE INDEX api_usage_default_license_id_idx ON public.api_usage_default USING btree (license_id) WHERE (license_id IS NOT NULL);
@@ -1339,6 +1453,10 @@ CREATE INDEX api_usage_user_id_idx ON ONLY public.api_usage USING btree (user_id
 CREATE INDEX api_usage_default_user_id_idx ON public.api_usage_default USING btree (user_id) WHERE (user_id IS NOT NULL);
 
 CREATE INDEX audit_logs_brin_idx ON ONLY public.audit_logs USING brin (occurred_at, id, action text_bloom_ops (n_distinct_per_range='32'), resource_type text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
+
+CREATE INDEX audit_logs_change_xid_idx ON ONLY public.audit_logs USING btree (change_xid);
+
+CREATE INDEX audit_logs_default_change_xid_idx ON public.audit_logs_default USING btree (change_xid);
 
 CREATE INDEX audit_logs_default_occurred_at_id_action_resource_type_idx ON public.audit_logs_default USING brin (occurred_at, id, action text_bloom_ops (n_distinct_per_range='32'), resource_type text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
 
@@ -1358,7 +1476,13 @@ CREATE INDEX audit_logs_user_id_idx ON ONLY public.audit_logs USING btree (user_
 
 CREATE INDEX audit_logs_default_user_id_idx ON public.audit_logs_default USING btree (user_id) WHERE (user_id IS NOT NULL);
 
+CREATE INDEX change_tombstones_table_name_idx ON public.change_tombstones USING btree (table_name, change_xid);
+
 CREATE INDEX error_logs_brin_idx ON ONLY public.error_logs USING brin (occurred_at, id, error_type text_bloom_ops (n_distinct_per_range='32'), severity text_bloom_ops (n_distinct_per_range='16'), source text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
+
+CREATE INDEX error_logs_change_xid_idx ON ONLY public.error_logs USING btree (change_xid);
+
+CREATE INDEX error_logs_default_change_xid_idx ON public.error_logs_default USING btree (change_xid);
 
 CREATE INDEX error_logs_license_id_idx ON ONLY public.error_logs USING btree (license_id) WHERE (license_id IS NOT NULL);
 
@@ -1388,11 +1512,15 @@ CREATE INDEX licenses_status_idx ON public.licenses USING btree (status);
 
 CREATE INDEX licenses_user_id_idx ON public.licenses USING btree (user_id);
 
+CREATE INDEX payment_transactions_change_xid_idx ON public.payment_transactions USING btree (change_xid);
+
 CREATE INDEX payment_transactions_created_at_idx ON public.payment_transactions USING btree (created_at);
 
 CREATE INDEX payment_transactions_status_idx ON public.payment_transactions USING btree (status);
 
 CREATE INDEX payment_transactions_subscription_id_idx ON public.payment_transactions USING btree (subscription_id) WHERE (subscription_id IS NOT NULL);
+
+CREATE INDEX subscriptions_change_xid_idx ON public.subscriptions USING btree (change_xid);
 
 CREATE INDEX subscriptions_current_period_end_idx ON public.subscriptions USING btree (current_period_end) WHERE (current_period_end IS NOT NULL);
 
@@ -1432,13 +1560,21 @@ CREATE INDEX usage_aggregates_monthly_team_id_idx ON public.usage_aggregates_mon
 
 CREATE INDEX usage_aggregates_monthly_user_id_idx ON public.usage_aggregates_monthly USING btree (user_id);
 
+CREATE INDEX usage_events_anonymous_idx ON ONLY public.usage_events USING btree (occurred_at) WHERE (user_id IS NULL);
+
 CREATE INDEX usage_events_brin_idx ON ONLY public.usage_events USING brin (occurred_at, id, session_id text_bloom_ops (n_distinct_per_range='128'), event_type text_bloom_ops (n_distinct_per_range='32'), event_category text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
+
+CREATE INDEX usage_events_change_xid_idx ON ONLY public.usage_events USING btree (change_xid);
+
+CREATE INDEX usage_events_default_change_xid_idx ON public.usage_events_default USING btree (change_xid);
 
 CREATE INDEX usage_events_license_id_idx ON ONLY public.usage_events USING btree (license_id) WHERE (license_id IS NOT NULL);
 
 CREATE INDEX usage_events_default_license_id_idx ON public.usage_events_default USING btree (license_id) WHERE (license_id IS NOT NULL);
 
 CREATE INDEX usage_events_default_occurred_at_id_session_id_event_type_e_idx ON public.usage_events_default USING brin (occurred_at, id, session_id text_bloom_ops (n_distinct_per_range='128'), event_type text_bloom_ops (n_distinct_per_range='32'), event_category text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
+
+CREATE INDEX usage_events_default_occurred_at_idx ON public.usage_events_default USING btree (occurred_at) WHERE (user_id IS NULL);
 
 CREATE INDEX usage_events_team_id_idx ON ONLY public.usage_events USING btree (team_id) WHERE (team_id IS NOT NULL);
 
@@ -1454,6 +1590,8 @@ CREATE INDEX users_inactive_idx ON public.users USING btree (is_active) WHERE (N
 
 CREATE INDEX users_role_idx ON public.users USING btree (role) WHERE ((role)::text <> 'user'::text);
 
+ALTER INDEX public.api_usage_change_xid_idx ATTACH PARTITION public.api_usage_default_change_xid_idx;
+
 ALTER INDEX public.api_usage_license_id_idx ATTACH PARTITION public.api_usage_default_license_id_idx;
 
 ALTER INDEX public.api_usage_brin_idx ATTACH PARTITION public.api_usage_default_occurred_at_id_endpoint_idx;
@@ -1463,6 +1601,8 @@ ALTER INDEX public.api_usage_pkey ATTACH PARTITION public.api_usage_default_pkey
 ALTER INDEX public.api_usage_status_code_idx ATTACH PARTITION public.api_usage_default_status_code_idx;
 
 ALTER INDEX public.api_usage_user_id_idx ATTACH PARTITION public.api_usage_default_user_id_idx;
+
+ALTER INDEX public.audit_logs_change_xid_idx ATTACH PARTITION public.audit_logs_default_change_xid_idx;
 
 ALTER INDEX public.audit_logs_brin_idx ATTACH PARTITION public.audit_logs_default_occurred_at_id_action_resource_type_idx;
 
@@ -1476,6 +1616,8 @@ ALTER INDEX public.audit_logs_team_id_idx ATTACH PARTITION public.audit_logs_def
 
 ALTER INDEX public.audit_logs_user_id_idx ATTACH PARTITION public.audit_logs_default_user_id_idx;
 
+ALTER INDEX public.error_logs_change_xid_idx ATTACH PARTITION public.error_logs_default_change_xid_idx;
+
 ALTER INDEX public.error_logs_license_id_idx ATTACH PARTITION public.error_logs_default_license_id_idx;
 
 ALTER INDEX public.error_logs_brin_idx ATTACH PARTITION public.error_logs_default_occurred_at_id_error_type_severity_sourc_idx;
@@ -1484,15 +1626,43 @@ ALTER INDEX public.error_logs_pkey ATTACH PARTITION public.error_logs_default_pk
 
 ALTER INDEX public.error_logs_user_id_idx ATTACH PARTITION public.error_logs_default_user_id_idx;
 
+ALTER INDEX public.usage_events_change_xid_idx ATTACH PARTITION public.usage_events_default_change_xid_idx;
+
 ALTER INDEX public.usage_events_license_id_idx ATTACH PARTITION public.usage_events_default_license_id_idx;
 
 ALTER INDEX public.usage_events_brin_idx ATTACH PARTITION public.usage_events_default_occurred_at_id_session_id_event_type_e_idx;
+
+ALTER INDEX public.usage_events_anonymous_idx ATTACH PARTITION public.usage_events_default_occurred_at_idx;
 
 ALTER INDEX public.usage_events_pkey ATTACH PARTITION public.usage_events_default_pkey;
 
 ALTER INDEX public.usage_events_team_id_idx ATTACH PARTITION public.usage_events_default_team_id_idx;
 
 ALTER INDEX public.usage_events_user_id_idx ATTACH PARTITION public.usage_events_default_user_id_idx;
+
+CREATE TRIGGER affiliate_clicks_copied AFTER INSERT ON public.affiliate_clicks FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_clicks', 'id', 'affiliate_id', 'utm_campaign', 'clicked_at');
+
+ALTER TABLE public.affiliate_clicks ENABLE ALWAYS TRIGGER affiliate_clicks_copied;
+
+CREATE TRIGGER affiliate_clicks_deleted AFTER DELETE ON public.affiliate_clicks FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_clicks', 'id', 'affiliate_id', 'utm_campaign', 'clicked_at');
+
+ALTER TABLE public.affiliate_clicks ENABLE ALWAYS TRIGGER affiliate_clicks_deleted;
+
+CREATE TRIGGER affiliate_clicks_moved AFTER UPDATE ON public.affiliate_clicks FOR EACH ROW WHEN (((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.utm_campaign)::text IS DISTINCT FROM (new.utm_campaign)::text)) OR (old.clicked_at IS DISTINCT FROM new.clicked_at))) EXECUTE FUNCTION public.record_change('affiliate_clicks', 'id', 'affiliate_id', 'utm_campaign', 'clicked_at');
+
+ALTER TABLE public.affiliate_clicks ENABLE ALWAYS TRIGGER affiliate_clicks_moved;
+
+CREATE TRIGGER affiliate_clicks_stamped BEFORE UPDATE ON public.affiliate_clicks FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.affiliate_clicks ENABLE ALWAYS TRIGGER affiliate_clicks_stamped;
+
+CREATE TRIGGER affiliate_commissions_copied AFTER INSERT ON public.affiliate_commissions FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'status', 'currency', 'created_at');
+
+ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commissions_copied;
+
+CREATE TRIGGER affiliate_commissions_deleted AFTER DELETE ON public.affiliate_commissions FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'status', 'currency', 'created_at');
+
+ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commissions_deleted;
 
 CREATE TRIGGER affiliate_commissions_earnings_delete AFTER DELETE ON public.affiliate_commissions REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.update_affiliate_earnings();
 
@@ -1502,9 +1672,49 @@ CREATE TRIGGER affiliate_commissions_earnings_truncate AFTER TRUNCATE ON public.
 
 CREATE TRIGGER affiliate_commissions_earnings_update AFTER UPDATE ON public.affiliate_commissions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.update_affiliate_earnings();
 
+CREATE TRIGGER affiliate_commissions_moved AFTER UPDATE ON public.affiliate_commissions FOR EACH ROW WHEN (((((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.commission_type)::text IS DISTINCT FROM (new.commission_type)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.currency)::text IS DISTINCT FROM (new.currency)::text)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'status', 'currency', 'created_at');
+
+ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commissions_moved;
+
+CREATE TRIGGER affiliate_commissions_stamped BEFORE UPDATE ON public.affiliate_commissions FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commissions_stamped;
+
 CREATE TRIGGER affiliate_commissions_updated_at BEFORE UPDATE ON public.affiliate_commissions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
+CREATE TRIGGER affiliate_payouts_copied AFTER INSERT ON public.affiliate_payouts FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'status', 'currency', 'created_at');
+
+ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_copied;
+
+CREATE TRIGGER affiliate_payouts_deleted AFTER DELETE ON public.affiliate_payouts FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'status', 'currency', 'created_at');
+
+ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_deleted;
+
+CREATE TRIGGER affiliate_payouts_moved AFTER UPDATE ON public.affiliate_payouts FOR EACH ROW WHEN ((((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.currency)::text IS DISTINCT FROM (new.currency)::text)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'status', 'currency', 'created_at');
+
+ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_moved;
+
+CREATE TRIGGER affiliate_payouts_stamped BEFORE UPDATE ON public.affiliate_payouts FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_stamped;
+
 CREATE TRIGGER affiliate_payouts_updated_at BEFORE UPDATE ON public.affiliate_payouts FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
+
+CREATE TRIGGER affiliate_referrals_copied AFTER INSERT ON public.affiliate_referrals FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'status', 'utm_campaign', 'qualified_at', 'converted_at', 'created_at');
+
+ALTER TABLE public.affiliate_referrals ENABLE ALWAYS TRIGGER affiliate_referrals_copied;
+
+CREATE TRIGGER affiliate_referrals_deleted AFTER DELETE ON public.affiliate_referrals FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'status', 'utm_campaign', 'qualified_at', 'converted_at', 'created_at');
+
+ALTER TABLE public.affiliate_referrals ENABLE ALWAYS TRIGGER affiliate_referrals_deleted;
+
+CREATE TRIGGER affiliate_referrals_moved AFTER UPDATE ON public.affiliate_referrals FOR EACH ROW WHEN ((((((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.utm_campaign)::text IS DISTINCT FROM (new.utm_campaign)::text)) OR (old.qualified_at IS DISTINCT FROM new.qualified_at)) OR (old.converted_at IS DISTINCT FROM new.converted_at)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'status', 'utm_campaign', 'qualified_at', 'converted_at', 'created_at');
+
+ALTER TABLE public.affiliate_referrals ENABLE ALWAYS TRIGGER affiliate_referrals_moved;
+
+CREATE TRIGGER affiliate_referrals_stamped BEFORE UPDATE ON public.affiliate_referrals FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.affiliate_referrals ENABLE ALWAYS TRIGGER affiliate_referrals_stamped;
 
 CREATE TRIGGER affiliate_referrals_stats_delete AFTER DELETE ON public.affiliate_referrals REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.update_affiliate_referral_stats();
 
@@ -1516,17 +1726,161 @@ CREATE TRIGGER affiliate_referrals_stats_update AFTER UPDATE ON public.affiliate
 
 CREATE TRIGGER affiliate_referrals_updated_at BEFORE UPDATE ON public.affiliate_referrals FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
+CREATE TRIGGER affiliates_copied AFTER INSERT ON public.affiliates FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliates', 'id', 'user_id', 'status');
+
+ALTER TABLE public.affiliates ENABLE ALWAYS TRIGGER affiliates_copied;
+
+CREATE TRIGGER affiliates_deleted AFTER DELETE ON public.affiliates FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliates', 'id', 'user_id', 'status');
+
+ALTER TABLE public.affiliates ENABLE ALWAYS TRIGGER affiliates_deleted;
+
+CREATE TRIGGER affiliates_moved AFTER UPDATE ON public.affiliates FOR EACH ROW WHEN ((((old.id IS DISTINCT FROM new.id) OR (old.user_id IS DISTINCT FROM new.user_id)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text))) EXECUTE FUNCTION public.record_change('affiliates', 'id', 'user_id', 'status');
+
+ALTER TABLE public.affiliates ENABLE ALWAYS TRIGGER affiliates_moved;
+
+CREATE TRIGGER affiliates_stamped BEFORE UPDATE ON public.affiliates FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.affiliates ENABLE ALWAYS TRIGGER affiliates_stamped;
+
 CREATE TRIGGER affiliates_updated_at BEFORE UPDATE ON public.affiliates FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
+
+CREATE TRIGGER api_usage_copied AFTER INSERT ON public.api_usage FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('api_usage', 'occurred_at', 'user_id', 'license_id', 'endpoint', 'method');
+
+ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_copied;
+
+CREATE TRIGGER api_usage_deleted AFTER DELETE ON public.api_usage FOR EACH ROW EXECUTE FUNCTION public.record_change('api_usage', 'occurred_at', 'user_id', 'license_id', 'endpoint', 'method');
+
+ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_deleted;
+
+CREATE TRIGGER api_usage_moved AFTER UPDATE ON public.api_usage FOR EACH ROW WHEN ((((((old.occurred_at IS DISTINCT FROM new.occurred_at) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.license_id IS DISTINCT FROM new.license_id)) OR ((old.endpoint)::text IS DISTINCT FROM (new.endpoint)::text)) OR ((old.method)::text IS DISTINCT FROM (new.method)::text))) EXECUTE FUNCTION public.record_change('api_usage', 'occurred_at', 'user_id', 'license_id', 'endpoint', 'method');
+
+ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_moved;
+
+CREATE TRIGGER api_usage_stamped BEFORE UPDATE ON public.api_usage FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_stamped;
+
+CREATE TRIGGER audit_logs_copied AFTER INSERT ON public.audit_logs FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('audit_logs', 'occurred_at', 'user_id', 'team_id', 'action', 'resource_type', 'status');
+
+ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_copied;
+
+CREATE TRIGGER audit_logs_deleted AFTER DELETE ON public.audit_logs FOR EACH ROW EXECUTE FUNCTION public.record_change('audit_logs', 'occurred_at', 'user_id', 'team_id', 'action', 'resource_type', 'status');
+
+ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_deleted;
+
+CREATE TRIGGER audit_logs_moved AFTER UPDATE ON public.audit_logs FOR EACH ROW WHEN (((((((old.occurred_at IS DISTINCT FROM new.occurred_at) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.team_id IS DISTINCT FROM new.team_id)) OR ((old.action)::text IS DISTINCT FROM (new.action)::text)) OR ((old.resource_type)::text IS DISTINCT FROM (new.resource_type)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text))) EXECUTE FUNCTION public.record_change('audit_logs', 'occurred_at', 'user_id', 'team_id', 'action', 'resource_type', 'status');
+
+ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_moved;
+
+CREATE TRIGGER audit_logs_stamped BEFORE UPDATE ON public.audit_logs FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_stamped;
+
+CREATE TRIGGER error_logs_copied AFTER INSERT ON public.error_logs FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('error_logs', 'occurred_at', 'user_id', 'license_id', 'error_type', 'severity', 'source');
+
+ALTER TABLE public.error_logs ENABLE ALWAYS TRIGGER error_logs_copied;
+
+CREATE TRIGGER error_logs_deleted AFTER DELETE ON public.error_logs FOR EACH ROW EXECUTE FUNCTION public.record_change('error_logs', 'occurred_at', 'user_id', 'license_id', 'error_type', 'severity', 'source');
+
+ALTER TABLE public.error_logs ENABLE ALWAYS TRIGGER error_logs_deleted;
+
+CREATE TRIGGER error_logs_moved AFTER UPDATE ON public.error_logs FOR EACH ROW WHEN (((((((old.occurred_at IS DISTINCT FROM new.occurred_at) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.license_id IS DISTINCT FROM new.license_id)) OR ((old.error_type)::text IS DISTINCT FROM (new.error_type)::text)) OR ((old.severity)::text IS DISTINCT FROM (new.severity)::text)) OR ((old.source)::text IS DISTINCT FROM (new.source)::text))) EXECUTE FUNCTION public.record_change('error_logs', 'occurred_at', 'user_id', 'license_id', 'error_type', 'severity', 'source');
+
+ALTER TABLE public.error_logs ENABLE ALWAYS TRIGGER error_logs_moved;
+
+CREATE TRIGGER error_logs_stamped BEFORE UPDATE ON public.error_logs FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.error_logs ENABLE ALWAYS TRIGGER error_logs_stamped;
 
 CREATE TRIGGER feature_usage_updated_at BEFORE UPDATE ON public.feature_usage FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
+CREATE TRIGGER licenses_copied AFTER INSERT ON public.licenses FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('licenses', 'id', 'user_id', 'plan_type', 'status', 'started_at', 'expires_at', 'cancelled_at');
+
+ALTER TABLE public.licenses ENABLE ALWAYS TRIGGER licenses_copied;
+
+CREATE TRIGGER licenses_deleted AFTER DELETE ON public.licenses FOR EACH ROW EXECUTE FUNCTION public.record_change('licenses', 'id', 'user_id', 'plan_type', 'status', 'started_at', 'expires_at', 'cancelled_at');
+
+ALTER TABLE public.licenses ENABLE ALWAYS TRIGGER licenses_deleted;
+
+CREATE TRIGGER licenses_moved AFTER UPDATE ON public.licenses FOR EACH ROW WHEN ((((((((old.id IS DISTINCT FROM new.id) OR (old.user_id IS DISTINCT FROM new.user_id)) OR ((old.plan_type)::text IS DISTINCT FROM (new.plan_type)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR (old.started_at IS DISTINCT FROM new.started_at)) OR (old.expires_at IS DISTINCT FROM new.expires_at)) OR (old.cancelled_at IS DISTINCT FROM new.cancelled_at))) EXECUTE FUNCTION public.record_change('licenses', 'id', 'user_id', 'plan_type', 'status', 'started_at', 'expires_at', 'cancelled_at');
+
+ALTER TABLE public.licenses ENABLE ALWAYS TRIGGER licenses_moved;
+
+CREATE TRIGGER licenses_stamped BEFORE UPDATE ON public.licenses FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.licenses ENABLE ALWAYS TRIGGER licenses_stamped;
+
 CREATE TRIGGER licenses_updated_at BEFORE UPDATE ON public.licenses FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
+
+CREATE TRIGGER payment_transactions_copied AFTER INSERT ON public.payment_transactions FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('payment_transactions', 'id', 'subscription_id', 'currency', 'status', 'processed_at', 'created_at');
+
+ALTER TABLE public.payment_transactions ENABLE ALWAYS TRIGGER payment_transactions_copied;
+
+CREATE TRIGGER payment_transactions_deleted AFTER DELETE ON public.payment_transactions FOR EACH ROW EXECUTE FUNCTION public.record_change('payment_transactions', 'id', 'subscription_id', 'currency', 'status', 'processed_at', 'created_at');
+
+ALTER TABLE public.payment_transactions ENABLE ALWAYS TRIGGER payment_transactions_deleted;
+
+CREATE TRIGGER payment_transactions_moved AFTER UPDATE ON public.payment_transactions FOR EACH ROW WHEN (((((((old.id IS DISTINCT FROM new.id) OR (old.subscription_id IS DISTINCT FROM new.subscription_id)) OR ((old.currency)::text IS DISTINCT FROM (new.currency)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR (old.processed_at IS DISTINCT FROM new.processed_at)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('payment_transactions', 'id', 'subscription_id', 'currency', 'status', 'processed_at', 'created_at');
+
+ALTER TABLE public.payment_transactions ENABLE ALWAYS TRIGGER payment_transactions_moved;
+
+CREATE TRIGGER payment_transactions_stamped BEFORE UPDATE ON public.payment_transactions FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.payment_transactions ENABLE ALWAYS TRIGGER payment_transactions_stamped;
 
 CREATE TRIGGER payment_transactions_updated_at BEFORE UPDATE ON public.payment_transactions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
+CREATE TRIGGER subscriptions_copied AFTER INSERT ON public.subscriptions FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('subscriptions', 'id', 'license_id', 'status', 'plan_type', 'currency');
+
+ALTER TABLE public.subscriptions ENABLE ALWAYS TRIGGER subscriptions_copied;
+
+CREATE TRIGGER subscriptions_deleted AFTER DELETE ON public.subscriptions FOR EACH ROW EXECUTE FUNCTION public.record_change('subscriptions', 'id', 'license_id', 'status', 'plan_type', 'currency');
+
+ALTER TABLE public.subscriptions ENABLE ALWAYS TRIGGER subscriptions_deleted;
+
+CREATE TRIGGER subscriptions_moved AFTER UPDATE ON public.subscriptions FOR EACH ROW WHEN ((((((old.id IS DISTINCT FROM new.id) OR (old.license_id IS DISTINCT FROM new.license_id)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.plan_type)::text IS DISTINCT FROM (new.plan_type)::text)) OR ((old.currency)::text IS DISTINCT FROM (new.currency)::text))) EXECUTE FUNCTION public.record_change('subscriptions', 'id', 'license_id', 'status', 'plan_type', 'currency');
+
+ALTER TABLE public.subscriptions ENABLE ALWAYS TRIGGER subscriptions_moved;
+
+CREATE TRIGGER subscriptions_stamped BEFORE UPDATE ON public.subscriptions FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.subscriptions ENABLE ALWAYS TRIGGER subscriptions_stamped;
+
 CREATE TRIGGER subscriptions_updated_at BEFORE UPDATE ON public.subscriptions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
+CREATE TRIGGER team_members_copied AFTER INSERT ON public.team_members FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('team_members', 'id', 'team_id', 'user_id');
+
+ALTER TABLE public.team_members ENABLE ALWAYS TRIGGER team_members_copied;
+
+CREATE TRIGGER team_members_deleted AFTER DELETE ON public.team_members FOR EACH ROW EXECUTE FUNCTION public.record_change('team_members', 'id', 'team_id', 'user_id');
+
+ALTER TABLE public.team_members ENABLE ALWAYS TRIGGER team_members_deleted;
+
+CREATE TRIGGER team_members_moved AFTER UPDATE ON public.team_members FOR EACH ROW WHEN ((((old.id IS DISTINCT FROM new.id) OR (old.team_id IS DISTINCT FROM new.team_id)) OR (old.user_id IS DISTINCT FROM new.user_id))) EXECUTE FUNCTION public.record_change('team_members', 'id', 'team_id', 'user_id');
+
+ALTER TABLE public.team_members ENABLE ALWAYS TRIGGER team_members_moved;
+
+CREATE TRIGGER team_members_stamped BEFORE UPDATE ON public.team_members FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.team_members ENABLE ALWAYS TRIGGER team_members_stamped;
+
 CREATE TRIGGER team_members_updated_at BEFORE UPDATE ON public.team_members FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
+
+CREATE TRIGGER teams_copied AFTER INSERT ON public.teams FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('teams', 'id', 'license_id');
+
+ALTER TABLE public.teams ENABLE ALWAYS TRIGGER teams_copied;
+
+CREATE TRIGGER teams_deleted AFTER DELETE ON public.teams FOR EACH ROW EXECUTE FUNCTION public.record_change('teams', 'id', 'license_id');
+
+ALTER TABLE public.teams ENABLE ALWAYS TRIGGER teams_deleted;
+
+CREATE TRIGGER teams_moved AFTER UPDATE ON public.teams FOR EACH ROW WHEN (((old.id IS DISTINCT FROM new.id) OR (old.license_id IS DISTINCT FROM new.license_id))) EXECUTE FUNCTION public.record_change('teams', 'id', 'license_id');
+
+ALTER TABLE public.teams ENABLE ALWAYS TRIGGER teams_moved;
+
+CREATE TRIGGER teams_stamped BEFORE UPDATE ON public.teams FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.teams ENABLE ALWAYS TRIGGER teams_stamped;
 
 CREATE TRIGGER teams_updated_at BEFORE UPDATE ON public.teams FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
@@ -1537,6 +1891,38 @@ CREATE TRIGGER usage_aggregates_daily_updated_at BEFORE UPDATE ON public.usage_a
 CREATE TRIGGER usage_aggregates_monthly_stale AFTER DELETE ON public.usage_aggregates_monthly REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION public.mark_stale_usage_aggregates();
 
 CREATE TRIGGER usage_aggregates_monthly_updated_at BEFORE UPDATE ON public.usage_aggregates_monthly FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
+
+CREATE TRIGGER usage_events_copied AFTER INSERT ON public.usage_events FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('usage_events', 'occurred_at', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name');
+
+ALTER TABLE public.usage_events ENABLE ALWAYS TRIGGER usage_events_copied;
+
+CREATE TRIGGER usage_events_deleted AFTER DELETE ON public.usage_events FOR EACH ROW EXECUTE FUNCTION public.record_change('usage_events', 'occurred_at', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name');
+
+ALTER TABLE public.usage_events ENABLE ALWAYS TRIGGER usage_events_deleted;
+
+CREATE TRIGGER usage_events_moved AFTER UPDATE ON public.usage_events FOR EACH ROW WHEN ((((((((old.occurred_at IS DISTINCT FROM new.occurred_at) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.license_id IS DISTINCT FROM new.license_id)) OR (old.team_id IS DISTINCT FROM new.team_id)) OR ((old.event_type)::text IS DISTINCT FROM (new.event_type)::text)) OR ((old.event_category)::text IS DISTINCT FROM (new.event_category)::text)) OR ((old.event_name)::text IS DISTINCT FROM (new.event_name)::text))) EXECUTE FUNCTION public.record_change('usage_events', 'occurred_at', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name');
+
+ALTER TABLE public.usage_events ENABLE ALWAYS TRIGGER usage_events_moved;
+
+CREATE TRIGGER usage_events_stamped BEFORE UPDATE ON public.usage_events FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.usage_events ENABLE ALWAYS TRIGGER usage_events_stamped;
+
+CREATE TRIGGER users_copied AFTER INSERT ON public.users FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('users', 'id', 'created_at');
+
+ALTER TABLE public.users ENABLE ALWAYS TRIGGER users_copied;
+
+CREATE TRIGGER users_deleted AFTER DELETE ON public.users FOR EACH ROW EXECUTE FUNCTION public.record_change('users', 'id', 'created_at');
+
+ALTER TABLE public.users ENABLE ALWAYS TRIGGER users_deleted;
+
+CREATE TRIGGER users_moved AFTER UPDATE ON public.users FOR EACH ROW WHEN (((old.id IS DISTINCT FROM new.id) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('users', 'id', 'created_at');
+
+ALTER TABLE public.users ENABLE ALWAYS TRIGGER users_moved;
+
+CREATE TRIGGER users_stamped BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.stamp_change();
+
+ALTER TABLE public.users ENABLE ALWAYS TRIGGER users_stamped;
 
 CREATE TRIGGER users_updated_at BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 

@@ -53,7 +53,11 @@ class Settings:
 
     def dbt_schemas(self) -> list[str]:
         """Names of all schemas that dbt writes to, the marts' first."""
-        parts = ("staging", "intermediate", "seeds", "snapshots", "test_failures")
+        parts = (
+            *("staging", "intermediate", "seeds", "snapshots", "test_failures"),
+            # What runs remember of each other.
+            "refresh",
+        )
         return [self.marts_schema, *(f"{self.marts_schema}_{part}" for part in parts)]
 
 

@@ -1,21 +1,13 @@
-with source as (
-    select * from {{ source("saas", "affiliate_referrals") }}
-),
-
-renamed as (
-    select
-        id as referral_id,
-        affiliate_id,
-        referred_user_id,
-        license_id,
-        subscription_id,
-        status,
-        utm_campaign,
-        qualified_at,
-        converted_at,
-        created_at,
-        updated_at
-    from source
-)
-
-select * from renamed
+select
+    id as referral_id,
+    affiliate_id,
+    referred_user_id,
+    license_id,
+    subscription_id,
+    status,
+    utm_campaign,
+    qualified_at,
+    converted_at,
+    created_at,
+    updated_at
+from {{ source("saas", "affiliate_referrals") }}

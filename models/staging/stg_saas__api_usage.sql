@@ -1,23 +1,15 @@
-with source as (
-    select * from {{ source("saas", "api_usage") }}
-),
-
-renamed as (
-    select
-        id as api_usage_id,
-        user_id,
-        license_id,
-        api_key_id,
-        endpoint,
-        method,
-        status_code,
-        response_time_ms,
-        request_size_bytes,
-        response_size_bytes,
-        occurred_at,
-        created_at
-    from source
-    where {{ is_finite("occurred_at") }}
-)
-
-select * from renamed
+select
+    id as api_usage_id,
+    user_id,
+    license_id,
+    api_key_id,
+    endpoint,
+    method,
+    status_code,
+    response_time_ms,
+    request_size_bytes,
+    response_size_bytes,
+    occurred_at,
+    created_at
+from {{ source("saas", "api_usage") }}
+where {{ is_finite("occurred_at") }}

@@ -1,21 +1,13 @@
-with source as (
-    select * from {{ source("saas", "error_logs") }}
-),
-
-renamed as (
-    select
-        id as error_log_id,
-        user_id,
-        license_id,
-        error_type,
-        severity,
-        source,
-        endpoint,
-        method,
-        occurred_at,
-        created_at
-    from source
-    where {{ is_finite("occurred_at") }}
-)
-
-select * from renamed
+select
+    id as error_log_id,
+    user_id,
+    license_id,
+    error_type,
+    severity,
+    source,
+    endpoint,
+    method,
+    occurred_at,
+    created_at
+from {{ source("saas", "error_logs") }}
+where {{ is_finite("occurred_at") }}

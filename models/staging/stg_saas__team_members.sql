@@ -1,17 +1,9 @@
-with source as (
-    select * from {{ source("saas", "team_members") }}
-),
-
-renamed as (
-    select
-        id as team_member_id,
-        team_id,
-        user_id,
-        role,
-        joined_at,
-        created_at,
-        updated_at
-    from source
-)
-
-select * from renamed
+select
+    id as team_member_id,
+    team_id,
+    user_id,
+    role,
+    joined_at,
+    created_at,
+    updated_at
+from {{ source("saas", "team_members") }}

@@ -1,24 +1,16 @@
-with source as (
-    select * from {{ source("saas", "usage_events") }}
-),
-
-renamed as (
-    select
-        id as usage_event_id,
-        user_id,
-        license_id,
-        team_id,
-        session_id,
-        event_type,
-        event_category,
-        event_name,
-        greatest(
-            coalesce({{ json_number("event_data", "duration_seconds") }}, 0), 0
-        ) as duration_seconds,
-        occurred_at,
-        created_at
-    from source
-    where {{ is_finite("occurred_at") }}
-)
-
-select * from renamed
+select
+    id as usage_event_id,
+    user_id,
+    license_id,
+    team_id,
+    session_id,
+    event_type,
+    event_category,
+    event_name,
+    greatest(
+        coalesce({{ json_number("event_data", "duration_seconds") }}, 0), 0
+    ) as duration_seconds,
+    occurred_at,
+    created_at
+from {{ source("saas", "usage_events") }}
+where {{ is_finite("occurred_at") }}

@@ -77,6 +77,7 @@ def applied(database: Database) -> list[str]:
         (["migrate", "head", "head"], "unexpected extra argument"),
         (["partitions", "--ahead", "many"], "'many'"),
         (["partitions", "--ahead", "-1"], "-1"),
+        (["partitions", "--keep-tombstones", "-1"], "-1"),
         (["demo", "--until", "yesterday"], "'yesterday'"),
     ],
 )

@@ -1,3 +1,19 @@
+{{ config(
+    scope=["usage_month", "feature_name"],
+    changes={
+        "int_features_used_monthly": {
+            "usage_month": "usage_month", "feature_name": "feature_name",
+        },
+        "int_licenses_features_used": """
+            select distinct uses.usage_month, uses.feature_name
+            from int_features_used_monthly as uses
+            inner join changes
+                on uses.license_id = changes.license_id
+                and uses.feature_name = changes.feature_name
+        """,
+    },
+) }}
+
 -- One row per month, feature and plan with an event of a live licence: how many
 -- licences and users used the feature, how many licences for the first time ever, and
 -- how often.

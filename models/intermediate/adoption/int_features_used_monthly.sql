@@ -1,3 +1,19 @@
+{{ config(
+    scope=["usage_month", "user_id"],
+    changes={
+        "stg_saas__usage_events": {
+            "usage_month": "month of occurred_at",
+            "user_id": "user_id",
+            "where": "event_category = 'feature'",
+        },
+    },
+    indexes=[
+        {"columns": ["user_id"]},
+        {"columns": ["license_id"]},
+        {"columns": ["usage_month", "feature_name"]},
+    ],
+) }}
+
 -- One row per month, feature, licence and user with an event of the feature. Null ids
 -- are groups of their own.
 with events as (
@@ -10,7 +26,9 @@ select
     events.event_name as feature_name,
     events.license_id,
     events.user_id,
-    count(*) as total_uses
+    count(*) as total_uses,
+    min(events.occurred_at) as first_used_at,
+    max(events.occurred_at) as last_used_at
 from events
 group by
     {{ reporting_month("events.occurred_at") }},

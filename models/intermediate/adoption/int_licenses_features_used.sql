@@ -1,3 +1,11 @@
+{{ config(
+    scope=["license_id"],
+    changes={
+        "int_features_used_monthly": {"license_id": "license_id"},
+        "int_licenses_eligible_months": {"license_id": "license_id"},
+    },
+) }}
+
 -- One row per licence and feature that it ever used, with the month of its first event
 -- and the months in which the licence counts as one that adopted the feature: live, and
 -- not before that first event. A licence that was no longer live by then has none.

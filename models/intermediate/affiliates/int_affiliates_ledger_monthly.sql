@@ -1,3 +1,11 @@
+{{ config(
+    scope=["affiliate_id"],
+    changes={
+        "stg_saas__affiliate_commissions": {"affiliate_id": "affiliate_id"},
+        "stg_saas__affiliate_payouts": {"affiliate_id": "affiliate_id"},
+    },
+) }}
+
 -- One row per month, affiliate, currency, kind and status of ledger entries.
 -- Commissions and payouts are read in one statement, so that both earnings marts and
 -- the balance between the two show one and the same moment of a ledger that is being

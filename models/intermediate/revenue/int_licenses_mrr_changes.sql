@@ -1,3 +1,9 @@
+{{ config(
+    scope=["license_id"],
+    changes={"int_subscriptions_mrr": {"license_id": "license_id"}},
+    clock="day",
+) }}
+
 -- One row per month, licence, currency and plan whose recurring revenue at the month's
 -- end differs from that of the month before. A subscription adds its amount in its
 -- first month and takes it away in its last: the cost is two rows a subscription,

@@ -1,3 +1,9 @@
+{{ config(
+    scope=["subscription_id"],
+    changes={"stg_saas__subscriptions": {"subscription_id": "subscription_id"}},
+    indexes=[{"columns": ["license_id"]}],
+) }}
+
 -- One row per subscription that ever brings recurring revenue: how much per month and
 -- over which span, the end excluded. docs/metrics.md says why each rule is as it is.
 -- The source holds current terms only, so these stand for the subscription's whole

@@ -1,10 +1,66 @@
+{{ config(
+    scope=["change_date", "plan_type"],
+    changes={
+        "int_users_active_days": {
+            "around": """
+                select days.activity_date, days.user_id, days.plan_type
+                from changes
+                inner join int_users_active_days as days
+                    on changes.user_id = days.user_id
+                    and changes.activity_date = days.activity_date
+                union
+                select days.activity_date, days.user_id, days.plan_type
+                from changes
+                inner join int_users_active_days as days
+                    on days.user_id is null
+                    and changes.activity_date = days.activity_date
+                where changes.user_id is null
+                union
+                select days.activity_date, days.user_id, days.plan_type
+                from changes
+                cross join lateral (
+                    (
+                        select * from int_users_active_days as days
+                        where days.user_id = changes.user_id
+                            and days.activity_date < changes.activity_date
+                        order by days.activity_date desc limit 1
+                    )
+                    union all
+                    (
+                        select * from int_users_active_days as days
+                        where days.user_id = changes.user_id
+                            and days.activity_date > changes.activity_date
+                        order by days.activity_date limit 1
+                    )
+                    union all
+                    (
+                        select * from int_users_active_days as days
+                        where days.user_id = changes.user_id
+                            and days.plan_type = changes.plan_type
+                            and days.activity_date < changes.activity_date
+                        order by days.activity_date desc limit 1
+                    )
+                    union all
+                    (
+                        select * from int_users_active_days as days
+                        where days.user_id = changes.user_id
+                            and days.plan_type = changes.plan_type
+                            and days.activity_date > changes.activity_date
+                        order by days.activity_date limit 1
+                    )
+                ) as days
+            """,
+        },
+    },
+    rows_column="window_edges",
+) }}
+
 -- One row per day and plan on which the users active within the last 1, 7 or 30 days
 -- change. A user counts from an active day until the window after the last one closes;
 -- a day within or touching the window before opens none. Each active day is looked at
 -- once: the cost is linear, where joining days to windows would make 30 rows of each.
 with active_days as (
     select * from {{ ref("int_users_active_days") }}
-    where user_id is not null
 ),
 
 with_all_plans as (
@@ -24,6 +80,7 @@ with_all_plans as (
 neighbours as (
     select
         activity_date,
+        user_id,
         plan_type,
         lag(activity_date) over (
             partition by user_id, plan_type
@@ -40,18 +97,23 @@ windows as (
     select
         activity_date,
         plan_type,
-        count(*) as active_users,
+        count(*) as active_groups,
+        count(user_id) as active_users,
         {{ count_if(
-            "previous_date is null or previous_date < " ~ add_days("activity_date", -7)
+            "user_id is not null and (previous_date is null or previous_date < "
+            ~ add_days("activity_date", -7) ~ ")"
         ) }} as opening_weeks,
         {{ count_if(
-            "next_date is null or next_date > " ~ add_days("activity_date", 7)
+            "user_id is not null and (next_date is null or next_date > "
+            ~ add_days("activity_date", 7) ~ ")"
         ) }} as closing_weeks,
         {{ count_if(
-            "previous_date is null or previous_date < " ~ add_days("activity_date", -30)
+            "user_id is not null and (previous_date is null or previous_date < "
+            ~ add_days("activity_date", -30) ~ ")"
         ) }} as opening_months,
         {{ count_if(
-            "next_date is null or next_date > " ~ add_days("activity_date", 30)
+            "user_id is not null and (next_date is null or next_date > "
+            ~ add_days("activity_date", 30) ~ ")"
         ) }} as closing_months
     from neighbours
     group by activity_date, plan_type
@@ -61,26 +123,32 @@ changes as (
     select
         activity_date as change_date,
         plan_type,
+        active_groups,
         active_users as daily_active_users,
         opening_weeks as weekly_change,
-        opening_months as monthly_change
+        opening_months as monthly_change,
+        active_groups as window_edges
     from windows
     union all
     select
         {{ add_days("activity_date", 7) }} as change_date,
         plan_type,
+        0 as active_groups,
         0 as daily_active_users,
         -closing_weeks as weekly_change,
-        0 as monthly_change
+        0 as monthly_change,
+        closing_weeks as window_edges
     from windows
     where closing_weeks > 0
     union all
     select
         {{ add_days("activity_date", 30) }} as change_date,
         plan_type,
+        0 as active_groups,
         0 as daily_active_users,
         0 as weekly_change,
-        -closing_months as monthly_change
+        -closing_months as monthly_change,
+        closing_months as window_edges
     from windows
     where closing_months > 0
 )
@@ -88,8 +156,10 @@ changes as (
 select
     change_date,
     plan_type,
+    sum(active_groups) as active_groups,
     sum(daily_active_users) as daily_active_users,
     sum(weekly_change) as weekly_change,
-    sum(monthly_change) as monthly_change
+    sum(monthly_change) as monthly_change,
+    sum(window_edges) as window_edges
 from changes
 group by change_date, plan_type

@@ -1,3 +1,19 @@
+{{ config(
+    scope=["activity_date", "user_id"],
+    changes={
+        "fct_usage_daily": {"activity_date": "usage_date", "user_id": "user_id"},
+        "stg_saas__licenses": """
+            select distinct usage_date, user_id
+            from fct_usage_daily
+            where license_id in (
+                select license_id from changes
+                group by license_id having count(distinct plan_type) > 1
+            )
+        """,
+    },
+    indexes=[{"columns": ["user_id", "activity_date"]}],
+) }}
+
 -- One row per day, user and plan with an event, the plan being the current one of the
 -- event's licence or 'none'. Events without a user make a row with a null user: nobody
 -- was active, yet the day and the plan had an event.

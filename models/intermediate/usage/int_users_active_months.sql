@@ -1,3 +1,8 @@
+{{ config(
+    scope=["activity_month", "user_id"],
+    changes={"fct_usage_monthly": {"activity_month": "usage_month", "user_id": "user_id"}},
+) }}
+
 -- One row per user and month with an event. Users without an id are nobody in
 -- particular and have no row.
 with usage as (

@@ -1,20 +1,24 @@
+{{ config(
+    scope=["user_id"],
+    changes={"int_features_used_monthly": {"user_id": "user_id"}},
+) }}
+
 -- One row per user, licence and feature: when it was first and last used and how often.
 -- Null ids are groups of their own. Made from the events, not from the application's
 -- own table feature_usage.
-with events as (
-    select * from {{ ref("stg_saas__usage_events") }}
-    where event_category = 'feature'
+with feature_uses as (
+    select * from {{ ref("int_features_used_monthly") }}
 )
 
 select
-    events.user_id,
-    events.license_id,
-    events.event_name as feature_name,
-    count(*) as total_uses,
-    min(events.occurred_at) as first_used_at,
-    max(events.occurred_at) as last_used_at
-from events
+    user_id,
+    license_id,
+    feature_name,
+    cast(sum(total_uses) as bigint) as total_uses,
+    min(first_used_at) as first_used_at,
+    max(last_used_at) as last_used_at
+from feature_uses
 group by
-    events.user_id,
-    events.license_id,
-    events.event_name
+    user_id,
+    license_id,
+    feature_name

@@ -1,3 +1,8 @@
+{{ config(
+    scope=["affiliate_id"],
+    changes={"int_affiliates_ledger_monthly": {"affiliate_id": "affiliate_id"}},
+) }}
+
 -- One row per affiliate and currency with any commission or payout: what was earned,
 -- what was paid out and whether the two agree. Counts each commission under its current
 -- status.

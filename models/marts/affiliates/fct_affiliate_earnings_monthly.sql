@@ -1,3 +1,8 @@
+{{ config(
+    scope=["affiliate_id"],
+    changes={"int_affiliates_ledger_monthly": {"affiliate_id": "affiliate_id"}},
+) }}
+
 -- One row per month of the commission's creation, affiliate, currency and commission
 -- type: what became of the month's commissions. A commission stays in its month when
 -- its status changes later, so past months move until everything is settled.

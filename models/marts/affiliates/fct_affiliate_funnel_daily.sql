@@ -1,3 +1,17 @@
+{{ config(
+    scope=["funnel_date", "affiliate_id"],
+    changes={
+        "stg_saas__affiliate_clicks": {
+            "funnel_date": "day of clicked_at", "affiliate_id": "affiliate_id",
+        },
+        "stg_saas__affiliate_referrals": [
+            {"funnel_date": "day of created_at", "affiliate_id": "affiliate_id"},
+            {"funnel_date": "day of qualified_at", "affiliate_id": "affiliate_id"},
+            {"funnel_date": "day of converted_at", "affiliate_id": "affiliate_id"},
+        ],
+    },
+) }}
+
 -- One row per day, affiliate and campaign with anything to count; no campaign is a
 -- group of its own. Each step counts on the day it was taken, so a day's conversions
 -- may stem from the clicks of earlier days. Cancelled and refunded referrals lose their

@@ -1,3 +1,14 @@
+{{ config(
+    scope=["usage_date", "endpoint", "method"],
+    changes={
+        "stg_saas__api_usage": {
+            "usage_date": "day of occurred_at",
+            "endpoint": "endpoint",
+            "method": "method",
+        },
+    },
+) }}
+
 -- One row per day, endpoint and method: calls of the public API, how many failed and
 -- how long they took. A call counts on the day it was made, however late it was
 -- recorded.

@@ -1,3 +1,8 @@
+{{ config(
+    scope=["audit_date"],
+    changes={"stg_saas__audit_logs": {"audit_date": "day of occurred_at"}},
+) }}
+
 -- One row per day, action, type of resource and outcome: audited actions and the users
 -- who took them. An action counts on the day it was taken.
 with actions as (

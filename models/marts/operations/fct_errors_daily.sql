@@ -1,3 +1,8 @@
+{{ config(
+    scope=["error_date"],
+    changes={"stg_saas__error_logs": {"error_date": "day of occurred_at"}},
+) }}
+
 -- One row per day, severity, error type and source (unknown is a group of its own):
 -- errors and the users who met them. An error counts on the day it happened.
 with errors as (

@@ -16,6 +16,11 @@ usage as (
     select * from {{ ref("fct_usage_daily") }}
 ),
 
+-- Read apart: a table that is read twice by one name is copied first.
+last_day as (
+    select max(usage_date) as usage_date from {{ ref("fct_usage_daily") }}
+),
+
 members_by_license as (
     select
         teams.license_id,
@@ -25,9 +30,6 @@ members_by_license as (
     group by teams.license_id
 ),
 
-last_day as (
-    select max(usage_date) as usage_date from usage
-),
 
 active_users_by_license as (
     select

@@ -1,3 +1,7 @@
+{{ config(
+    clock="day",
+) }}
+
 -- One row per month, currency and plan, without gaps from the plan's first revenue in
 -- the currency to the current month: recurring revenue at the month's end and what
 -- moved it. Built from the movements alone, so that it can't disagree with them.

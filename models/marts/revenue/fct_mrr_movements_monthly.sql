@@ -1,3 +1,8 @@
+{{ config(
+    scope=["license_id"],
+    changes={"int_licenses_mrr_changes": {"license_id": "license_id"}},
+) }}
+
 -- One row per month, licence, currency and plan whose recurring revenue changed. All
 -- plans of a licence and currency carry the one type that describes the licence's
 -- month, so that opening + movements = closing holds for each plan and for their sum.

@@ -1,3 +1,20 @@
+{{ config(
+    scope=["revenue_month"],
+    changes={
+        "stg_saas__payment_transactions": {
+            "revenue_month": "month of coalesce(processed_at, created_at)",
+        },
+        "stg_saas__subscriptions": "
+            select " ~ reporting_month("coalesce(processed_at, created_at)") ~ "
+            from stg_saas__payment_transactions
+            where subscription_id in (
+                select subscription_id from changes
+                group by subscription_id having count(distinct plan_type) > 1
+            )
+        ",
+    },
+) }}
+
 -- One row per month of processing, currency and the subscription's current plan: what
 -- was paid and given back. A refund counts in the month of the payment that it takes
 -- back, for the source keeps no time of its own for it.

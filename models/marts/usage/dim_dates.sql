@@ -1,3 +1,7 @@
+{{ config(
+    clock="day",
+) }}
+
 -- One row per day, in whole years from the first sign-up or event to the later of now
 -- and the last event: what a chart or a join needs to know of a day, and whether it is
 -- over.
@@ -6,8 +10,11 @@ with users as (
     where {{ is_finite("created_at") }}
 ),
 
-usage as (
-    select * from {{ ref("fct_usage_daily") }}
+usage_days as (
+    select
+        min(usage_date) as first_date,
+        max(usage_date) as last_date
+    from {{ ref("fct_usage_daily") }}
 ),
 
 known_days as (
@@ -15,9 +22,9 @@ known_days as (
     union all
     select min({{ reporting_date("created_at") }}) as known_day from users
     union all
-    select min(usage_date) as known_day from usage
+    select first_date as known_day from usage_days
     union all
-    select max(usage_date) as known_day from usage
+    select last_date as known_day from usage_days
 ),
 
 years as (

@@ -1,3 +1,12 @@
+{{ config(
+    scope=["user_id"],
+    changes={
+        "stg_saas__users": {"user_id": "user_id"},
+        "stg_saas__licenses": {"user_id": "user_id"},
+        "int_users_active_days": {"user_id": "user_id"},
+    },
+) }}
+
 -- One row per user, without any personal data: rights, dates and first and last
 -- activity.
 with users as (

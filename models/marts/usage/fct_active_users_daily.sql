@@ -1,12 +1,16 @@
 -- One row per day and plan, without gaps from the first to the last event: users active
 -- on the day, in the 7 and in the 30 days that end with it. `all` counts a user of
 -- several plans once, so plans don't add up to it.
-with active_days as (
-    select * from {{ ref("int_users_active_days") }}
+with changes as (
+    select * from {{ ref("int_active_users_changes") }}
 ),
 
-changes as (
-    select * from {{ ref("int_active_users_changes") }}
+active_days as (
+    select
+        change_date as activity_date,
+        plan_type
+    from changes
+    where active_groups > 0
 ),
 
 days as (
@@ -19,8 +23,6 @@ days as (
 
 plans as (
     select distinct plan_type from active_days
-    union all
-    select 'all' as plan_type
 ),
 
 running_totals as (

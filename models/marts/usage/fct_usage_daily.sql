@@ -1,3 +1,13 @@
+{{ config(
+    scope=["usage_date", "user_id"],
+    changes={
+        "stg_saas__usage_events": {
+            "usage_date": "day of occurred_at", "user_id": "user_id",
+        },
+    },
+    indexes=[{"columns": ["license_id"]}],
+) }}
+
 -- One row per day, user, licence, team and event type: the usage that other marts build
 -- upon. Null ids are groups of their own. An event counts on the day it occurred,
 -- however late it arrived.

@@ -1,3 +1,12 @@
+{{ config(
+    scope=["usage_month", "user_id"],
+    changes={
+        "stg_saas__usage_events": {
+            "usage_month": "month of occurred_at", "user_id": "user_id",
+        },
+    },
+) }}
+
 -- One row per month, user, licence, team and event type, counted from the events and
 -- not from the days: a session that spans midnight is one session of the month. An
 -- event counts in the month it occurred, however late it arrived.

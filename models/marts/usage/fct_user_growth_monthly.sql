@@ -1,8 +1,11 @@
 -- One row per month, without gaps from the first to the last event: where the month's
 -- active users came from and how many of the month before stayed away. Judged by events
 -- alone, not by sign-up: `new` is the first month with an event.
-with usage as (
-    select * from {{ ref("fct_usage_monthly") }}
+with usage_months as (
+    select
+        min(usage_month) as first_month,
+        max(usage_month) as last_month
+    from {{ ref("fct_usage_monthly") }}
 ),
 
 active_months as (
@@ -12,8 +15,8 @@ active_months as (
 months as (
     select date_month
     from {{ month_spine(
-        "(select min(usage_month) from usage)",
-        "(select max(usage_month) from usage)"
+        "(select first_month from usage_months)",
+        "(select last_month from usage_months)"
     ) }} as spine
 ),
 

@@ -1,0 +1,24 @@
+"""Tombstones of changed source rows, which are kept until every run has seen them."""
+
+import datetime
+
+from psycopg2.extensions import connection as Connection
+
+DAYS_KEPT = 14
+
+
+def clear_tombstones(connection: Connection, days_kept: int = DAYS_KEPT) -> int | None:
+    """Delete the tombstones that are older; marts not run for so long are rebuilt.
+
+    Returns:
+        How many there were; None where the tables aren't there yet.
+    """
+    with connection, connection.cursor() as cursor:
+        cursor.execute("select to_regproc('clear_change_tombstones') is null")
+        if (cursor.fetchone() or (True,))[0]:
+            return None
+        cursor.execute(
+            "select clear_change_tombstones(%s)", (datetime.timedelta(days_kept),)
+        )
+        (cleared,) = cursor.fetchone() or (0,)
+    return int(cleared)

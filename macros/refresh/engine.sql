@@ -1,0 +1,758 @@
+{#-
+    The refresh engine: the tables and functions by which a mart takes in what changed.
+    Rendered by install_refresh_engine() into the schema `<target schema>_refresh`.
+    docs/incremental.md tells how it works; in short, refresh(model)
+
+    1. compares each input with what the model has seen of it: the source rows (and
+       tombstones) whose transaction the model's last snapshot couldn't see, the log of
+       an input that is a model, the content of a seed;
+    2. collects the scopes (values of the model's scope columns) of these changes;
+    3. runs the model's own select over the input rows of those scopes alone, or over
+       everything where that is cheaper or the only safe way;
+    4. writes the difference to what the table holds, and notes the snapshot.
+
+    All in the caller's REPEATABLE READ transaction: exact in one snapshot, all or
+    nothing, and readers wait for none of it.
+-#}
+{% macro refresh_engine(schema) %}
+
+create table if not exists {{ schema }}.models (
+    model text primary key,
+    relation text not null,
+    log text not null,
+    definition text not null,
+    definition_hash text not null,
+    columns text[] not null,
+    scope text[] not null,
+    rows_column text,
+    checks jsonb not null,
+    inputs jsonb not null,
+    clock text not null check (clock in ('none', 'day', 'moment')),
+    today text not null,
+    is_logged boolean not null,
+    is_stale boolean not null default false,
+    generation text not null default pg_current_xact_id()::text,
+    day date,
+    method text,
+    refreshed_at timestamptz
+);
+
+comment on table {{ schema }}.models is
+'One row per model that is kept exact: its select, its scope and where it stands.';
+
+create table if not exists {{ schema }}.inputs (
+    model text not null references {{ schema }}.models on delete cascade,
+    name text not null,
+    seen pg_snapshot not null,
+    seen_xid xid8 not null,
+    identity jsonb not null,
+    primary key (model, name)
+);
+
+comment on table {{ schema }}.inputs is
+'One row per input of a model: the snapshot and the form in which it was last read.';
+
+create table if not exists {{ schema }}.runs (
+    model text not null,
+    method text not null,
+    scopes bigint,
+    rows_removed bigint not null,
+    rows_added bigint not null,
+    failed_checks text[] not null default '{}',
+    milliseconds numeric not null,
+    refreshed_at timestamptz not null default now()
+);
+
+comment on table {{ schema }}.runs is
+'One row per refresh that looked further than "nothing changed".';
+
+
+-- The select of a staging view with its source table written out in full.
+create or replace function {{ schema }}.view_sql(view_name text) returns text
+language sql stable
+set search_path = pg_catalog
+as $$ select rtrim(pg_get_viewdef(view_name::regclass), ';') $$;
+
+
+-- What tells that an input is still the one that was seen: another cluster, database,
+-- table, partition, file (TRUNCATE), view or definition.
+create or replace function {{ schema }}.input_identity(input jsonb) returns jsonb
+language plpgsql stable
+set timezone = 'UTC' set datestyle = 'ISO'
+as $$
+declare
+    identity jsonb := jsonb_build_object(
+        'cluster', (select system_identifier::text from pg_control_system()),
+        'database', (
+            select oid::text from pg_database where datname = current_database()
+        )
+    );
+    found jsonb;
+begin
+    case input ->> 'kind'
+    when 'source' then
+        select jsonb_build_object(
+            'table', jsonb_build_array(oid::text, pg_relation_filenode(oid)),
+            'view', md5({{ schema }}.view_sql(input ->> 'relation'))
+        ) into found
+        from pg_class where oid = (input ->> 'source')::regclass;
+        identity := identity || found || jsonb_build_object('partitions', (
+            select coalesce(jsonb_object_agg(
+                tree.relid::oid::text,
+                jsonb_build_array(
+                    pg_relation_filenode(tree.relid),
+                    links.xmin::text,
+                    pg_get_expr(partitions.relpartbound, tree.relid)
+                )
+            ), '{}')
+            from pg_partition_tree((input ->> 'source')::regclass) as tree
+            inner join pg_class as partitions on tree.relid = partitions.oid
+            inner join pg_inherits as links on tree.relid = links.inhrelid
+            where tree.isleaf and tree.level > 0
+        ));
+    when 'model' then
+        select jsonb_build_object('generation', generation, 'is_logged', is_logged)
+        into found
+        from {{ schema }}.models where model = input ->> 'name';
+        identity := identity || coalesce(found, '{"is_logged": false}');
+    else
+        execute format(
+            'select jsonb_build_object(''content'', md5(coalesce(string_agg('
+            'content::text, chr(10) order by content::text), ''''))) from %s as content',
+            input ->> 'relation'
+        ) into found;
+        identity := identity || found;
+    end case;
+    return identity;
+end;
+$$;
+
+
+-- A query of an input's rows that were written since, and of those that went.
+create or replace function {{ schema }}.changes_sql(
+    input jsonb, seen {{ schema }}.inputs
+)
+returns text
+language plpgsql stable
+as $$
+declare
+    source_name text;
+    view_sql text;
+    unseen text := format(
+        'change_xid >= %L::xid8 and change_xid <> %L::xid8 '
+        'and change_xid < pg_snapshot_xmax(pg_current_snapshot()) '
+        'and not pg_visible_in_snapshot(change_xid, %L::pg_snapshot)',
+        pg_snapshot_xmin(seen.seen), seen.seen_xid, seen.seen
+    );
+begin
+    if input ->> 'kind' = 'model' then
+        -- The last condition above would hide what this transaction itself has logged.
+        return format(
+            'select * from %s where change_xid >= %L::xid8 and change_xid <> %L::xid8 '
+            'and not pg_visible_in_snapshot(change_xid, %L::pg_snapshot)',
+            input ->> 'log', pg_snapshot_xmin(seen.seen), seen.seen_xid, seen.seen
+        );
+    end if;
+    view_sql := {{ schema }}.view_sql(input ->> 'relation');
+    select format('FROM %I.%I', relnamespace::regnamespace::text, relname)
+    into source_name
+    from pg_class where oid = (input ->> 'source')::regclass;
+    if length(view_sql) - length(replace(view_sql, source_name, ''))
+        <> length(source_name)
+    then
+        raise exception 'the view % must read % once', input ->> 'relation',
+            input ->> 'source';
+    end if;
+    return format('(%s) union all (%s)',
+        replace(view_sql, source_name, format(
+            'FROM (select * from %s where %s) %I',
+            input ->> 'source', unseen, input ->> 'source_table'
+        )),
+        replace(view_sql, source_name, format(
+            'FROM (select former.* from (select old_row from %s '
+            'where table_name = %L and %s) as tombstones, '
+            'jsonb_populate_record(null::%s, tombstones.old_row) as former) %I',
+            input ->> 'tombstones', input ->> 'source_table', unseen,
+            input ->> 'source', input ->> 'source_table'
+        ))
+    );
+end;
+$$;
+
+
+-- The join of scopes with rows by their scope columns, null being equal to null. An
+-- index serves it: each combination of nulls is a query of its own.
+create or replace function {{ schema }}.scope_join(
+    scope text[], is_null boolean[], other text
+)
+returns text
+language sql immutable
+as $$
+    select string_agg(
+        case when is_null[position]
+            then format('(scopes.%1$I is null and %2$s is null)', name, other_name)
+            else format('%2$s = scopes.%1$I', name, other_name)
+        end, ' and ' order by position
+    )
+    from unnest(scope) with ordinality as columns (name, position)
+    cross join lateral (select replace(other, '?', name) as other_name) as others
+$$;
+
+
+-- A query of the rows of an input that belong to the scopes.
+create or replace function {{ schema }}.touched_sql(
+    input jsonb, mapping jsonb, scope text[]
+)
+returns text
+language plpgsql
+as $$
+declare
+    expressions text;
+    period_column text;
+    period jsonb;
+    pattern boolean[];
+    names text;
+    scopes text;
+    conditions text;
+    matches text;
+    chunk record;
+    has_index boolean;
+    parts text[] := '{}';
+begin
+    select string_agg(format('input.%I', attname), ', ' order by attnum) into names
+    from pg_attribute
+    where attrelid = (input ->> 'relation')::regclass
+        and attnum > 0 and not attisdropped;
+    select string_agg(format('%s as "scope %s"', value ->> 'expression', key), ', ')
+    into expressions from jsonb_each(mapping);
+    select key, value into period_column, period
+    from jsonb_each(mapping) where value ? 'period' limit 1;
+
+    -- A month at a time, so that the planner chooses for each between the index of a
+    -- scope column and the rows of the time. Days come one by one where they are few,
+    -- hold many scopes or have but their time to be found by.
+    select exists (
+        select from pg_index
+        inner join pg_attribute on pg_index.indrelid = pg_attribute.attrelid
+            and pg_index.indkey[0] = pg_attribute.attnum
+        inner join jsonb_each(mapping) as part
+            on part.value ->> 'expression' = pg_attribute.attname
+        where pg_index.indrelid = (input ->> 'source')::regclass
+    ) into has_index;
+    for pattern in execute format(
+        'select distinct array[%s] from refresh_scopes',
+        (select string_agg(format('%I is null', name), ', ' order by position)
+            from unnest(scope) with ordinality as columns (name, position))
+    ) loop
+        select format('(select * from refresh_scopes where %s) as scopes', string_agg(
+            format('%I is %s null', name, case when not pattern[position] then 'not' end),
+            ' and ' order by position
+        )) into scopes
+        from unnest(scope) with ordinality as columns (name, position);
+        -- A null that the scope has is looked for as such: an index may serve.
+        select coalesce(input ->> 'filter', 'true') || coalesce(string_agg(
+            format(' and %s is null', mapping -> name ->> 'expression'), ''
+        ), '') into conditions
+        from unnest(scope) with ordinality as columns (name, position)
+        where pattern[position];
+
+        for chunk in execute case when period is null then
+            'select null::date as first_date, null::date as next_date, null::date[] as days'
+        when period ->> 'period' = 'day' then format(
+            'with days as (select %1$I as day, count(*) >= 50 or not %2$L::boolean '
+            'or count(*) over () <= 40 as is_single from %3$s group by %1$I) '
+            'select day as first_date, day + 1 as next_date, null::date[] as days '
+            'from days where is_single union all '
+            'select date_trunc(''month'', day)::date, '
+            '(date_trunc(''month'', day) + interval ''1 month'')::date, array_agg(day) '
+            'from days where not is_single group by date_trunc(''month'', day)',
+            period_column, has_index, scopes
+        ) else format(
+            'select %1$I as first_date, (%1$I + interval ''1 month'')::date as next_date, '
+            'null::date[] as days from %2$s group by %1$I',
+            period_column, scopes
+        ) end loop
+            -- Where the bounds say it all, the period is no condition: the planner
+            -- would take it for a rare one.
+            select string_agg(
+                format('input."scope %s" = scopes.%I', name, name), ' and '
+            ) into matches
+            from unnest(scope) with ordinality as columns (name, position)
+            where not pattern[position]
+                and (name <> period_column or period is null or chunk.days is not null);
+            parts := parts || format(
+                'select %s from (select *, %s from %s where %s) as input %s',
+                names, expressions, input ->> 'relation',
+                conditions || case when period is null then '' else format(
+                    ' and %1$s >= (%2$L::timestamp at time zone %4$L) '
+                    'and %1$s < (%3$L::timestamp at time zone %4$L)',
+                    period ->> 'column', chunk.first_date, chunk.next_date,
+                    period ->> 'zone'
+                ) end,
+                case when matches is not null then format(
+                    'inner join (select * from %s where %s) as scopes on %s', scopes,
+                    case when period is null then 'true'
+                    when chunk.days is null then
+                        format('%I = %L', period_column, chunk.first_date)
+                    else format('%I = any (%L)', period_column, chunk.days) end,
+                    matches
+                ) end
+            );
+        end loop;
+    end loop;
+    return coalesce(
+        nullif(array_to_string(parts, ' union all '), ''),
+        format('select * from %s where false', input ->> 'relation')
+    );
+end;
+$$;
+
+
+-- Notes that a model has now seen its inputs as this transaction sees them.
+create or replace function {{ schema }}.remember(
+    model_name text, how text, identities jsonb default '{}'
+)
+returns void
+language plpgsql
+as $$
+declare
+    known {{ schema }}.models;
+    current_day date;
+begin
+    select * into strict known from {{ schema }}.models where model = model_name;
+    insert into {{ schema }}.inputs (model, name, seen, seen_xid, identity)
+    select model_name, input ->> 'name', pg_current_snapshot(), pg_current_xact_id(),
+        coalesce(
+            identities -> (input ->> 'name'), {{ schema }}.input_identity(input)
+        )
+    from jsonb_array_elements(known.inputs) as input
+    on conflict (model, name) do update set
+        seen = excluded.seen, seen_xid = excluded.seen_xid,
+        identity = excluded.identity;
+    execute format('select %s', known.today) into current_day;
+    update {{ schema }}.models set
+        is_stale = false, day = current_day, refreshed_at = now(), method = how
+    where model = model_name;
+end;
+$$;
+
+
+-- How many rows of a model differ from what its select gives now: 0, always.
+create or replace function {{ schema }}.differences(model_name text) returns bigint
+language plpgsql
+as $$
+declare
+    known {{ schema }}.models;
+    names text;
+    found bigint;
+begin
+    select * into strict known from {{ schema }}.models where model = model_name;
+    select string_agg(format('%I', name), ', ') into names
+    from unnest(known.columns) as name;
+    execute format(
+        'select count(*) from (select from (select %1$s, 1 as sign from (%2$s) as made '
+        'union all select %1$s, -1 from %3$s) as both_sides '
+        'group by %1$s having sum(sign) <> 0) as different',
+        names, known.definition, known.relation
+    ) into found;
+    return found;
+end;
+$$;
+
+
+create or replace function {{ schema }}.refresh(
+    model_name text, rebuild boolean default false
+)
+returns {{ schema }}.runs
+language plpgsql
+set client_min_messages = warning
+as $$
+declare
+    started constant timestamptz := clock_timestamp();
+    known {{ schema }}.models;
+    run {{ schema }}.runs;
+    input jsonb;
+    mapping jsonb;
+    test jsonb;
+    seen {{ schema }}.inputs;
+    identity jsonb;
+    identities jsonb := '{}';
+    changes text;
+    is_changed boolean;
+    names text;
+    definition text;
+    current_day date;
+    total real;
+    mappings integer := 0;
+    touched text;
+    parts text[] := '{}';
+    pattern boolean[];
+    partition jsonb;
+    last_cleared xid8;
+begin
+    if current_setting('transaction_isolation') = 'read committed' then
+        raise exception 'a refresh must be the work of one REPEATABLE READ transaction'
+            using hint = 'begin isolation level repeatable read';
+    end if;
+    -- Fails, and loses nothing, where another run has gone ahead of this snapshot.
+    select * into known from {{ schema }}.models where model = model_name for update;
+    if not found then
+        raise exception 'no model % is kept exact here: dbt run makes it', model_name;
+    end if;
+    run.model := model_name;
+    run.method := 'quiet';
+    run.rows_removed := 0;
+    run.rows_added := 0;
+    run.failed_checks := '{}';
+    run.refreshed_at := now();
+    select string_agg(format('%I', name), ', ') into names
+    from unnest(known.columns) as name;
+    execute format('select %s', known.today) into current_day;
+
+    if rebuild or known.is_stale then
+        run.method := 'whole';
+    elsif known.clock = 'moment' or (known.clock = 'day' and known.day <> current_day) then
+        run.method := 'whole';
+    end if;
+
+    -- 1 and 2: what changed, and the scopes of it.
+    drop table if exists pg_temp.refresh_found, pg_temp.refresh_scopes,
+        pg_temp.refresh_old, pg_temp.refresh_new, pg_temp.refresh_difference;
+    for input in select * from jsonb_array_elements(known.inputs) loop
+        exit when run.method = 'whole';
+        identity := {{ schema }}.input_identity(input);
+        identities := identities || jsonb_build_object(input ->> 'name', identity);
+        select * into seen from {{ schema }}.inputs
+        where inputs.model = model_name and inputs.name = input ->> 'name';
+        if seen.identity is null
+            or seen.identity - 'partitions' <> identity - 'partitions'
+            or identity -> 'is_logged' = 'false'
+        then
+            run.method := 'whole';
+            exit;
+        end if;
+        continue when input ->> 'kind' = 'seed';
+        if input ->> 'kind' = 'source' then
+            execute format('select up_to_xid from %s limit 1',
+                input ->> 'cleared') into last_cleared;
+            if last_cleared >= pg_snapshot_xmin(seen.seen) then
+                run.method := 'whole';
+                exit;
+            end if;
+        end if;
+        changes := {{ schema }}.changes_sql(input, seen);
+        if input ? 'filter' then
+            changes := format('select * from (%s) as changes where %s',
+                changes, input ->> 'filter');
+        end if;
+        execute format('select exists (%s)', changes) into is_changed;
+        continue when not is_changed
+            and seen.identity -> 'partitions' is not distinct from identity -> 'partitions';
+        if known.scope = '{}' or not (input ?| array['mappings', 'through', 'around'])
+        then
+            run.method := 'whole';
+            exit;
+        end if;
+        if input ? 'around' then
+            run.method := 'summed';
+            perform {{ schema }}.sum_up(known, input, changes);
+            continue;
+        end if;
+        if run.method = 'quiet' then
+            run.method := 'scoped';
+            execute format('create temporary table refresh_found on commit drop as '
+                'select %s from %s limit 0',
+                (select string_agg(format('%I', name), ', ')
+                    from unnest(known.scope) as name), known.relation);
+        end if;
+        if is_changed and input ? 'through' then
+            execute format('insert into refresh_found with changes as (%s) %s',
+                changes, input ->> 'through');
+        end if;
+        for mapping in select * from jsonb_array_elements(input -> 'mappings') loop
+            if is_changed then
+                execute format('insert into refresh_found select distinct %s from (%s) '
+                    'as changes',
+                    (select string_agg(mapping -> name ->> 'expression', ', '
+                        order by position)
+                        from unnest(known.scope) with ordinality as columns (name, position)),
+                    changes);
+            end if;
+            -- Partitions that came, went or were emptied: their whole time.
+            for partition in
+                select value from jsonb_each(
+                    coalesce(identity -> 'partitions', '{}')
+                ) where seen.identity -> 'partitions' -> key is distinct from value
+                union
+                select value from jsonb_each(
+                    coalesce(seen.identity -> 'partitions', '{}')
+                ) where identity -> 'partitions' -> key is distinct from value
+            loop
+                if not {{ schema }}.find_scopes_of_partition(
+                    known, input, mapping, partition ->> 2
+                ) then
+                    run.method := 'whole';
+                end if;
+            end loop;
+        end loop;
+    end loop;
+
+    if run.method = 'scoped' then
+        execute format('create temporary table refresh_scopes on commit drop as '
+            'select distinct * from refresh_found %s',
+            (select 'where ' || string_agg(format('%I is not null', part.key), ' and ')
+                from jsonb_array_elements(known.inputs) as each_input (item),
+                    jsonb_array_elements(each_input.item -> 'mappings') as each_mapping (item),
+                    jsonb_each(each_mapping.item) as part
+                where part.value ? 'period'));
+        execute format('create index on refresh_scopes (%s)',
+            (select string_agg(format('%I', name), ', ' order by position)
+                from unnest(known.scope) with ordinality as columns (name, position)));
+        analyze refresh_scopes;
+        select count(*) into run.scopes from refresh_scopes;
+        select greatest(reltuples, 1) into total
+        from pg_class where oid = known.relation::regclass;
+        if run.scopes > 1000 and run.scopes > total / 5 then
+            run.method := 'whole';
+        end if;
+    end if;
+
+    -- 3: the rows as they should be, and as they are.
+    if run.method = 'scoped' then
+        definition := known.definition;
+        for input in select * from jsonb_array_elements(known.inputs) loop
+            continue when not input ? 'mappings';
+            touched := format('touched_%s', input ->> 'name');
+            mappings := mappings + jsonb_array_length(input -> 'mappings');
+            parts := parts || format('%I as (%s)', touched, (
+                -- A row of several scopes is one row.
+                select string_agg(format('(%s)', {{ schema }}.touched_sql(
+                    input, each_mapping.item, known.scope
+                )), ' union ')
+                from jsonb_array_elements(input -> 'mappings') as each_mapping (item)
+            ));
+            definition := replace(
+                definition, input ->> 'relation', format('%I', touched)
+            );
+        end loop;
+        definition := format('with %s select made.* from (%s) as made',
+            array_to_string(parts, ', '), definition);
+        -- Rows of several inputs or mappings may bring scopes along that are not meant.
+        if mappings > 1 then
+            definition := definition || format(
+                ' where jsonb_build_array(%1$s) in '
+                '(select jsonb_build_array(%1$s) from refresh_scopes)',
+                (select string_agg(format('%I', name), ', ')
+                    from unnest(known.scope) as name)
+            );
+        end if;
+        execute format('create temporary table refresh_old on commit drop as '
+            'select ctid as row_id, %s from %s limit 0', names, known.relation);
+        for pattern in execute format(
+            'select distinct array[%s] from refresh_scopes',
+            (select string_agg(format('%I is null', name), ', ' order by position)
+                from unnest(known.scope) with ordinality as columns (name, position))
+        ) loop
+            execute format(
+                'insert into refresh_old select present.ctid, %s from refresh_scopes as '
+                'scopes inner join %s as present on %s where %s',
+                (select string_agg(format('present.%I', name), ', ')
+                    from unnest(known.columns) as name),
+                known.relation,
+                {{ schema }}.scope_join(known.scope, pattern, 'present."?"'),
+                (select string_agg(format('scopes.%I is %s null', name,
+                    case when pattern[position] then '' else 'not' end), ' and ')
+                    from unnest(known.scope) with ordinality as columns (name, position))
+            );
+        end loop;
+    elsif run.method = 'whole' then
+        definition := known.definition;
+        execute format('create temporary table refresh_old on commit drop as '
+            'select ctid as row_id, %s from %s', names, known.relation);
+    end if;
+
+    -- 4: the difference alone is written.
+    if run.method <> 'quiet' then
+        if run.method <> 'summed' then
+            execute format('create temporary table refresh_new on commit drop as %s',
+                definition);
+        end if;
+        execute format(
+            'create temporary table refresh_difference on commit drop as '
+            'select %1$s, sum(sign) as sign, min(row_id) as row_id from ('
+            'select %1$s, 1 as sign, null::tid as row_id from refresh_new '
+            'union all select %1$s, -1, row_id from refresh_old) as both_sides '
+            'group by %1$s having sum(sign) <> 0', names
+        );
+        -- The data tests that look at one row or one group, where something is new.
+        for test in select * from jsonb_array_elements(known.checks) loop
+            execute format('select exists (select from %s)', case when test ? 'grain'
+                then format('(select from refresh_new group by %s having count(*) > 1)'
+                    ' as repeated', test ->> 'grain')
+                else format('refresh_difference where sign > 0 and (%s)',
+                    test ->> 'fails')
+            end) into is_changed;
+            if is_changed then
+                run.failed_checks := run.failed_checks || (test ->> 'name');
+            end if;
+        end loop;
+        execute format('delete from %s where ctid = any (array(select row_id '
+            'from refresh_difference where sign < 0))', known.relation);
+        get diagnostics run.rows_removed = row_count;
+        execute format('insert into %1$s (%2$s) select %2$s from refresh_difference '
+            'where sign > 0', known.relation, names);
+        get diagnostics run.rows_added = row_count;
+        if known.is_logged then
+            execute format('delete from %s where change_xid < (select '
+                'min(pg_snapshot_xmin(seen)::text::numeric)::text::xid8 '
+                'from {{ schema }}.inputs where name = %L)', known.log, model_name);
+            execute format('insert into %1$s (%2$s, sign) select %2$s, sign '
+                'from refresh_difference', known.log, names);
+        end if;
+    end if;
+    perform {{ schema }}.remember(model_name, run.method, identities);
+    run.milliseconds := round(
+        extract(epoch from clock_timestamp() - started)::numeric * 1000, 1
+    );
+    if run.method = 'scoped' or run.rows_removed + run.rows_added > 0 then
+        insert into {{ schema }}.runs select run.*;
+    end if;
+    return run;
+end;
+$$;
+
+
+-- For a select whose result over all rows is the sum of its results over parts: makes
+-- refresh_old, the rows that a change of the input touches, and refresh_new, the same
+-- with the difference added that the select makes of the changed rows and those around
+-- them, as they were and as they are. Rows around that did not change cancel out.
+create or replace function {{ schema }}.sum_up(
+    known {{ schema }}.models, input jsonb, changes text
+)
+returns void
+language plpgsql
+as $$
+declare
+    input_names text;
+    sums text;
+    scope_names text;
+    other_names text;
+begin
+    select string_agg(format('%I', attname), ', ' order by attnum) into input_names
+    from pg_attribute
+    where attrelid = (input ->> 'relation')::regclass
+        and attnum > 0 and not attisdropped;
+    select string_agg(format('%I', name), ', ') into scope_names
+    from unnest(known.scope) as name;
+    select string_agg(format('%I', name), ', '), string_agg(
+        format('sum(%1$I * way) as %1$I', name), ', '
+    ) into other_names, sums
+    from unnest(known.columns) as name where name <> all (known.scope);
+
+    drop table if exists pg_temp.refresh_changed, pg_temp.refresh_around,
+        pg_temp.refresh_former, pg_temp.refresh_sums;
+    execute format('create temporary table refresh_changed on commit drop as '
+        'select %1$s, sum(sign)::integer as sign from (%2$s) as changes '
+        'group by %1$s having sum(sign) <> 0', input_names, changes);
+    analyze refresh_changed;
+    execute format('create temporary table refresh_around on commit drop as '
+        'with changes as not materialized (select * from refresh_changed) %s',
+        input ->> 'around');
+    execute format('create temporary table refresh_former on commit drop as '
+        '(select %1$s from refresh_around except all '
+        'select %1$s from refresh_changed where sign > 0) union all '
+        'select %1$s from refresh_changed where sign < 0', input_names);
+    execute format(
+        'create temporary table refresh_sums on commit drop as select %1$s, %2$s from ('
+        'select 1 as way, made.* from (%3$s) as made union all '
+        'select -1, made.* from (%4$s) as made) as both_ways group by %1$s',
+        scope_names, sums,
+        replace(known.definition, input ->> 'relation', 'pg_temp.refresh_around'),
+        replace(known.definition, input ->> 'relation', 'pg_temp.refresh_former')
+    );
+    execute format(
+        'create temporary table refresh_old on commit drop as '
+        'select ctid as row_id, %1$s, %2$s from %3$s as present '
+        'where (%1$s) in (select %1$s from refresh_sums)',
+        scope_names, other_names, known.relation
+    );
+    execute format(
+        'create temporary table refresh_new on commit drop as select %1$s, %2$s from ('
+        'select 1 as way, %1$s, %3$s from refresh_old union all '
+        'select 1, %1$s, %3$s from refresh_sums) as parts '
+        'group by %1$s having sum(%4$I) <> 0',
+        scope_names, sums, other_names, known.rows_column
+    );
+end;
+$$;
+
+
+-- Adds the scopes of a partition's time, in the input and in the model. False where
+-- its time isn't known.
+create or replace function {{ schema }}.find_scopes_of_partition(
+    known {{ schema }}.models, input jsonb, mapping jsonb, partition_bound text
+)
+returns boolean
+language plpgsql
+as $$
+declare
+    bounds text[] := regexp_match(
+        partition_bound, 'FOR VALUES FROM \(''(.+)''\) TO \(''(.+)''\)'
+    );
+    period_column text;
+    period jsonb;
+begin
+    select key, value into period_column, period
+    from jsonb_each(mapping) where value ? 'period' limit 1;
+    if period is null or bounds is null then
+        return false;
+    end if;
+    execute format(
+        'insert into refresh_found select distinct %s from %s '
+        'where %s >= %L::timestamptz and %s < %L::timestamptz',
+        (select string_agg(mapping -> name ->> 'expression', ', ' order by position)
+            from unnest(known.scope) with ordinality as columns (name, position)),
+        input ->> 'relation', period ->> 'column', bounds[1], period ->> 'column',
+        bounds[2]
+    );
+    -- A day or month more on each side: zones.
+    execute format(
+        'insert into refresh_found select distinct %s from %s '
+        'where %I >= %L::timestamptz::date - 32 and %I <= %L::timestamptz::date + 1',
+        (select string_agg(format('%I', name), ', ') from unnest(known.scope) as name),
+        known.relation, period_column, bounds[1], period_column, bounds[2]
+    );
+    return true;
+end;
+$$;
+
+
+-- Refreshes models, all by default, each after those that it reads: one snapshot.
+create or replace function {{ schema }}.refresh_all(only_models text[] default null)
+returns setof {{ schema }}.runs
+language plpgsql
+as $$
+declare
+    name text;
+begin
+    for name in
+        with recursive edges as (
+            select model, input ->> 'name' as upstream
+            from {{ schema }}.models, jsonb_array_elements(inputs) as input
+            where input ->> 'kind' = 'model'
+        ),
+        depths as (
+            select model, 0 as depth from {{ schema }}.models
+            union
+            select edges.model, depths.depth + 1
+            from depths inner join edges on depths.model = edges.upstream
+        )
+        select depths.model from depths
+        where only_models is null or depths.model = any (only_models)
+        group by depths.model order by max(depths.depth), depths.model
+    loop
+        return next {{ schema }}.refresh(name);
+    end loop;
+end;
+$$;
+{% endmacro %}

@@ -1,0 +1,5 @@
+"""Run the commands."""
+
+from refresh.cli import main
+
+main()

@@ -1,0 +1,118 @@
+"""The command line: parses, calls, and turns errors into one line and an exit code."""
+
+import sys
+import time
+
+import click
+import psycopg2
+
+from bootstrap import database, settings
+from bootstrap.errors import UserError
+from refresh import engine
+
+FAILED = 1
+WRONG_USAGE = 2
+BUSY = 75
+INTERRUPTED = 130
+
+
+@click.command()
+@click.argument("models", nargs=-1)
+@click.option("--rebuild", is_flag=True, help="Compute the models anew from all rows.")
+@click.option(
+    "--verify", is_flag=True, help="Compare each with its select; undo if one differs."
+)
+@click.option(
+    "--wait",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(min=0.001),
+    help="Seconds to wait for another run to end.",
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    help="Go on, a run each so many seconds, until Ctrl-C.",
+)
+def cli(
+    models: tuple[str, ...],
+    rebuild: bool,
+    verify: bool,
+    wait: float,
+    every: float | None,
+) -> None:
+    """Bring MODELS, all by default, up to date with the source: exact, one snapshot.
+
+    dbt makes and changes the models (`make build`); this keeps them fresh between, at a
+    cost in proportion to what changed, and applies the data tests that look at one row
+    or group to what it writes. Exit codes: 0 done, 1 failed, 2 wrong usage, 75 another
+    run is busy, 130 Ctrl-C.
+    """
+    configuration = settings.load()
+    while True:
+        started = time.monotonic()
+        try:
+            with (
+                database.connected(configuration) as connection,
+                database.interruptible(),
+            ):
+                runs = engine.refresh(
+                    connection,
+                    f"{configuration.marts_schema}_refresh",
+                    models=models,
+                    rebuild=rebuild,
+                    verify=verify,
+                    wait_seconds=wait,
+                )
+            is_sound = _report(runs, time.monotonic() - started)
+        except (UserError, psycopg2.Error) as error:
+            if every is None:
+                raise
+            # The next one may find the server back, or the other run gone.
+            click.echo(f"error: {_one_line(error)}", err=True)
+        if every is None:
+            if not is_sound:
+                sys.exit(FAILED)
+            return
+        time.sleep(max(0.0, every - (time.monotonic() - started)))
+
+
+def _report(runs: list[engine.Run], seconds: float) -> bool:
+    """Say what changed. Returns whether it passes its tests."""
+    changed = [run for run in runs if not run.is_quiet]
+    for run in changed:
+        click.echo(
+            f"{run.model:34} {run.method:7} -{run.rows_removed:,} +{run.rows_added:,} "
+            f"rows, {run.milliseconds:,.0f} ms"
+        )
+    click.echo(f"{len(changed)} of {len(runs)} models changed, {seconds:.2f} s.")
+    failed = [(run.model, name) for run in runs for name in run.failed_checks]
+    for model, name in failed:
+        click.echo(f"error: {model} fails {name}: see `make build`", err=True)
+    return not failed
+
+
+def _one_line(error: Exception) -> str:
+    text = database.explain(error) if isinstance(error, psycopg2.Error) else str(error)
+    return " ".join(text.split())
+
+
+def main() -> None:
+    """Run the command and exit with its code."""
+    try:
+        cli(standalone_mode=False, prog_name="python -m refresh")
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted: the run was undone", INTERRUPTED)
+    except click.UsageError as error:
+        _fail(f"{error.format_message()} (see --help)", WRONG_USAGE)
+    except engine.Busy as error:
+        _fail(str(error), BUSY)
+    except (UserError, psycopg2.Error) as error:
+        _fail(_one_line(error), FAILED)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(code)

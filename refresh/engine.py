@@ -1,0 +1,161 @@
+"""Calls of the refresh engine that dbt puts into the database (macros/refresh)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import starmap
+
+from psycopg2 import errors, sql
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
+from psycopg2.extensions import connection as Connection
+
+from bootstrap.errors import UserError
+
+# How often a run starts again that another one got ahead of.
+ATTEMPTS = 5
+
+
+class Busy(UserError):
+    """Another run holds the marts for longer than this one would wait."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a refresh did to one model."""
+
+    model: str
+    method: str
+    """quiet, scoped, summed or whole: see docs/incremental.md."""
+    scopes: int | None
+    rows_removed: int
+    rows_added: int
+    milliseconds: float
+    failed_checks: list[str]
+    """Data tests that what was written fails."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the model stayed as it was."""
+        return self.rows_removed + self.rows_added == 0
+
+
+def refresh(
+    connection: Connection,
+    schema: str,
+    *,
+    models: Sequence[str] = (),
+    rebuild: bool = False,
+    verify: bool = False,
+    wait_seconds: float = 60,
+) -> list[Run]:
+    """Refresh models, all by default, in one transaction and one snapshot.
+
+    Args:
+        connection: it must not be in a transaction.
+        schema: where the engine lives, `<marts schema>_refresh`.
+        models: names; what they read is not refreshed with them.
+        rebuild: compute everything anew, whatever changed.
+        verify: compare each with its select, and undo everything if one differs.
+        wait_seconds: how long another run may hold the marts.
+
+    Raises:
+        Busy: another run held them for longer.
+        UserError: there are no marts yet, a model is unknown or one differs.
+    """
+    connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with connection:
+                _lock(connection, schema, models, wait_seconds)
+                runs = _run(connection, schema, models, rebuild)
+                if verify:
+                    _verify(connection, schema, models)
+            return runs
+        except (errors.SerializationFailure, errors.DeadlockDetected):
+            if attempt == ATTEMPTS:
+                raise Busy(
+                    "other runs kept getting ahead: run it again, or one at a time"
+                ) from None
+    raise AssertionError
+
+
+def _lock(
+    connection: Connection, schema: str, models: Sequence[str], wait_seconds: float
+) -> None:
+    """Queue behind other runs, before the snapshot is taken."""
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(
+                sql.SQL("select model, log from {}.models order by model").format(
+                    sql.Identifier(schema)
+                )
+            )
+        except (errors.UndefinedTable, errors.InvalidSchemaName):
+            raise UserError(
+                "there are no marts to refresh yet: run `make build` first"
+            ) from None
+        logs = dict(cursor.fetchall())
+        if not logs:
+            raise UserError("there are no marts to refresh yet: run `make build` first")
+        for model in models:
+            if model not in logs:
+                raise UserError(
+                    f"there is no model {model} to refresh: name one of "
+                    f"{', '.join(logs)}"
+                )
+        # The names above were read with a snapshot; the next transaction takes its own
+        # after it has the locks.
+        connection.rollback()
+        cursor.execute("set local lock_timeout = %s", (f"{wait_seconds * 1000:.0f}ms",))
+        try:
+            # Quoted by the engine.
+            for model in models or logs:
+                cursor.execute(
+                    sql.SQL("lock table {} in share update exclusive mode").format(
+                        sql.SQL(logs[model])
+                    )
+                )
+        except errors.LockNotAvailable:
+            raise Busy(
+                f"another run has held the marts for {wait_seconds:g} s: "
+                "try again later, or wait longer with --wait"
+            ) from None
+        cursor.execute("set local lock_timeout = 0")
+
+
+def _run(
+    connection: Connection, schema: str, models: Sequence[str], rebuild: bool
+) -> list[Run]:
+    with connection.cursor() as cursor:
+        if rebuild:
+            cursor.execute(
+                sql.SQL(
+                    "update {}.models set is_stale = true "
+                    "where %s = '{{}}' or model = any (%s)"
+                ).format(sql.Identifier(schema)),
+                (list(models), list(models)),
+            )
+        cursor.execute(
+            sql.SQL(
+                "select model, method, scopes, rows_removed, rows_added, "
+                "milliseconds::float, failed_checks from {}.refresh_all(%s)"
+            ).format(sql.Identifier(schema)),
+            (list(models) or None,),
+        )
+        return list(starmap(Run, cursor.fetchall()))
+
+
+def _verify(connection: Connection, schema: str, models: Sequence[str]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL(
+                "select model, {0}.differences(model) as differences from {0}.models "
+                "where %s = '{{}}' or model = any (%s)"
+            ).format(sql.Identifier(schema)),
+            (list(models), list(models)),
+        )
+        wrong = [f"{model} in {rows:,} rows" for model, rows in cursor if rows]
+    if wrong:
+        raise UserError(
+            f"marts would differ from their select: {', '.join(wrong)}; nothing was "
+            "changed: report it, and rebuild them with --rebuild"
+        )
