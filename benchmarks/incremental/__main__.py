@@ -1,0 +1,262 @@
+"""python -m benchmarks.incremental: a refresh beside the usual ways to keep marts."""
+
+import statistics
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import click
+import duckdb
+
+from benchmarks import report, server
+from benchmarks.incremental import company as companies
+from benchmarks.incremental import duck, marts, ways
+from benchmarks.incremental.company import Company
+
+# Of the table's rows.
+CHANGES = (0.0, 0.0001, 0.001, 0.01, 0.1)
+
+Times = dict[str, float]
+
+
+@dataclass
+class Figures:
+    """Seconds by model, of each run."""
+
+    full: dict[str, list[Times]] = field(default_factory=lambda: defaultdict(list))
+    """By the way, over all rows."""
+    changed: dict[tuple[str, int], list[Times]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """By the way and the changed rows."""
+    methods: dict[int, dict[str, str]] = field(default_factory=dict)
+    wrong: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+
+    def median(self, times: list[Times], names: list[str]) -> float | None:
+        """The median of the runs' sums over a mart and what is made for it."""
+        if not times or any(name not in each for each in times for name in names):
+            return None
+        return statistics.median(sum(each[name] for name in names) for each in times)
+
+
+@click.command()
+@click.option(
+    "--rows",
+    multiple=True,
+    default=(5_000_000,),
+    show_default=True,
+    help="Usage events to begin with; give it twice for the growth.",
+)
+@click.option("--runs", default=3, show_default=True, help="Runs to take medians of.")
+def main(rows: tuple[int, ...], runs: int) -> None:
+    """What a refresh costs after a change, beside the usual ways to keep marts.
+
+    Changes are cumulative: each run adds its rows and then refreshes the same tables
+    in every way. Only the work of the database is timed, dbt's start apart. Uses
+    DATABASE_URL, as a superuser, where it is set, else a private embedded server.
+    """
+    with server.scratch_server() as scratch:
+        click.echo(f"{scratch.describe()}, DuckDB {duckdb.__version__}\n")
+        growth: dict[int, Figures] = {}
+        for count in sorted(rows):
+            figures, chains = _measure(scratch, count, min(rows), runs)
+            growth[count] = figures
+            _report(count, figures, chains)
+            scratch.drop_databases()
+        if len(growth) > 1:
+            _report_growth(growth, min(rows), chains)
+
+
+def _measure(
+    scratch: server.Server, count: int, shortest: int, runs: int
+) -> tuple[Figures, dict[str, list[str]]]:
+    figures = Figures()
+    _say(f"{count:,} events: loading")
+    company = companies.build(scratch, count)
+    _say("first dbt run")
+    companies.run_project(company, "dbt", "seed", "--quiet")
+    first = companies.run_project(company, "dbt", "run", "--quiet")
+    company.settle()
+    models = marts.read_models(company)
+    chains = {mart: marts.chain(models, mart) for mart in marts.MARTS}
+    # Each model once, after those that it reads.
+    order = list(dict.fromkeys(name for names in chains.values() for name in names))
+    ways.prepare_windows(company, models)
+
+    _say("full recomputes")
+    for _ in range(runs):
+        figures.full["table"].append(
+            {name: ways.create_table(company, models[name]) for name in order}
+        )
+        figures.full["rebuild"].append(
+            {name: ways.rebuild(company, name) for name in order}
+        )
+    _measure_duckdb(company, models, order, figures, runs)
+    company.settle()
+    _report_start(company, first, runs)
+
+    absolute = {round(share * shortest) for share in CHANGES}
+    for change in sorted(absolute | {round(share * count) for share in CHANGES}):
+        for _ in range(runs):
+            _say(f"{change:,} changed")
+            company.live_on(change)
+            figures.changed["refresh", change].append(ways.refresh_all(company))
+            figures.methods[change] = ways.methods(company)
+            if change in {round(share * count) for share in CHANGES}:
+                for name, way in (
+                    ("lookback", ways.lookback),
+                    ("microbatch", ways.microbatch),
+                ):
+                    figures.changed[name, change].append(
+                        {mart: way(company, models[mart]) for mart in marts.WINDOWS}
+                    )
+    _say("comparing with a recompute")
+    for mart in marts.MARTS:
+        model = models[mart]
+        figures.wrong["refresh"][mart] = ways.wrong_rows(company, model.relation, model)
+    for schema in ("lookback", "microbatch"):
+        for mart in marts.WINDOWS:
+            figures.wrong[schema][mart] = ways.wrong_rows(
+                company, f"{schema}.{mart}", models[mart]
+            )
+    company.connection.close()
+    return figures, chains
+
+
+def _measure_duckdb(
+    company: Company,
+    models: dict[str, marts.Model],
+    order: list[str],
+    figures: Figures,
+    runs: int,
+) -> None:
+    other = duck.Duck(company, [models[name] for name in order])
+    for _ in range(runs):
+        times: Times = {}
+        for name in order:
+            try:
+                times[name] = other.create_table(models[name])
+            except duckdb.Error as error:
+                _say(f"DuckDB can't make {name}: {error}")
+        figures.full["duckdb"].append(times)
+    other.close()
+
+
+def _report_start(company: Company, first: float, runs: int) -> None:
+    """What a run costs from the command line when nothing has changed."""
+    dbt = [companies.run_project(company, "dbt", "run", "--quiet") for _ in range(runs)]
+    ours = [
+        companies.run_project(company, "python", "-m", "refresh") for _ in range(runs)
+    ]
+    database = [ways.refresh_all(company)["all"] for _ in range(runs)]
+    click.echo(
+        f"The first dbt run took {first:.0f} s. With nothing changed, medians: dbt run "
+        f"{statistics.median(dbt):.2f} s, python -m refresh "
+        f"{statistics.median(ours):.2f} s, of it in the database "
+        f"{statistics.median(database):.2f} s\n"
+    )
+
+
+def _report(count: int, figures: Figures, chains: dict[str, list[str]]) -> None:
+    changes = [round(share * count) for share in CHANGES]
+    click.echo(f"{count:,} events, seconds, every way to recompute all\n")
+    lines = []
+    for mart, names in chains.items():
+        table, rebuild, other = (
+            figures.median(figures.full[way], names)
+            for way in ("table", "rebuild", "duckdb")
+        )
+        lines.append(
+            [
+                mart,
+                _seconds(rebuild),
+                _seconds(table),
+                _seconds(other),
+                _times(rebuild, other),
+            ]
+        )
+    headers = ["", "full rebuild", "dbt table", "DuckDB", "rebuild / DuckDB"]
+    click.echo(report.table(headers, lines) + "\n")
+
+    click.echo(f"{count:,} events, seconds by the rows that changed\n")
+    lines = []
+    for mart, names in chains.items():
+        for way in ("refresh", "lookback", "microbatch"):
+            if way == "refresh" or mart in marts.WINDOWS:
+                cells = []
+                for change in changes:
+                    value = figures.median(
+                        figures.changed[way, change],
+                        names if way == "refresh" else [mart],
+                    )
+                    how = figures.methods[change][mart] if way == "refresh" else ""
+                    cells.append(f"{_seconds(value)} {how}".strip())
+                wrong = f"{figures.wrong[way].get(mart, 0):,}"
+                lines.append([f"{mart}, {way}", *cells, wrong])
+    shares = [f"{share:.2%}" for share in CHANGES]
+    click.echo(report.table(["", *shares, "wrong rows after"], lines) + "\n")
+
+    click.echo(f"{count:,} events, how many times faster the refresh is\n")
+    lines = []
+    for mart, names in chains.items():
+        fulls = {
+            way: figures.median(figures.full[way], names)
+            for way in ("rebuild", "table", "duckdb")
+        }
+        for way in ("rebuild", "table", "duckdb", "lookback", "microbatch"):
+            if way in fulls or mart in marts.WINDOWS:
+                cells = []
+                for change in changes:
+                    mine = figures.median(figures.changed["refresh", change], names)
+                    other = (
+                        fulls[way]
+                        if way in fulls
+                        else figures.median(figures.changed[way, change], [mart])
+                    )
+                    cells.append(_times(other, mine))
+                lines.append([f"{mart}, {way}", *cells])
+    click.echo(report.table(["than", *shares], lines) + "\n")
+
+
+def _report_growth(
+    growth: dict[int, Figures], shortest: int, chains: dict[str, list[str]]
+) -> None:
+    """The same changes onto a longer history."""
+    click.echo("The same change onto a longer history: seconds of a refresh\n")
+    lines = []
+    for mart, names in chains.items():
+        for share in CHANGES:
+            change = round(share * shortest)
+            values = [
+                figures.median(figures.changed["refresh", change], names)
+                for figures in growth.values()
+            ]
+            lines.append(
+                [
+                    f"{mart}, {change:,} rows",
+                    *map(_seconds, values),
+                    _times(values[-1], values[0]),
+                ]
+            )
+    headers = ["", *(f"{count:,}" for count in growth), "longest / shortest"]
+    click.echo(report.table(headers, lines))
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
+
+
+def _times(value: float | None, other: float | None) -> str:
+    if value is None or not other:
+        return "–"
+    return f"{value / other:.3g}×"
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""The made-up company in a database of its own, and the marts that dbt made of it."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import parse_dsn
+
+from benchmarks import server
+from bootstrap import settings
+
+FOLDER = Path(__file__).resolve().parent
+
+EVENTS_A_DAY = 13_700
+
+# Of the history and of what is added to it, by up to 30 days.
+LATE_HISTORY = 0.01
+LATE_CHANGE = 0.1
+
+PARTS = ("usage_events", "other_events", "ledger")
+EVENTS_A_CALL = 200_000
+
+
+@dataclass
+class Company:
+    """A history in the source tables, as long as it is by now."""
+
+    dsn: str
+    connection: Connection
+    events: int = 0
+
+    def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[Any]:
+        """Run statements in one transaction of their own; the rows of the last one."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, parameters or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def live_on(self, events: int) -> None:
+        """Add events after those that are there, some of them late."""
+        for part in PARTS:
+            _add(self.connection, part, self.events, self.events + events, LATE_CHANGE)
+        self.events += events
+
+    def settle(self) -> None:
+        """Leave the tables as autovacuum does when it has caught up."""
+        self.execute("vacuum (analyze)")
+        self.execute("checkpoint")
+
+
+def build(scratch: server.Server, events: int) -> Company:
+    """A company of that many usage events up to now, in a new database."""
+    dsn = scratch.create_database(f"company_{events}")
+    server.apply_migrations(dsn)
+    connection = server.connect(dsn)
+    server.run_file(connection, FOLDER / "company.sql")
+    company = Company(dsn, connection)
+    days = events / EVENTS_A_DAY
+    company.execute(
+        "insert into made_up.clock values (date_trunc('day', now()) - %s * interval "
+        "'1 day')",
+        (days,),
+    )
+    # As long again as the largest changes go on, and a month for the late rows.
+    company.execute(
+        "select create_event_partitions("
+        "(now() - %s * interval '1 day' - interval '32 days')::date, "
+        "(now() + %s * interval '1 day')::date)",
+        (days, days),
+    )
+    _trust(connection)
+    company.execute("call made_up.add_accounts()")
+    calls = [
+        (part, start, min(start + EVENTS_A_CALL, events))
+        for start in range(0, events, EVENTS_A_CALL)
+        for part in PARTS
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda call: _load(dsn, *call), calls))
+    company.events = events
+    company.settle()
+    return company
+
+
+def _load(dsn: str, part: str, start: int, stop: int) -> None:
+    with contextlib.closing(server.connect(dsn)) as connection:
+        _trust(connection)
+        _add(connection, part, start, stop, LATE_HISTORY)
+
+
+def _trust(connection: Connection) -> None:
+    """Make up rows without checking each foreign key."""
+    with connection.cursor() as cursor:
+        cursor.execute("set session_replication_role = replica")
+        cursor.execute("set synchronous_commit = off")
+
+
+def _add(connection: Connection, part: str, start: int, stop: int, late: float) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"call made_up.add_{part}(%s, %s, %s)", (start, stop, late))
+
+
+def run_project(company: Company, *command: str) -> float:
+    """Seconds that a command of the project takes on the company's database."""
+    parameters = parse_dsn(company.dsn)
+    url = settings.build_url(
+        host=parameters.get("host", "localhost"),
+        port=int(parameters.get("port", 5432)),
+        database=parameters["dbname"],
+        user=parameters.get("user"),
+        password=parameters.get("password"),
+    )
+    programs = Path(sys.executable).parent
+    with tempfile.TemporaryDirectory(prefix="saas-benchmark-") as folder:
+        began = time.perf_counter()
+        result = subprocess.run(
+            [str(programs / command[0]), *command[1:]],
+            cwd=settings.ROOT,
+            env={
+                **os.environ,
+                "DATABASE_URL": url,
+                "DBT_LOG_PATH": folder,
+                "PYTHONPATH": str(settings.ROOT),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        elapsed = time.perf_counter() - began
+    if result.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{result.stdout[-4000:]}")
+    return elapsed
