@@ -33,7 +33,14 @@
         {%- if run_query(installed).columns[0].values()[0] != version -%}
             {%- set statements -%}
                 select pg_advisory_xact_lock(7226002);
-                create schema if not exists {{ schema }};
+                -- "if not exists" would ask for the right to make schemas all the same.
+                do $install$
+                begin
+                    if to_regnamespace('{{ schema }}') is null then
+                        create schema {{ schema }};
+                    end if;
+                end;
+                $install$;
                 -- Another version knows nothing of this one's state: all is rebuilt, in
                 -- place.
                 do $install$
