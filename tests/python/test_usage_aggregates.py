@@ -837,7 +837,11 @@ def test_an_aggregation_waits_for_a_long_erasure(usage: Usage) -> None:
 
 
 def test_aggregating_while_events_come_and_users_go(usage_on_each: Usage) -> None:
-    """No error on either side, no double meanwhile, and exact in the end."""
+    """No error on either side, no double meanwhile, and exact in the end.
+
+    But for one that docs/operations.md tells of: an owner that is erased while an event
+    of its licence is written may have to be erased again.
+    """
     usage = usage_on_each
     owners = [usage.owner() for _ in range(60)]
     for owner in owners:
@@ -849,13 +853,16 @@ def test_aggregating_while_events_come_and_users_go(usage_on_each: Usage) -> Non
         with closing(Usage(usage.database)) as own:
             while time.monotonic() < ends:
                 # An erased user's last event comes too late and is refused.
-                with suppress(errors.ForeignKeyViolation):
+                with suppress(errors.ForeignKeyViolation, errors.DeadlockDetected):
                     own.add(choose.choice(owners), session=str(choose.randrange(9)))
 
     def erase(worker: int) -> None:
         with closing(Usage(usage.database)) as own:
             for owner in owners[worker : 40 + worker : 2]:
-                own.run("delete from users where id = %s", (owner.user,))
+                try:
+                    own.run("delete from users where id = %s", (owner.user,))
+                except errors.DeadlockDetected:
+                    own.run("delete from users where id = %s", (owner.user,))
                 time.sleep(0.05)
 
     def aggregate(statement: str) -> None:
