@@ -473,6 +473,17 @@ begin
             exit;
         end if;
         if input ? 'around' then
+            -- Each change has its neighbours looked for: dearer than to read in order.
+            execute format('select count(*) from (%s) as changes', changes)
+                into run.scopes;
+            if run.scopes > (
+                select greatest(reltuples, 1000) / 20 from pg_class
+                where oid = (input ->> 'relation')::regclass
+            ) then
+                run.method := 'whole';
+                run.scopes := null;
+                exit;
+            end if;
             run.method := 'summed';
             perform {{ schema }}.sum_up(known, input, changes);
             continue;
@@ -533,7 +544,7 @@ begin
         select count(*) into run.scopes from refresh_scopes;
         select greatest(reltuples, 1) into total
         from pg_class where oid = known.relation::regclass;
-        if run.scopes > 1000 and run.scopes > total / 5 then
+        if run.scopes > 100 and run.scopes > total / 5 then
             run.method := 'whole';
         end if;
     end if;
