@@ -1560,8 +1560,6 @@ CREATE INDEX usage_aggregates_monthly_team_id_idx ON public.usage_aggregates_mon
 
 CREATE INDEX usage_aggregates_monthly_user_id_idx ON public.usage_aggregates_monthly USING btree (user_id);
 
-CREATE INDEX usage_events_anonymous_idx ON ONLY public.usage_events USING btree (occurred_at) WHERE (user_id IS NULL);
-
 CREATE INDEX usage_events_brin_idx ON ONLY public.usage_events USING brin (occurred_at, id, session_id text_bloom_ops (n_distinct_per_range='128'), event_type text_bloom_ops (n_distinct_per_range='32'), event_category text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
 
 CREATE INDEX usage_events_change_xid_idx ON ONLY public.usage_events USING btree (change_xid);
@@ -1574,15 +1572,13 @@ CREATE INDEX usage_events_default_license_id_idx ON public.usage_events_default 
 
 CREATE INDEX usage_events_default_occurred_at_id_session_id_event_type_e_idx ON public.usage_events_default USING brin (occurred_at, id, session_id text_bloom_ops (n_distinct_per_range='128'), event_type text_bloom_ops (n_distinct_per_range='32'), event_category text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
 
-CREATE INDEX usage_events_default_occurred_at_idx ON public.usage_events_default USING btree (occurred_at) WHERE (user_id IS NULL);
-
 CREATE INDEX usage_events_team_id_idx ON ONLY public.usage_events USING btree (team_id) WHERE (team_id IS NOT NULL);
 
 CREATE INDEX usage_events_default_team_id_idx ON public.usage_events_default USING btree (team_id) WHERE (team_id IS NOT NULL);
 
-CREATE INDEX usage_events_user_id_idx ON ONLY public.usage_events USING btree (user_id) WHERE (user_id IS NOT NULL);
+CREATE INDEX usage_events_user_id_day_idx ON ONLY public.usage_events USING btree (user_id, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
-CREATE INDEX usage_events_default_user_id_idx ON public.usage_events_default USING btree (user_id) WHERE (user_id IS NOT NULL);
+CREATE INDEX usage_events_default_user_id_timezone_idx ON public.usage_events_default USING btree (user_id, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
 CREATE INDEX users_created_at_idx ON public.users USING btree (created_at);
 
@@ -1632,13 +1628,11 @@ ALTER INDEX public.usage_events_license_id_idx ATTACH PARTITION public.usage_eve
 
 ALTER INDEX public.usage_events_brin_idx ATTACH PARTITION public.usage_events_default_occurred_at_id_session_id_event_type_e_idx;
 
-ALTER INDEX public.usage_events_anonymous_idx ATTACH PARTITION public.usage_events_default_occurred_at_idx;
-
 ALTER INDEX public.usage_events_pkey ATTACH PARTITION public.usage_events_default_pkey;
 
 ALTER INDEX public.usage_events_team_id_idx ATTACH PARTITION public.usage_events_default_team_id_idx;
 
-ALTER INDEX public.usage_events_user_id_idx ATTACH PARTITION public.usage_events_default_user_id_idx;
+ALTER INDEX public.usage_events_user_id_day_idx ATTACH PARTITION public.usage_events_default_user_id_timezone_idx;
 
 CREATE TRIGGER affiliate_clicks_copied AFTER INSERT ON public.affiliate_clicks FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_clicks', 'id', 'affiliate_id', 'utm_campaign', 'clicked_at');
 

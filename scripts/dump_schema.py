@@ -1,6 +1,6 @@
 """Write bootstrap/schema.sql: what all migrations together make, to be read.
 
-    scripts/dump_schema.py
+    .venv/bin/python -m scripts.dump_schema
 
 Partitions are left out: which months have one depends on the day. A server of its own
 is started for this, so that nobody's data is touched.

@@ -7,7 +7,10 @@ begin;
 
 set local lock_timeout = '10s';
 
-drop index usage_events_anonymous_idx;
+create index usage_events_user_id_idx on usage_events (user_id)
+where user_id is not null;
+
+drop index usage_events_user_id_day_idx;
 
 drop trigger usage_events_stamped on usage_events;
 drop trigger usage_events_moved on usage_events;

@@ -163,9 +163,12 @@ create index api_usage_change_xid_idx on api_usage (change_xid);
 create index error_logs_change_xid_idx on error_logs (change_xid);
 create index audit_logs_change_xid_idx on audit_logs (change_xid);
 
--- A run looks for the events of a user and a period; those without a user are few.
-create index usage_events_anonymous_idx on usage_events (occurred_at)
-where user_id is null;
+-- A run looks for the events of a user and a day, or of nobody and a day. Equal keys are
+-- packed, so the day costs a byte a row more than the users alone do.
+create index usage_events_user_id_day_idx
+on usage_events (user_id, (cast(occurred_at at time zone 'UTC' as date)));
+
+drop index usage_events_user_id_idx;
 
 -- The triggers ------------------------------------------------------------------------
 --

@@ -238,12 +238,9 @@ begin
         and attnum > 0 and not attisdropped;
     select string_agg(format('%s as "scope %s"', value ->> 'expression', key), ', ')
     into expressions from jsonb_each(mapping);
-    select key, value into period_column, period
-    from jsonb_each(mapping) where value ? 'period' limit 1;
-
-    -- A month at a time, so that the planner chooses for each between the index of a
-    -- scope column and the rows of the time. Days come one by one where they are few,
-    -- hold many scopes or have but their time to be found by.
+    -- A month at a time, so that the planner chooses for each between an index that
+    -- finds the scopes and the rows of the time. A few days that hold many scopes, or
+    -- have but their time to be found by, come one by one.
     select exists (
         select from pg_index
         inner join pg_attribute on pg_index.indrelid = pg_attribute.attrelid
@@ -257,6 +254,10 @@ begin
         (select string_agg(format('%I is null', name), ', ' order by position)
             from unnest(scope) with ordinality as columns (name, position))
     ) loop
+        select key, value into period_column, period
+        from jsonb_each(mapping)
+        where value ? 'period' and not pattern[array_position(scope, key)]
+        limit 1;
         select format('(select * from refresh_scopes where %s) as scopes', string_agg(
             format('%I is %s null', name,
                 case when not pattern[position] then 'not' end),
@@ -275,12 +276,14 @@ begin
             'null::date[] as days'
         when period ->> 'period' = 'day' then format(
             'with days as (select %1$I as day, count(*) >= 50 or not %2$L::boolean '
-            'or count(*) over () <= 40 as is_single from %3$s group by %1$I) '
+            'as is_full from %3$s group by %1$I), '
+            'chunks as (select *, date_trunc(''month'', day)::date as month, is_full '
+            'and count(*) filter (where is_full) over (partition by '
+            'date_trunc(''month'', day), is_full) <= 4 as is_single from days) '
             'select day as first_date, day + 1 as next_date, null::date[] as days '
-            'from days where is_single union all '
-            'select date_trunc(''month'', day)::date, '
-            '(date_trunc(''month'', day) + interval ''1 month'')::date, array_agg(day) '
-            'from days where not is_single group by date_trunc(''month'', day)',
+            'from chunks where is_single union all '
+            'select min(day), max(day) + 1, array_agg(day) '
+            'from chunks where not is_single group by month',
             period_column, has_index, scopes
         ) else format(
             'select %1$I as first_date, '
@@ -296,6 +299,16 @@ begin
             from unnest(scope) with ordinality as columns (name, position)
             where not pattern[position]
                 and (name != period_column or period is null or chunk.days is not null);
+            -- An index on days has UTC's.
+            if chunk.days is not null and period ->> 'zone' != 'UTC'
+                and matches is not null
+            then
+                matches := matches || format(
+                    ' and cast(%1$s at time zone ''UTC'' as date) '
+                    'between scopes.%2$I - 1 and scopes.%2$I + 1',
+                    period ->> 'column', period_column
+                );
+            end if;
             parts := parts || format(
                 'select %s from (select *, %s from %s where %s) as input %s',
                 names, expressions, input ->> 'relation',
@@ -382,6 +395,7 @@ create or replace function {{ schema }}.refresh(
 returns {{ schema }}.runs
 language plpgsql
 set client_min_messages = warning
+set work_mem = '64MB'
 as $$
 declare
     started constant timestamptz := clock_timestamp();
@@ -536,7 +550,8 @@ begin
                     jsonb_array_elements(each_input.item -> 'mappings')
                         as each_mapping (item),
                     jsonb_each(each_mapping.item) as part
-                where part.value ? 'period'));
+                where part.value ? 'period'
+                    and not (part.value ->> 'has_none')::boolean));
         execute format('create index on refresh_scopes (%s)',
             (select string_agg(format('%I', name), ', ' order by position)
                 from unnest(known.scope) with ordinality as columns (name, position)));
@@ -598,30 +613,44 @@ begin
                         with ordinality as columns (name, position))
             );
         end loop;
-    elsif run.method = 'whole' then
-        definition := known.definition;
-        execute format('create temporary table refresh_old on commit drop as '
-            'select ctid as row_id, %s from %s', names, known.relation);
     end if;
 
     -- 4: the difference alone is written.
     if run.method != 'quiet' then
-        if run.method != 'summed' then
+        if run.method = 'scoped' then
             execute format('create temporary table refresh_new on commit drop as %s',
                 definition);
         end if;
         execute format(
             'create temporary table refresh_difference on commit drop as '
             'select %1$s, sum(sign) as sign, min(row_id) as row_id from ('
-            'select %1$s, 1 as sign, null::tid as row_id from refresh_new '
-            'union all select %1$s, -1, row_id from refresh_old) as both_sides '
-            'group by %1$s having sum(sign) != 0', names
+            'select %1$s, 1 as sign, null::tid as row_id from %2$s as made '
+            'union all select %1$s, -1, %3$s from %4$s) as both_sides '
+            'group by %1$s having sum(sign) != 0', names,
+            case run.method when 'whole' then format('(%s)', known.definition)
+                else 'refresh_new' end,
+            case run.method when 'whole' then 'ctid' else 'row_id' end,
+            case run.method when 'whole' then known.relation else 'refresh_old' end
         );
+        execute format('delete from %s where ctid = any (array(select row_id '
+            'from refresh_difference where sign < 0))', known.relation);
+        get diagnostics run.rows_removed = row_count;
+        -- In order, so that rows that are read together stand together.
+        execute format('insert into %1$s (%2$s) select %2$s from refresh_difference '
+            'where sign > 0 %3$s', known.relation, names,
+            (select 'order by ' || string_agg(format('%I', name), ', '
+                order by position)
+                from unnest(known.scope) with ordinality as columns (name, position)));
+        get diagnostics run.rows_added = row_count;
         -- The data tests that look at one row or one group, where something is new.
         for test in select * from jsonb_array_elements(known.checks) loop
+            exit when run.rows_added = 0;
             execute format('select exists (select from %s)', case when test ? 'grain'
-                then format('(select from refresh_new group by %s having count(*) > 1)'
-                    ' as repeated', test ->> 'grain')
+                then format('(select from %s group by %s having count(*) > 1)'
+                    ' as repeated',
+                    case run.method when 'whole' then known.relation
+                        else 'refresh_new' end,
+                    test ->> 'grain')
                 else format('refresh_difference where sign > 0 and (%s)',
                     test ->> 'fails')
             end) into is_changed;
@@ -629,12 +658,6 @@ begin
                 run.failed_checks := run.failed_checks || (test ->> 'name');
             end if;
         end loop;
-        execute format('delete from %s where ctid = any (array(select row_id '
-            'from refresh_difference where sign < 0))', known.relation);
-        get diagnostics run.rows_removed = row_count;
-        execute format('insert into %1$s (%2$s) select %2$s from refresh_difference '
-            'where sign > 0', known.relation, names);
-        get diagnostics run.rows_added = row_count;
         if known.is_logged then
             execute format('delete from %s where change_xid < (select '
                 'min(pg_snapshot_xmin(seen)::text::numeric)::text::xid8 '

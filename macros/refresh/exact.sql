@@ -11,7 +11,8 @@
 
     changes: for each input that has scopes, how its columns give them. One of
         - a dict of scope column to input column, "day of <timestamp>" or "month of
-            <timestamp>" (in the reporting zone), and "where" if only some rows count;
+            <timestamp>" (in the reporting zone; with " or none", where a row without a
+            finite time has a group too), and "where" if only some rows count;
         - a list of such dicts, where a row belongs to several scopes;
         - a query of scopes, for an input that is looked up: it reads `changes` (the
             input's rows that came or went) and the model's inputs by name;
@@ -248,16 +249,23 @@
 
 {#- One entry of `changes` as the engine takes it: an expression, a period or both. -#}
 {% macro refresh_scope_part(text) -%}
-    {%- set words = text.split(" of ") -%}
+    {%- set has_none = text.endswith(" or none") -%}
+    {%- set words = (text[:-8] if has_none else text).split(" of ") -%}
     {%- if words | length == 1 -%}
         {{ return({"expression": text}) }}
     {%- endif -%}
+    {%- set expression = saas_analytics.reporting_date(words[1]) if words[0] == "day"
+        else saas_analytics.reporting_month(words[1]) -%}
+    {%- if has_none -%}
+        {%- set expression = "case when " ~ saas_analytics.is_finite(words[1])
+            ~ " then " ~ expression ~ " end" -%}
+    {%- endif -%}
     {{ return({
-        "expression": saas_analytics.reporting_date(words[1]) if words[0] == "day"
-            else saas_analytics.reporting_month(words[1]),
+        "expression": expression,
         "period": words[0],
         "column": words[1],
         "zone": var("reporting_timezone", "UTC"),
+        "has_none": has_none,
     }) }}
 {%- endmacro %}
 

@@ -219,7 +219,7 @@ def test_the_dumped_schema_is_up_to_date(database: Database, server_url: str) ->
         pytest.skip("the file shows the schema as PostgreSQL 18 has it")
 
     assert FILE.read_text() == HEADING + dump(database.url), (
-        "run scripts/dump_schema.py"
+        "run python -m scripts.dump_schema"
     )
 
 

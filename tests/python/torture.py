@@ -142,6 +142,11 @@ WRITES: dict[str, str] = {
             'cancelled', 'disputed'])[1 + floor(random() * 5)::int]
         where id in (select id from affiliate_commissions order by random() limit 3)
     """,
+    "commissions lose their time": """
+        update affiliate_commissions
+        set created_at = case created_at when 'infinity' then now() else 'infinity' end
+        where id in (select id from affiliate_commissions order by random() limit 2)
+    """,
     "commissions go": """
         delete from affiliate_commissions where id in (
             select id from affiliate_commissions order by random() limit 1)

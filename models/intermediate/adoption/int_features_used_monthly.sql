@@ -8,8 +8,8 @@
         },
     },
     indexes=[
-        {"columns": ["user_id"]},
-        {"columns": ["license_id"]},
+        {"columns": ["user_id", "feature_name"]},
+        {"columns": ["license_id", "feature_name"]},
         {"columns": ["usage_month", "feature_name"]},
     ],
 ) }}

@@ -1,8 +1,14 @@
 {{ config(
-    scope=["license_id"],
+    scope=["license_id", "feature_name"],
     changes={
-        "int_features_used_monthly": {"license_id": "license_id"},
-        "int_licenses_eligible_months": {"license_id": "license_id"},
+        "int_features_used_monthly": {
+            "license_id": "license_id", "feature_name": "feature_name",
+        },
+        "int_licenses_eligible_months": """
+            select distinct uses.license_id, uses.feature_name
+            from int_features_used_monthly as uses
+            inner join changes on uses.license_id = changes.license_id
+        """,
     },
 ) }}
 

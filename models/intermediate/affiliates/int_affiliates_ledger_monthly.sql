@@ -1,9 +1,14 @@
 {{ config(
-    scope=["affiliate_id"],
+    scope=["entry_month", "affiliate_id"],
     changes={
-        "stg_saas__affiliate_commissions": {"affiliate_id": "affiliate_id"},
-        "stg_saas__affiliate_payouts": {"affiliate_id": "affiliate_id"},
+        "stg_saas__affiliate_commissions": {
+            "entry_month": "month of created_at or none", "affiliate_id": "affiliate_id",
+        },
+        "stg_saas__affiliate_payouts": {
+            "entry_month": "month of created_at or none", "affiliate_id": "affiliate_id",
+        },
     },
+    indexes=[{"columns": ["affiliate_id"]}],
 ) }}
 
 -- One row per month, affiliate, currency, kind and status of ledger entries.

@@ -1,6 +1,10 @@
 {{ config(
-    scope=["user_id"],
-    changes={"int_features_used_monthly": {"user_id": "user_id"}},
+    scope=["user_id", "feature_name"],
+    changes={
+        "int_features_used_monthly": {
+            "user_id": "user_id", "feature_name": "feature_name",
+        },
+    },
 ) }}
 
 -- One row per user, licence and feature: when it was first and last used and how often.

@@ -1,6 +1,10 @@
 {{ config(
-    scope=["affiliate_id"],
-    changes={"int_affiliates_ledger_monthly": {"affiliate_id": "affiliate_id"}},
+    scope=["earnings_month", "affiliate_id"],
+    changes={
+        "int_affiliates_ledger_monthly": {
+            "earnings_month": "entry_month", "affiliate_id": "affiliate_id",
+        },
+    },
 ) }}
 
 -- One row per month of the commission's creation, affiliate, currency and commission

@@ -1,6 +1,13 @@
 {{ config(
-    scope=["audit_date"],
-    changes={"stg_saas__audit_logs": {"audit_date": "day of occurred_at"}},
+    scope=["audit_date", "action", "resource_type", "status"],
+    changes={
+        "stg_saas__audit_logs": {
+            "audit_date": "day of occurred_at",
+            "action": "action",
+            "resource_type": "resource_type",
+            "status": "status",
+        },
+    },
 ) }}
 
 -- One row per day, action, type of resource and outcome: audited actions and the users

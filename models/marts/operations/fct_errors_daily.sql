@@ -1,6 +1,13 @@
 {{ config(
-    scope=["error_date"],
-    changes={"stg_saas__error_logs": {"error_date": "day of occurred_at"}},
+    scope=["error_date", "severity", "error_type", "source"],
+    changes={
+        "stg_saas__error_logs": {
+            "error_date": "day of occurred_at",
+            "severity": "severity",
+            "error_type": "error_type",
+            "source": "source",
+        },
+    },
 ) }}
 
 -- One row per day, severity, error type and source (unknown is a group of its own):
