@@ -48,7 +48,13 @@ class Figures:
     help="Usage events to begin with; give it twice for the growth.",
 )
 @click.option("--runs", default=3, show_default=True, help="Runs to take medians of.")
-def main(rows: tuple[int, ...], runs: int) -> None:
+@click.option(
+    "--peers/--no-peers",
+    default=True,
+    show_default=True,
+    help="Whether to measure the other ways too, or the refresh's growth alone.",
+)
+def main(rows: tuple[int, ...], runs: int, peers: bool) -> None:
     """What a refresh costs after a change, beside the usual ways to keep marts.
 
     Changes are cumulative: each run adds its rows and then refreshes the same tables
@@ -59,16 +65,17 @@ def main(rows: tuple[int, ...], runs: int) -> None:
         click.echo(f"{scratch.describe()}, DuckDB {duckdb.__version__}\n")
         growth: dict[int, Figures] = {}
         for count in sorted(rows):
-            figures, chains = _measure(scratch, count, min(rows), runs)
+            figures, chains = _measure(scratch, count, min(rows), runs, peers)
             growth[count] = figures
-            _report(count, figures, chains)
+            if peers:
+                _report(count, figures, chains)
             scratch.drop_databases()
         if len(growth) > 1:
             _report_growth(growth, min(rows), chains)
 
 
 def _measure(
-    scratch: server.Server, count: int, shortest: int, runs: int
+    scratch: server.Server, count: int, shortest: int, runs: int, peers: bool
 ) -> tuple[Figures, dict[str, list[str]]]:
     figures = Figures()
     _say(f"{count:,} events: loading")
@@ -79,36 +86,21 @@ def _measure(
     company.settle()
     models = marts.read_models(company)
     chains = {mart: marts.chain(models, mart) for mart in marts.MARTS}
-    # Each model once, after those that it reads.
-    order = list(dict.fromkeys(name for names in chains.values() for name in names))
-    ways.prepare_windows(company, models)
-
-    _say("full recomputes")
-    for _ in range(runs):
-        figures.full["table"].append(
-            {name: ways.create_table(company, models[name]) for name in order}
-        )
-        figures.full["rebuild"].append(
-            {name: ways.rebuild(company, name) for name in order}
-        )
-        figures.full["read"].append(
-            {name: ways.read_inputs(company, models[name]) for name in order}
-        )
-        figures.full["compute"].append(
-            {name: ways.compute(company, models[name]) for name in order}
-        )
-    _measure_duckdb(company, models, order, figures, runs)
-    company.settle()
+    if peers:
+        # Each model once, after those that it reads.
+        order = list(dict.fromkeys(name for names in chains.values() for name in names))
+        _measure_recomputes(company, [models[name] for name in order], figures, runs)
+        ways.prepare_windows(company, models)
+        company.settle()
     _report_start(company, first, runs)
-
-    absolute = {round(share * shortest) for share in CHANGES}
-    for change in sorted(absolute | {round(share * count) for share in CHANGES}):
+    own_changes = {round(share * count) for share in CHANGES} if peers else set()
+    for change in sorted({round(share * shortest) for share in CHANGES} | own_changes):
         for _ in range(runs):
             _say(f"{change:,} changed")
             company.live_on(change)
             figures.changed["refresh", change].append(ways.refresh_all(company))
             figures.methods[change] = ways.methods(company)
-            if change in {round(share * count) for share in CHANGES}:
+            if change in own_changes:
                 for name, way in (
                     ("lookback", ways.lookback),
                     ("microbatch", ways.microbatch),
@@ -120,7 +112,7 @@ def _measure(
     for mart in marts.MARTS:
         model = models[mart]
         figures.wrong["refresh"][mart] = ways.wrong_rows(company, model.relation, model)
-    for schema in ("lookback", "microbatch"):
+    for schema in ("lookback", "microbatch") if peers else ():
         for mart in marts.WINDOWS:
             figures.wrong[schema][mart] = ways.wrong_rows(
                 company, f"{schema}.{mart}", models[mart]
@@ -129,21 +121,31 @@ def _measure(
     return figures, chains
 
 
-def _measure_duckdb(
-    company: Company,
-    models: dict[str, marts.Model],
-    order: list[str],
-    figures: Figures,
-    runs: int,
+def _measure_recomputes(
+    company: Company, models: list[marts.Model], figures: Figures, runs: int
 ) -> None:
-    other = duck.Duck(company, [models[name] for name in order])
+    """Every way to compute all models from all rows."""
+    company.execute("create schema plain")
+    for _ in range(runs):
+        for way, measure in (
+            ("read", ways.read_inputs),
+            ("compute", ways.compute),
+            ("table", ways.create_table),
+            ("rebuild", ways.rebuild),
+        ):
+            _say(f"full recomputes: {way}")
+            figures.full[way].append(
+                {model.name: measure(company, model) for model in models}
+            )
+    _say("full recomputes: DuckDB")
+    other = duck.Duck(company, models)
     for _ in range(runs):
         times: Times = {}
-        for name in order:
+        for model in models:
             try:
-                times[name] = other.create_table(models[name])
+                times[model.name] = other.create_table(model)
             except duckdb.Error as error:
-                _say(f"DuckDB can't make {name}: {error}")
+                _say(f"DuckDB can't make {model.name}: {error}")
         figures.full["duckdb"].append(times)
     other.close()
 
@@ -249,6 +251,8 @@ def _report_growth(
             )
     headers = ["", *(f"{count:,}" for count in growth), "longest / shortest"]
     click.echo(report.table(headers, lines))
+    wrong = sum(sum(figures.wrong["refresh"].values()) for figures in growth.values())
+    click.echo(f"\nWrong rows afterwards: {wrong:,}")
 
 
 def _seconds(value: float | None) -> str:

@@ -30,12 +30,12 @@ def methods(company: Company) -> dict[str, str]:
     return dict(company.execute(f"select model, method from {ENGINE}.models"))
 
 
-def rebuild(company: Company, model: str) -> float:
+def rebuild(company: Company, model: Model) -> float:
     """The engine's full rebuild."""
     return _timed(
         company,
         "begin isolation level repeatable read; "
-        f"select * from {ENGINE}.refresh('{model}', true); commit",
+        f"select * from {ENGINE}.refresh('{model.name}', true); commit",
     )
 
 
@@ -52,7 +52,7 @@ def create_table(company: Company, model: Model) -> float:
 
 
 def read_inputs(company: Company, model: Model) -> float:
-    """The source rows of a model, each column that it reads, and nothing done to them."""
+    """A model's source rows, each column that it reads, and nothing done to them."""
     seconds = 0.0
     for each in model.inputs:
         if each["kind"] == "source":
@@ -77,9 +77,7 @@ def compute(company: Company, model: Model) -> float:
 
 def prepare_windows(company: Company, models: dict[str, Model]) -> None:
     """Tables for the ways below, made of all history, with the marts' own indexes."""
-    company.execute(
-        "create schema plain; create schema lookback; create schema microbatch"
-    )
+    company.execute("create schema lookback; create schema microbatch")
     for name, window in WINDOWS.items():
         for schema in ("lookback", "microbatch"):
             table = f"{schema}.{name}"
