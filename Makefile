@@ -26,7 +26,7 @@ DBT := [ -t 1 ] || export DBT_USE_COLORS=false; .venv/bin/dbt
 .DELETE_ON_ERROR:
 # One server, one target folder: the steps queue up, also under `make -j`.
 .NOTPARALLEL:
-.PHONY: help setup demo build refresh test lint down format freshness docs requirements FORCE
+.PHONY: help setup demo build refresh test test-versions lint down format freshness docs requirements FORCE
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -62,6 +62,9 @@ down: ## Stop the embedded server (its data stays)
 
 test: $(DEVELOPMENT) ## Run every test, on servers of their own
 	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
+
+test-versions: $(RUNTIME) ## Compare the marts on PostgreSQL 14 to 18 (ARGS="14 18")
+	@.venv/bin/python -m tests.versions $(ARGS)
 
 lint: $(DEVELOPMENT) ## Check the style and the soundness of SQL and Python
 	@scripts/lint $(ARGS)

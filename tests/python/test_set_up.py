@@ -1,5 +1,6 @@
 """Setting up: sound requirements, and one line about an unfit Python."""
 
+import json
 import os
 import re
 import shutil
@@ -39,6 +40,18 @@ def test_requirements_name_no_place(name: str) -> None:
     text = (ROOT / name).read_text()
     assert "://" not in text
     assert not re.search(r"^-|/", text, re.MULTILINE)
+
+
+def test_the_other_postgresql_versions_are_pinned_and_hashed() -> None:
+    folder = ROOT / "tests" / "versions"
+    wanted = json.loads((folder / "package.json").read_text())["dependencies"]
+    locked = json.loads((folder / "package-lock.json").read_text())["packages"]
+    for name, package in wanted.items():
+        pinned = locked[f"node_modules/{name}"]
+        assert package == f"npm:{pinned['name']}@{pinned['version']}"
+        assert pinned["integrity"].startswith("sha512-")
+    assert len(locked) == len(wanted) + 1
+    assert "://" not in json.dumps(locked)
 
 
 def test_both_requirements_agree() -> None:

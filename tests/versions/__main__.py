@@ -1,0 +1,244 @@
+"""python -m tests.versions: are the marts the same on every PostgreSQL?
+
+On a server of each version, without a superuser's rights: the migrations, the roles,
+the demo company, every mart with all its tests, a refresh after writes, and the way
+back. The marts are compared with those of the first version, row by row.
+"""
+
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import click
+import psycopg2
+from psycopg2 import sql
+
+from bootstrap import embedded, migrate, settings
+from bootstrap.errors import UserError
+from tests.python.support import (
+    DBT,
+    ROOT,
+    Database,
+    fast_server,
+    new_database,
+    server_folder,
+    with_login,
+)
+from tests.versions import programs
+
+# The same company and the same "now" on every server, whatever the day.
+COMPANY = ("--scale", "0.05", "--seed", "1", "--until", "2026-06-30")
+NOW = '{"as_of": "2026-06-30T23:59:59Z"}'
+WRITES = Path(__file__).with_name("writes.sql")
+
+# A step that takes longer hangs.
+STEP_SECONDS = 1800
+
+SETTINGS = settings.load({})
+OWNER = "owner"
+
+# Both sort by code point; the built-in provider came with 17.
+LOCALES = {True: embedded.LOCALE, False: ("--locale=C.UTF-8",)}
+
+CELLS = ("version", "migrate", "demo", "build", "tests", "refresh", "back", "marts")
+WIDTH = 10
+
+Marts = dict[str, list[str]]
+"""The rows of each mart in order, its columns before them."""
+
+
+@click.command()
+@click.argument("majors", nargs=-1, type=click.Choice(programs.MAJORS))
+def main(majors: Sequence[str]) -> None:
+    """Compare the marts on PostgreSQL MAJORS, all by default; exit 1 if any differ."""
+    # No server is left behind.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    complaints: list[str] = []
+    reference: tuple[str, list[Marts]] | None = None
+    for cell in CELLS:
+        _show(cell)
+    with server_folder() as scratch:
+        for major in majors or programs.MAJORS:
+            click.echo()
+            try:
+                found = try_version(major, scratch)
+                if reference is None:
+                    reference = (major, found)
+                else:
+                    _compare(found, *reference)
+            except (UserError, psycopg2.Error, subprocess.TimeoutExpired) as error:
+                _show("FAILED")
+                complaints.append(f"PostgreSQL {major}: {str(error).strip()}")
+            else:
+                is_first = reference[1] is found
+                _show(f"{len(found[0])} {'read' if is_first else 'equal'}")
+    click.echo()
+    for complaint in complaints:
+        click.echo(f"error: {complaint}", err=True)
+    sys.exit(1 if complaints else 0)
+
+
+def try_version(major: str, scratch: Path) -> list[Marts]:
+    """Take one version all the way; the marts as built, and as refreshed.
+
+    Raises:
+        UserError: it does not get there.
+    """
+    # All have the same address, so dbt reads the project once.
+    folder = scratch / "server"
+    locale = LOCALES[int(major) >= 17]
+    server = fast_server(folder, programs.folder_of(major), locale)
+    try:
+        server.start()
+        return _go(Database(server.url("postgres")), major, scratch / "target")
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _go(server: Database, major: str, target: Path) -> list[Marts]:
+    version = str(server.execute("show server_version")[0][0]).split()[0]
+    _show(version)
+    if version.split(".")[0] != major:
+        raise UserError(f"the server says that it is PostgreSQL {version}")
+    server.execute(f"create role {OWNER} login createrole")
+    with new_database(server.url, name="company", owner=OWNER) as admin:
+        owner = Database(with_login(admin.url, OWNER, ""))
+        _timed(lambda: _migrate(owner))
+        _timed(lambda: _bootstrap(owner, "demo", *COMPANY))
+        admin.execute(f"alter role {SETTINGS.transformer_role} login")
+        transformer = Database(with_login(admin.url, SETTINGS.transformer_role, ""))
+        _timed(lambda: _build(transformer, target))
+        _show(f"{_passed_tests(target):,}")
+        built = _read_marts(admin)
+        owner.execute(WRITES.read_text(encoding="utf-8"))
+        _timed(lambda: _refresh(transformer))
+        refreshed = _read_marts(admin)
+        _timed(lambda: _take_back(admin, owner))
+    return [built, refreshed]
+
+
+# --- The steps ------------------------------------------------------------------------
+
+
+def _migrate(owner: Database) -> None:
+    _bootstrap(owner, "migrate")
+    _bootstrap(owner, "roles")
+
+
+def _bootstrap(database: Database, *arguments: str) -> None:
+    _run(database, sys.executable, "-m", "bootstrap", *arguments)
+
+
+def _build(database: Database, target: Path) -> None:
+    folders = ("--target-path", str(target), "--log-path", str(target))
+    _run(database, str(DBT), "--quiet", "build", "--vars", NOW, *folders)
+
+
+def _refresh(database: Database) -> None:
+    _run(database, sys.executable, "-m", "refresh", "--verify")
+
+
+def _run(database: Database, *command: str) -> None:
+    result = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=database.environment(),
+        capture_output=True,
+        text=True,
+        timeout=STEP_SECONDS,
+        check=False,
+    )
+    if result.returncode != 0:
+        shown = " ".join(Path(word).name for word in command[:4])
+        raise UserError(f"{shown} failed: {result.stdout}{result.stderr}")
+
+
+def _take_back(admin: Database, owner: Database) -> None:
+    for schema in SETTINGS.dbt_schemas():
+        statement = sql.SQL("drop schema {} cascade").format(sql.Identifier(schema))
+        admin.execute(statement)
+    _bootstrap(owner, "rollback", "base")
+    left = admin.execute(
+        "select relname::text from pg_class "
+        "where relnamespace = 'public'::regnamespace and relkind <> 'i' "
+        "union all "
+        "select proname::text from pg_proc where pronamespace = 'public'::regnamespace"
+    )
+    kept = {migrate.VERSION_TABLE, migrate.CHECKSUM_TABLE}
+    if extra := {name for (name,) in left} - kept:
+        raise UserError(f"the way back leaves {', '.join(sorted(extra))}")
+
+
+def _passed_tests(target: Path) -> int:
+    results = json.loads((target / "run_results.json").read_text())["results"]
+    tests = {
+        result["unique_id"]: result["status"]
+        for result in results
+        if result["unique_id"].startswith(("test.", "unit_test."))
+    }
+    for name, status in tests.items():
+        if status != "pass":
+            raise UserError(f"{name}: {status}")
+    return len(tests)
+
+
+# --- The marts ------------------------------------------------------------------------
+
+
+def _read_marts(database: Database) -> Marts:
+    marts: Marts = {}
+    schema = SETTINGS.marts_schema
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select table_name::text, string_agg(column_name || ' ' || data_type, ', ' "
+            "order by ordinal_position) from information_schema.columns "
+            "where table_schema = %s group by 1 order by 1",
+            (schema,),
+        )
+        for mart, columns in cursor.fetchall():
+            rows = io.StringIO()
+            command = sql.SQL("copy {} to stdout").format(sql.Identifier(schema, mart))
+            cursor.copy_expert(command, rows)
+            marts[mart] = [columns, *sorted(rows.getvalue().splitlines())]
+            if len(marts[mart]) == 1:
+                raise UserError(f"{mart} is empty")
+    return marts
+
+
+def _compare(found: list[Marts], other: str, expected: list[Marts]) -> None:
+    for when, ours, theirs in zip(("built", "refreshed"), found, expected, strict=True):
+        for mart in sorted(ours.keys() | theirs.keys()):
+            here, there = Counter(ours.get(mart)), Counter(theirs.get(mart))
+            if here != there:
+                raise UserError(
+                    f"{mart}, {when}, is not what it is on {other}: "
+                    f"{next(iter(here - there), 'nothing')} in place of "
+                    f"{next(iter(there - here), 'nothing')}"
+                )
+
+
+# --- The table ------------------------------------------------------------------------
+
+
+def _show(cell: str) -> None:
+    click.echo(f"{cell:>{WIDTH}}", nl=False)
+    sys.stdout.flush()
+
+
+def _timed(step: Callable[[], None]) -> None:
+    started = time.monotonic()
+    step()
+    _show(f"{time.monotonic() - started:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
