@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from dbt.artifacts.schemas.results import TestStatus
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from rich.console import Console
 from rich.progress import (
@@ -77,6 +78,15 @@ def summary(results: Iterable[Any]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in sorted(done.items()))
 
 
+def warnings(results: Iterable[Any]) -> list[str]:
+    """A line for each test that warns: how many rows, and which table holds them."""
+    return [
+        f"{result.failures:>7,} in {result.node.schema}.{result.node.alias}"
+        for result in results
+        if result.status == TestStatus.Warn
+    ]
+
+
 def main() -> int:
     console = Console(highlight=False)
     try:
@@ -91,6 +101,10 @@ def main() -> int:
         console.print("The build failed: logs/dbt.log holds the whole story.")
         return 1 if results else 2
     console.print(f"Built and passed: {summary(results)}.", soft_wrap=True)
+    found = warnings(results)
+    if found:
+        console.print("Wrong rows of the source, which docs/quality.md explains:")
+        console.print("\n".join(found), soft_wrap=True)
     return 0
 
 
