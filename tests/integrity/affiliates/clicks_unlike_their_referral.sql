@@ -1,0 +1,24 @@
+-- depends_on: {{ ref("fct_affiliate_funnel_daily") }}
+-- A click that converted may have lost its referral: it was deleted with its user.
+with clicks as (
+    select * from {{ ref("stg_saas__affiliate_clicks") }}
+),
+
+referrals as (
+    select * from {{ ref("stg_saas__affiliate_referrals") }}
+)
+
+select
+    clicks.click_id,
+    clicks.affiliate_id,
+    clicks.referral_id,
+    referrals.affiliate_id as referring_affiliate_id,
+    case
+        when clicks.affiliate_id != referrals.affiliate_id
+            then 'referral_of_another_affiliate'
+        else 'not_marked_as_converted'
+    end as reason,
+    clicks.clicked_at
+from clicks
+inner join referrals on clicks.referral_id = referrals.referral_id
+where clicks.affiliate_id != referrals.affiliate_id or not clicks.is_converted
