@@ -429,6 +429,10 @@ begin
     if not found then
         raise exception 'no model % is kept exact here: dbt run makes it', model_name;
     end if;
+    if to_regclass(known.relation) is null then
+        raise exception 'the table % is gone', known.relation
+            using hint = format('dbt run --select %s makes it again', model_name);
+    end if;
     run.model := model_name;
     run.method := 'quiet';
     run.rows_removed := 0;
