@@ -96,25 +96,45 @@ begin
             'view', md5({{ schema }}.view_sql(input ->> 'relation'))
         ) into found
         from pg_class where oid = (input ->> 'source')::regclass;
-        -- What is deleted while a trigger is disabled leaves no trace.
-        identity := identity || found || jsonb_build_object('is_captured', not exists (
-            select from pg_trigger
-            inner join pg_proc on pg_trigger.tgfoid = pg_proc.oid
-            where pg_proc.proname in ('stamp_change', 'record_change')
-            and pg_trigger.tgenabled in ('D', 'R')
-            and pg_trigger.tgrelid in (
-                select (input ->> 'source')::regclass
-                union all
+        -- While one of our four triggers is disabled, what is deleted leaves no trace;
+        -- while one is not enabled always, what a subscription writes. One that was
+        -- enabled again bears another xmin.
+        identity := identity || found || (
+            with tables as (
+                select (input ->> 'source')::regclass as relid
+                union
                 select relid from pg_partition_tree((input ->> 'source')::regclass)
             )
-        ));
+            select jsonb_build_object(
+                'is_captured', coalesce(
+                    count(*) filter (
+                        where tgrelid = (input ->> 'source')::regclass
+                    ) = 4
+                    and bool_and(tgenabled not in ('D', 'R'))
+                    and (bool_and(tgenabled = 'A') or not exists (
+                        select from pg_subscription_rel
+                        inner join tables on srrelid = relid
+                    )), false
+                ),
+                'triggers', string_agg(triggers.xmin::text, ' ' order by triggers.oid)
+                    filter (where tgrelid = (input ->> 'source')::regclass)
+            )
+            from pg_trigger as triggers
+            inner join pg_proc as functions on triggers.tgfoid = functions.oid
+            inner join tables on triggers.tgrelid = tables.relid
+            where functions.proname in ('stamp_change', 'record_change')
+        );
         identity := identity || jsonb_build_object('partitions', (
             select coalesce(jsonb_object_agg(
                 tree.relid::oid::text,
                 jsonb_build_array(
                     pg_relation_filenode(tree.relid),
                     links.xmin::text,
-                    pg_get_expr(partitions.relpartbound, tree.relid)
+                    pg_get_expr(partitions.relpartbound, tree.relid),
+                    (
+                        select string_agg(xmin::text, ' ' order by oid) from pg_trigger
+                        where tgrelid = tree.relid and not tgisinternal
+                    )
                 )
             ), '{}')
             from pg_partition_tree((input ->> 'source')::regclass) as tree
@@ -141,7 +161,8 @@ end;
 $$;
 
 
--- A query of an input's rows that were written since, and of those that went.
+-- A query of an input's rows that were written since (sign 1), and of those that went
+-- or came unseen, as they were (sign -1).
 create or replace function {{ schema }}.changes_sql(
     input jsonb, seen {{ schema }}.inputs
 )
@@ -176,7 +197,9 @@ begin
         raise exception 'the view % must read % once', input ->> 'relation',
             input ->> 'source';
     end if;
-    return format('(%s) union all (%s)',
+    return format(
+        'select *, 1 as sign from (%s) as present '
+        'union all select *, -1 from (%s) as former',
         replace(view_sql, source_name, format(
             'FROM (select * from %s where %s) %I',
             input ->> 'source', unseen, input ->> 'source_table'

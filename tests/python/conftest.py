@@ -4,6 +4,7 @@ The server is the one in DATABASE_URL, else an embedded one of the tests' own, s
 all workers and gone afterwards: never the one that `make demo` runs.
 """
 
+import fcntl
 import os
 import shutil
 import signal
@@ -11,11 +12,20 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg2
 import pytest
 
 from bootstrap import settings
 from bootstrap.embedded import EmbeddedServer
-from tests.python.support import Database, fast_server, new_database, run
+from tests.python.support import (
+    Database,
+    dbt,
+    fast_server,
+    new_database,
+    run,
+    with_database,
+)
+from tests.python.torture import refresh
 
 FOLDER_VARIABLE = "SAAS_ANALYTICS_TEST_FOLDER"
 DEBIAN_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
@@ -82,6 +92,42 @@ def database(server_url: str, template_database: str) -> Iterator[Database]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def marts_template(
+    server_url: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """Name of a database with a small company and all its marts, to be cloned.
+
+    Shared by all workers: the first that needs it makes it.
+    """
+    folder = Path(os.environ[FOLDER_VARIABLE])
+    name = f"saas_marts_{folder.name.rpartition('-')[2]}"
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _is_there(with_database(server_url, name)):
+            unfinished = f"{name}_unfinished"
+            with new_database(
+                server_url, template=template_database, name=unfinished
+            ) as made:
+                _make_marts(made, tmp_path_factory.mktemp("target"))
+                with new_database(
+                    server_url, template=unfinished, name=name, keep=True
+                ):
+                    pass
+    finally:
+        os.close(lock)
+    return name
+
+
+@pytest.fixture
+def marts(server_url: str, marts_template: str) -> Iterator[Database]:
+    """A company with its marts, all of it this test's own."""
+    with new_database(server_url, template=marts_template) as made:
+        refresh(made)
+        yield made
+
+
 @pytest.fixture
 def empty_database(server_url: str) -> Iterator[Database]:
     """A fresh database without any table."""
@@ -133,3 +179,27 @@ def _make_template(server_url: str) -> str:
     with new_database(server_url, name=name, keep=True) as made:
         run("migrate", env=made.environment()).check_returncode()
     return name
+
+
+def _is_there(url: str) -> bool:
+    try:
+        psycopg2.connect(url).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+def _make_marts(database: Database, target: Path) -> None:
+    options = ("--scale", "0.02", "--until", "2026-03-20")
+    run("demo", *options, env=database.environment()).check_returncode()
+    # Enough rows of every kind, and few enough to compare everything often.
+    database.execute("delete from usage_events where random() > 0.15")
+    database.execute("delete from api_usage where random() > 0.1")
+    database.execute("delete from audit_logs where random() > 0.3")
+    result = dbt(
+        "build",
+        *("--resource-type", "seed", "--resource-type", "model"),
+        database=database,
+        target=target,
+    )
+    assert result.returncode == 0, result.stdout[-3000:]

@@ -31,6 +31,8 @@ FAST = {
     "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "300",
+    "max_prepared_transactions": "10",
+    "wal_level": "logical",
 }
 
 # The tests decide which server is meant, not the developer's own settings.

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -20,61 +16,8 @@ from hypothesis import strategies as st
 from bootstrap.errors import UserError
 from refresh import engine
 from tests.python import torture
-from tests.python.support import DBT, ROOT, Database, new_database, run
-
-SCHEMA = "analytics_refresh"
-
-
-def dbt(database: Database, *arguments: str, target: Path) -> None:
-    result = subprocess.run(
-        [DBT, *arguments, "--target-path", str(target), "--log-path", str(target)],
-        cwd=ROOT,
-        env=database.environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stdout[-3000:]
-
-
-@pytest.fixture(scope="module")
-def built_template(
-    server_url: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
-) -> str:
-    """Name of a database with a small company and all its marts, to be cloned."""
-    name = f"saas_marts_{os.getpid()}"
-    target = tmp_path_factory.mktemp("target")
-    with new_database(
-        server_url, template=template_database, name=name, keep=True
-    ) as made:
-        options = ("--scale", "0.02", "--until", "2026-03-20")
-        run("demo", *options, env=made.environment()).check_returncode()
-        # Enough rows of every kind, and few enough to compare everything often.
-        made.execute("delete from usage_events where random() > 0.15")
-        made.execute("delete from api_usage where random() > 0.1")
-        made.execute("delete from audit_logs where random() > 0.3")
-        dbt(made, "seed", target=target)
-        dbt(made, "run", target=target)
-    return name
-
-
-@pytest.fixture
-def marts(server_url: str, built_template: str) -> Iterator[Database]:
-    """A company with its marts, all of it this test's own."""
-    with new_database(server_url, template=built_template) as made:
-        refresh(made)
-        yield made
-
-
-def refresh(database: Database, **options: Any) -> dict[str, engine.Run]:
-    """Refresh, and compare every mart with its meaning in the same snapshot."""
-
-    def compare(connection: Any) -> None:
-        with connection.cursor() as cursor:
-            assert torture.disagreements(cursor) == {}
-
-    with closing(database.connect()) as connection:
-        runs = engine.refresh(connection, SCHEMA, inspect=compare, **options)
-    return {run.model: run for run in runs}
+from tests.python.support import Database, new_database
+from tests.python.torture import SCHEMA, refresh
 
 
 def administrate(database: Database, generator: random.Random) -> None:
@@ -169,10 +112,10 @@ def test_refreshes_at_once_queue_up_and_both_are_right(marts: Database) -> None:
     seed=st.integers(0, 1_000_000),
 )
 def test_any_sequence_of_writes_and_refreshes_ends_in_equal_marts(
-    server_url: str, built_template: str, steps: list[str], seed: int
+    server_url: str, marts_template: str, steps: list[str], seed: int
 ) -> None:
     generator = random.Random(seed)
-    with new_database(server_url, template=built_template) as database:
+    with new_database(server_url, template=marts_template) as database:
         refresh(database)
         with closing(database.connect()) as connection:
             for step in steps:
@@ -251,75 +194,7 @@ def test_marts_of_one_refresh_agree_with_each_other(marts: Database) -> None:
                 engine.refresh(connection, SCHEMA, inspect=compare)
 
 
-# --- Where capture can't see: it notices, and rebuilds --------------------------------
-
-
-def methods(runs: dict[str, engine.Run]) -> set[str]:
-    return {runs[mart].method for mart in ("fct_usage_daily", "fct_errors_daily")}
-
-
-def test_a_copy_of_the_database_is_rebuilt(server_url: str, marts: Database) -> None:
-    name = psycopg2.extensions.parse_dsn(marts.url)["dbname"]
-    with new_database(server_url, template=name) as copy:
-        assert methods(refresh(copy)) == {"whole"}
-        assert methods(refresh(copy)) == {"quiet"}
-
-
-def test_another_cluster_is_noticed(marts: Database) -> None:
-    marts.execute(
-        f"update {SCHEMA}.inputs set identity = "
-        "jsonb_set(identity, '{cluster}', '\"another\"')"
-    )
-    assert methods(refresh(marts)) == {"whole"}
-
-
-def test_tombstones_cleared_before_a_run_saw_them_make_it_rebuild(
-    marts: Database,
-) -> None:
-    marts.execute("delete from usage_events where random() < 0.1")
-    marts.execute("delete from error_logs where random() < 0.1")
-    # It keeps those that an open transaction, of whatever test, may not see yet.
-    deadline = time.monotonic() + 60
-    while marts.execute("select exists (select from change_tombstones)") == [(True,)]:
-        assert time.monotonic() < deadline
-        marts.execute("select clear_change_tombstones(interval '0')")
-
-    assert methods(refresh(marts)) == {"whole"}
-
-
-def test_a_disabled_trigger_makes_every_run_look_at_everything(marts: Database) -> None:
-    triggers = marts.execute(
-        "select tgname from pg_trigger where tgrelid = 'error_logs'::regclass "
-        "and tgfoid in ('stamp_change'::regproc, 'record_change'::regproc)"
-    )
-    for (trigger,) in triggers:
-        marts.execute(f"alter table error_logs disable trigger {trigger}")
-    marts.execute("delete from error_logs where random() < 0.1")
-    assert refresh(marts)["fct_errors_daily"].method == "whole"
-
-    marts.execute("delete from error_logs where random() < 0.1")
-    assert refresh(marts)["fct_errors_daily"].method == "whole"
-
-    # The delete before it was enabled left no trace.
-    marts.execute("delete from error_logs where random() < 0.1")
-    for (trigger,) in triggers:
-        marts.execute(f"alter table error_logs enable always trigger {trigger}")
-    assert refresh(marts)["fct_errors_daily"].method == "whole"
-    assert refresh(marts)["fct_errors_daily"].method == "quiet"
-
-
-def test_a_dropped_partition_takes_its_time_out_of_the_marts(marts: Database) -> None:
-    marts.execute("drop table usage_events_y2026m01")
-
-    runs = refresh(marts)
-
-    assert runs["fct_usage_daily"].method == "scoped"
-    assert runs["fct_usage_daily"].rows_removed > 0
-    left = marts.execute(
-        "select count(*) from analytics.fct_usage_daily "
-        "where usage_date between '2026-01-01' and '2026-01-31'"
-    )
-    assert left == [(0,)]
+# --- Rebuilds, tests, waiting ---------------------------------------------------------
 
 
 def test_a_rebuild_changes_nothing_where_all_is_right(marts: Database) -> None:

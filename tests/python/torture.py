@@ -16,6 +16,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import errors
 
+from refresh import engine
 from tests.python.support import Database
 
 Operation = Callable[[Any, random.Random], None]
@@ -348,6 +349,21 @@ REFERENCES: dict[str, str] = {
         group by 1, 2
     """,
 }
+
+
+SCHEMA = "analytics_refresh"
+
+
+def refresh(database: Database, **options: Any) -> dict[str, engine.Run]:
+    """Refresh, and compare every mart with its meaning in the same snapshot."""
+
+    def compare(connection: Any) -> None:
+        with connection.cursor() as cursor:
+            assert disagreements(cursor) == {}
+
+    with closing(database.connect()) as connection:
+        runs = engine.refresh(connection, SCHEMA, inspect=compare, **options)
+    return {run.model: run for run in runs}
 
 
 def disagreements(cursor: Any) -> dict[str, int]:

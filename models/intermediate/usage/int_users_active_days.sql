@@ -7,7 +7,8 @@
             from fct_usage_daily
             where license_id in (
                 select license_id from changes
-                group by license_id having count(distinct plan_type) > 1
+                group by license_id
+                having count(distinct plan_type) > 1 or min(sign) < 0
             )
         """,
     },

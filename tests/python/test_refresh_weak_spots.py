@@ -1,0 +1,412 @@
+"""Where capture can't see a change, a refresh notices all the same, and rebuilds."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import psycopg2
+import pytest
+from psycopg2 import sql
+from psycopg2.extensions import make_dsn, parse_dsn
+
+from bootstrap import embedded
+from refresh import engine
+from tests.python import torture
+from tests.python.support import Database, new_database
+from tests.python.torture import SCHEMA, refresh
+
+STAGING_VIEW = "analytics_staging.stg_saas__affiliate_clicks"
+
+NEW_ERROR = """
+    insert into error_logs (error_type, error_message, severity, occurred_at)
+    values ('new', 'new', 'critical', '2026-01-05')
+"""
+
+
+@pytest.fixture(scope="module")
+def company(server_url: str, marts_template: str) -> Iterator[Database]:
+    """A company with its marts, for all tests that leave it sound."""
+    with new_database(server_url, template=marts_template) as made:
+        refresh(made)
+        yield made
+
+
+# --- Another place --------------------------------------------------------------------
+
+
+def methods(runs: dict[str, engine.Run]) -> set[str]:
+    return {runs[mart].method for mart in ("fct_usage_daily", "fct_errors_daily")}
+
+
+def test_a_copy_of_the_database_is_rebuilt(server_url: str, company: Database) -> None:
+    name = psycopg2.extensions.parse_dsn(company.url)["dbname"]
+    with new_database(server_url, template=name) as copy:
+        assert methods(refresh(copy)) == {"whole"}
+        assert methods(refresh(copy)) == {"quiet"}
+
+
+def test_another_cluster_is_noticed(company: Database) -> None:
+    company.execute(
+        f"update {SCHEMA}.inputs set identity = "
+        "jsonb_set(identity, '{cluster}', '\"another\"')"
+    )
+    assert methods(refresh(company)) == {"whole"}
+
+
+def program(name: str, *arguments: str, standard_input: str | None = None) -> str:
+    """Run one of PostgreSQL's own programs. Returns its output."""
+    return subprocess.run(
+        [str(embedded.binaries() / name), *arguments],
+        input=standard_input,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_a_restore_into_another_database_is_rebuilt(
+    server_url: str, company: Database
+) -> None:
+    dump = program("pg_dump", company.url)
+    with new_database(server_url) as restored:
+        program("psql", "-q", restored.url, standard_input=dump)
+        restored.execute(NEW_ERROR)
+        assert methods(refresh(restored)) == {"whole"}
+        assert methods(refresh(restored)) == {"quiet"}
+
+
+@pytest.mark.parametrize("how", ["with their triggers", "without triggers"])
+def test_rows_restored_from_a_backup_are_found(company: Database, how: str) -> None:
+    options = ("--data-only", "--table=error_logs*")
+    without = ("--disable-triggers",) if how == "without triggers" else ()
+    backup = program("pg_dump", company.url, *options, *without)
+    company.execute("delete from error_logs")
+    assert refresh(company)["fct_errors_daily"].rows_removed > 0
+
+    program("psql", "-q", company.url, standard_input=backup)
+
+    assert refresh(company)["fct_errors_daily"].rows_added > 0
+
+
+# --- Triggers and tombstones ----------------------------------------------------------
+
+
+def test_tombstones_cleared_before_a_run_saw_them_make_it_rebuild(
+    marts: Database,
+) -> None:
+    marts.execute("delete from usage_events where random() < 0.1")
+    marts.execute("delete from error_logs where random() < 0.1")
+    # It keeps those that an open transaction, of whatever test, may not see yet.
+    deadline = time.monotonic() + 60
+    while marts.execute("select exists (select from change_tombstones)") == [(True,)]:
+        assert time.monotonic() < deadline
+        marts.execute("select clear_change_tombstones(interval '0')")
+
+    assert methods(refresh(marts)) == {"whole"}
+
+
+def capturing_triggers(database: Database, table: str) -> list[str]:
+    """Names of the triggers by which a table's changes are captured."""
+    return [
+        trigger
+        for (trigger,) in database.execute(
+            "select tgname from pg_trigger where tgrelid = %s::regclass "
+            "and tgfoid in ('stamp_change'::regproc, 'record_change'::regproc)",
+            (table,),
+        )
+    ]
+
+
+def enable_always(database: Database, table: str) -> None:
+    """As the migration made them."""
+    for trigger in capturing_triggers(database, table):
+        database.execute(f"alter table {table} enable always trigger {trigger}")
+
+
+def test_a_disabled_trigger_makes_every_run_look_at_everything(
+    company: Database,
+) -> None:
+    triggers = capturing_triggers(company, "error_logs")
+    for trigger in triggers:
+        company.execute(f"alter table error_logs disable trigger {trigger}")
+    company.execute("delete from error_logs where random() < 0.1")
+    assert refresh(company)["fct_errors_daily"].method == "whole"
+
+    company.execute("delete from error_logs where random() < 0.1")
+    assert refresh(company)["fct_errors_daily"].method == "whole"
+
+    # The delete before it was enabled left no trace.
+    company.execute("delete from error_logs where random() < 0.1")
+    enable_always(company, "error_logs")
+    assert refresh(company)["fct_errors_daily"].method == "whole"
+    assert refresh(company)["fct_errors_daily"].method == "quiet"
+
+
+@pytest.mark.parametrize(
+    ("table", "method"), [("error_logs", "whole"), ("error_logs_y2026m01", "scoped")]
+)
+def test_a_trigger_that_was_disabled_between_two_runs_is_noticed(
+    company: Database, table: str, method: str
+) -> None:
+    company.execute(f"alter table {table} disable trigger user")
+    company.execute(f"delete from {table} where random() < 0.2")
+    # Not "enable always", as it was: nothing is replicated here.
+    company.execute(f"alter table {table} enable trigger user")
+
+    run = refresh(company)["fct_errors_daily"]
+    assert run.method == method
+    assert run.rows_removed > 0
+    assert refresh(company)["fct_errors_daily"].method == "quiet"
+    enable_always(company, "error_logs")
+    refresh(company)
+
+
+def test_without_one_of_the_triggers_every_run_looks_at_everything(
+    marts: Database,
+) -> None:
+    marts.execute("drop trigger error_logs_deleted on error_logs")
+    for _ in range(2):
+        marts.execute("delete from error_logs where random() < 0.1")
+        assert refresh(marts)["fct_errors_daily"].method == "whole"
+
+
+# --- Tables and partitions ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("accident", "mart", "method"),
+    [
+        ("a table is emptied", "fct_affiliate_funnel_daily", "whole"),
+        ("a table is rewritten", "fct_errors_daily", "whole"),
+        ("a partition is emptied", "fct_usage_daily", "scoped"),
+        ("a partition changes while it is away", "fct_usage_daily", "scoped"),
+        ("rows are written to the partition itself", "fct_usage_daily", "scoped"),
+    ],
+)
+def test_what_administrators_do_to_tables_is_noticed(
+    company: Database, accident: str, mart: str, method: str
+) -> None:
+    with closing(company.connect()) as connection, connection.cursor() as cursor:
+        torture.administrate(cursor, random.Random(1), accident)
+        connection.commit()
+    assert refresh(company)[mart].method == method
+
+
+def test_a_table_that_was_replaced_is_noticed(marts: Database) -> None:
+    with closing(marts.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("alter table affiliate_clicks rename to former_clicks")
+        cursor.execute(
+            "create table affiliate_clicks "
+            "(like former_clicks including defaults including indexes)"
+        )
+        cursor.execute(
+            "insert into affiliate_clicks select * from former_clicks limit 10"
+        )
+        # As dbt does with the staging view.
+        cursor.execute(
+            "select replace(pg_get_viewdef(%s::regclass), 'former_', 'affiliate_')",
+            (STAGING_VIEW,),
+        )
+        ((select,),) = cursor.fetchall()
+        cursor.execute(f"create or replace view {STAGING_VIEW} as {select}")
+        connection.commit()
+    # Nobody gave the new one its triggers.
+    for _ in range(2):
+        marts.execute(
+            "delete from affiliate_clicks where id = "
+            "(select id from affiliate_clicks limit 1)"
+        )
+        assert refresh(marts)["fct_affiliate_funnel_daily"].method == "whole"
+
+
+def test_a_dropped_partition_takes_its_time_out_of_the_marts(company: Database) -> None:
+    company.execute("drop table usage_events_y2026m01")
+
+    runs = refresh(company)
+
+    assert runs["fct_usage_daily"].method == "scoped"
+    assert runs["fct_usage_daily"].rows_removed > 0
+    left = company.execute(
+        "select count(*) from analytics.fct_usage_daily "
+        "where usage_date between '2026-01-01' and '2026-01-31'"
+    )
+    assert left == [(0,)]
+
+
+# --- Much, and time -------------------------------------------------------------------
+
+
+def test_where_most_has_changed_everything_is_computed(company: Database) -> None:
+    company.execute("update usage_events set event_type = 'all_of_them'")
+    assert refresh(company)["fct_usage_daily"].method == "whole"
+
+
+def test_a_new_day_recomputes_what_depends_on_the_day(company: Database) -> None:
+    by_day = f"select model from {SCHEMA}.models where clock = 'day'"
+    models = {model for (model,) in company.execute(by_day)}
+    assert len(models) > 1
+    for is_next_day, method in ((False, "quiet"), (True, "whole"), (False, "quiet")):
+        if is_next_day:
+            # As if the last run had been yesterday.
+            company.execute(f"update {SCHEMA}.models set day = day - 1")
+        runs = refresh(company)
+        assert {runs[model].method for model in models} == {method}
+
+
+# --- Other ways to commit -------------------------------------------------------------
+
+
+def need(database: Database, setting: str, minimum: str) -> None:
+    """Skip where the developer's own server can't do it; the tests' own server can."""
+    ((value,),) = database.execute("select current_setting(%s)", (setting,))
+    if value != minimum:
+        pytest.skip(f"needs a server with {setting} = {minimum}")
+
+
+def test_a_prepared_transaction_is_seen_when_it_is_committed(company: Database) -> None:
+    need(company, "max_prepared_transactions", "10")
+    with closing(company.connect()) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            name = f"late_{connection.info.backend_pid}"
+            cursor.execute("begin")
+            cursor.execute(NEW_ERROR)
+            cursor.execute("delete from api_usage where random() < 0.01")
+            cursor.execute("prepare transaction %s", (name,))
+            for _ in range(2):
+                assert methods(refresh(company)) == {"quiet"}
+            cursor.execute("commit prepared %s", (name,))
+
+    runs = refresh(company)
+    assert runs["fct_errors_daily"].scopes == 1
+    assert runs["fct_errors_daily"].rows_added == 1
+    assert runs["fct_api_usage_daily"].method == "scoped"
+
+
+@contextmanager
+def subscription(publisher: Database, subscriber: Database) -> Iterator[None]:
+    """The subscriber gets what is in the publisher's tables, and all that comes."""
+    name = f"saas_{parse_dsn(publisher.url)['dbname']}"
+    publisher.execute(
+        "create publication everything for table users, licenses, usage_events, "
+        "error_logs with (publish_via_partition_root = true)"
+    )
+    # In one cluster a subscription would wait for itself to make the slot.
+    publisher.execute(
+        "select pg_create_logical_replication_slot(%s, 'pgoutput')", (name,)
+    )
+    administrator = subscriber.connect()
+    administrator.autocommit = True
+    try:
+        with administrator.cursor() as cursor:
+            cursor.execute(
+                sql.SQL(
+                    "create subscription {} connection {} publication everything "
+                    "with (create_slot = false, slot_name = {})"
+                ).format(
+                    sql.Identifier(name),
+                    sql.Literal(make_dsn(publisher.url)),
+                    sql.Identifier(name),
+                )
+            )
+            try:
+                yield
+            finally:
+                cursor.execute(
+                    sql.SQL("drop subscription {}").format(sql.Identifier(name))
+                )
+    finally:
+        administrator.close()
+
+
+def wait_for(database: Database, query: str) -> None:
+    """Return when the query says true."""
+    deadline = time.monotonic() + 60
+    while database.execute(query) != [(True,)]:
+        assert time.monotonic() < deadline, query
+        time.sleep(0.05)
+
+
+def test_rows_that_logical_replication_applies_are_found(
+    server_url: str, template_database: str, company: Database
+) -> None:
+    need(company, "wal_level", "logical")
+    with new_database(server_url, template=template_database) as publisher:
+        publisher.execute("""
+            insert into users (id, email, password_hash)
+            values (md5('1')::uuid, 'replicated@example.com', 'x');
+            insert into licenses (id, user_id, license_key, plan_type, started_at)
+            values (md5('1')::uuid, md5('1')::uuid, 'replicated', 'pro', '2026-01-01');
+            insert into usage_events (user_id, license_id, event_type, event_category,
+                event_name, occurred_at)
+            select md5('1')::uuid, md5('1')::uuid, 'replicated', 'feature', 'sharing',
+                timestamptz '2026-01-01' + day * interval '1 day'
+            from generate_series(1, 20) as day
+        """)
+        with subscription(publisher, company):
+            wait_for(
+                company,
+                "select count(*) = 20 from usage_events "
+                "where event_type = 'replicated'",
+            )
+            wait_for(
+                company,
+                "select count(*) = 1 from licenses where license_key = 'replicated'",
+            )
+            refresh(company)
+
+            publisher.execute(
+                "update usage_events set event_type = 'moved' "
+                "where occurred_at < '2026-01-05'"
+            )
+            publisher.execute(
+                "delete from usage_events where occurred_at > '2026-01-15'"
+            )
+            publisher.execute(NEW_ERROR.replace("new", "replicated"))
+            wait_for(
+                company,
+                "select count(*) = 1 from error_logs where error_type = 'replicated'",
+            )
+            runs = refresh(company)
+            assert runs["fct_usage_daily"].method == "scoped"
+            assert runs["fct_errors_daily"].scopes == 1
+
+            publisher.execute("truncate error_logs")
+            wait_for(company, "select count(*) = 0 from error_logs")
+            assert refresh(company)["fct_errors_daily"].method == "whole"
+
+            # As `enable trigger` leaves it, it no longer fires for a subscription.
+            company.execute("alter table error_logs enable trigger user")
+            for rows in (1, 2):
+                publisher.execute(NEW_ERROR.replace("new", "replicated"))
+                wait_for(company, f"select count(*) = {rows} from error_logs")
+                assert refresh(company)["fct_errors_daily"].method == "whole"
+
+
+def test_a_licence_that_replication_applies_after_its_events_gives_them_its_plan(
+    company: Database,
+) -> None:
+    """Tables are copied side by side, and foreign keys are not checked meanwhile."""
+    licence = "'00000000-0000-0000-0000-00000000000a'"
+    with closing(company.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("set session_replication_role = replica")
+        cursor.execute(f"""
+            insert into usage_events (user_id, license_id, event_type, event_category,
+                event_name, occurred_at)
+            select id, {licence}, 'early', 'feature', 'sharing', '2026-01-05'
+            from users limit 1
+        """)
+        connection.commit()
+        refresh(company)
+        cursor.execute(f"""
+            insert into licenses (id, user_id, license_key, plan_type, started_at,
+                change_xid)
+            select {licence}, id, 'late', 'enterprise', '2026-01-01', '3'
+            from users limit 1
+        """)
+        connection.commit()
+    refresh(company)
