@@ -87,8 +87,11 @@ def _lock(
         try:
             cursor.execute(
                 sql.SQL(
-                    "select model, log, array(select input ->> 'source' from "
-                    "jsonb_array_elements(inputs) as input where input ? 'source') "
+                    "select model, log, array(select input ->> 'log' from "
+                    "jsonb_array_elements(inputs) as input "
+                    "where to_regclass(input ->> 'log') is not null), "
+                    "array(select input ->> 'relation' from "
+                    "jsonb_array_elements(inputs) as input) "
                     "from {}.models order by model"
                 ).format(sql.Identifier(schema))
             )
@@ -97,7 +100,7 @@ def _lock(
                 "there are no marts to refresh yet: run `make build` first"
             ) from None
         rows = cursor.fetchall()
-        logs = {model: log for model, log, _ in rows}
+        logs = {model: log for model, log, _, _ in rows}
         if not logs:
             raise UserError("there are no marts to refresh yet: run `make build` first")
         for model in models:
@@ -111,11 +114,13 @@ def _lock(
         connection.rollback()
         cursor.execute("set local lock_timeout = %s", (f"{wait_seconds * 1000:.0f}ms",))
         try:
-            for model in sorted(models or logs):
-                _lock_table(cursor, logs[model], "share update exclusive")
-            # A partition must not be emptied or taken away between two looks at it.
-            for source in sorted({source for row in rows for source in row[2]}):
-                _lock_table(cursor, source, "access share")
+            own = {logs[model] for model in models or logs}
+            _lock_tables(cursor, own, "share update exclusive")
+            # What is read must not be emptied, taken away or replaced from now on: the
+            # snapshot would see it as empty.
+            for column in (2, 3):
+                names = {name for row in rows for name in row[column]}
+                _lock_tables(cursor, names, "access share")
         except errors.LockNotAvailable:
             raise Busy(
                 f"another run has held the marts for {wait_seconds:g} s: "
@@ -124,10 +129,10 @@ def _lock(
         cursor.execute("set local lock_timeout = 0")
 
 
-def _lock_table(cursor: Cursor, quoted_name: str, mode: str) -> None:
-    cursor.execute(
-        sql.SQL("lock table {} in {} mode").format(sql.SQL(quoted_name), sql.SQL(mode))
-    )
+def _lock_tables(cursor: Cursor, quoted_names: set[str], mode: str) -> None:
+    if quoted_names:
+        names = sql.SQL(", ").join(map(sql.SQL, sorted(quoted_names)))
+        cursor.execute(sql.SQL("lock table {} in {} mode").format(names, sql.SQL(mode)))
 
 
 def _run(

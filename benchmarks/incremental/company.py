@@ -108,7 +108,9 @@ def _add(connection: Connection, part: str, start: int, stop: int, late: float) 
         cursor.execute(f"call made_up.add_{part}(%s, %s, %s)", (start, stop, late))
 
 
-def run_project(company: Company, *command: str) -> float:
+def run_project(
+    company: Company, *command: str, root: Path = settings.ROOT, **environment: str
+) -> float:
     """Seconds that a command of the project takes on the company's database."""
     parameters = parse_dsn(company.dsn)
     url = settings.build_url(
@@ -123,12 +125,13 @@ def run_project(company: Company, *command: str) -> float:
         began = time.perf_counter()
         result = subprocess.run(
             [str(programs / command[0]), *command[1:]],
-            cwd=settings.ROOT,
+            cwd=root,
             env={
                 **os.environ,
                 "DATABASE_URL": url,
                 "DBT_LOG_PATH": folder,
                 "PYTHONPATH": str(settings.ROOT),
+                **environment,
             },
             capture_output=True,
             text=True,

@@ -15,7 +15,8 @@
             finite time has a group too), and "where" if only some rows count;
         - a list of such dicts, where a row belongs to several scopes;
         - a query of scopes, for an input that is looked up: it reads `changes` (the
-            input's rows that came or went) and the model's inputs by name;
+            input's rows that came, with sign 1, or went, with sign -1) and the model's
+            inputs by name;
         - {"around": a query of the input's rows that changed and those next to them},
             for an input that is a model and a select that adds up: the sum over these
             rows as they are, less the sum over them as they were, is the change.
@@ -26,34 +27,41 @@
     clock: how far a select that reads reporting_now() depends on it: "moment" (the
     default for such a model) recomputes it in every run, "day" when the day changes.
 
-    A changed select rebuilds the table in place. Changed columns replace the table;
-    refused while a view depends on it.
+    A changed select or config rebuilds the table in place. Changed columns replace the
+    table; refused while a view depends on it.
 -#}
 {% materialization exact, adapter="postgres" %}
     {%- set schema = saas_analytics.refresh_schema() -%}
     {%- set target_relation = this.incorporate(type="table") -%}
     {%- set definition = saas_analytics.refresh_definition(sql) -%}
     {%- set registration = saas_analytics.refresh_registration(definition) -%}
-    {%- set hash = local_md5(tojson(registration)) -%}
+    {#- What the rows depend on: a changed data test rebuilds nothing. -#}
+    {%- set meaning = dict(registration) -%}
+    {%- do meaning.pop("checks") -%}
+    {%- do meaning.pop("is_logged") -%}
+    {%- set hash = local_md5(tojson(meaning)) -%}
     {%- set log = schema ~ "." ~ adapter.quote(this.identifier ~ "__log") -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
 
-    {#- Runs of one model queue up here, before they take their snapshot. -#}
     {%- do run_query("create table if not exists " ~ log ~ " ()") -%}
-    {%- set sources = registration.inputs | map(attribute="source")
-        | select("defined") | unique | join(", ") -%}
+    {%- do saas_analytics.refresh_allow_nulls(target_relation) -%}
+    {%- set reads = saas_analytics.refresh_reads(registration) -%}
+    {#- Before the snapshot is taken: runs of one model queue up, and nobody empties or
+        replaces what it reads, which the snapshot would see as empty. -#}
     {%- do run_query(
         "commit; begin isolation level repeatable read; lock table " ~ log
         ~ " in share update exclusive mode"
-        ~ ("; lock table " ~ sources ~ " in access share mode" if sources)
+        ~ ("; lock table " ~ reads ~ " in access share mode" if reads)
     ) -%}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {%- set known = run_query(
-        "select definition_hash = '" ~ hash ~ "' from " ~ schema ~ ".models "
-        ~ "where model = '" ~ this.identifier ~ "' and to_regclass('"
-        ~ target_relation ~ "') is not null"
+        "update " ~ schema ~ ".models set checks = $refresh$"
+        ~ tojson(registration.checks) ~ "$refresh$, is_logged = "
+        ~ registration.is_logged ~ " where model = '" ~ this.identifier
+        ~ "' and to_regclass('" ~ target_relation ~ "') is not null "
+        ~ "returning definition_hash = '" ~ hash ~ "'"
     ).columns[0].values() -%}
     {%- set is_registered = known | length > 0 -%}
     {%- if is_registered and known[0] -%}
@@ -71,7 +79,7 @@
         ) -%}
     {%- endif -%}
     {%- if method == "create" -%}
-        {%- do saas_analytics.refresh_create(target_relation, definition, log) -%}
+        {%- do saas_analytics.refresh_create(target_relation, definition) -%}
     {%- endif -%}
 
     {%- set rebuild = method == "rebuild" or should_full_refresh() -%}
@@ -84,9 +92,11 @@
             from {{ schema }}.refresh('{{ this.identifier }}', {{ rebuild }}) as run
         {%- endif -%}
     {%- endcall -%}
-    {%- if method == "rebuild" -%}
-        {%- do saas_analytics.refresh_constrain(target_relation) -%}
+    {%- if method != "create" -%}
         {%- do saas_analytics.refresh_index(target_relation) -%}
+    {%- endif -%}
+    {%- if method == "rebuild" -%}
+        {%- do saas_analytics.refresh_refuse_nulls(target_relation) -%}
     {%- endif -%}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
@@ -124,18 +134,27 @@
     {%- set changes = config.get("changes", {}) -%}
     {%- set inputs = [] -%}
     {%- set relations = {} -%}
-    {%- for unique_id in model.depends_on.nodes if unique_id in graph.nodes -%}
-        {%- set node = graph.nodes[unique_id] -%}
+    {%- for unique_id in model.depends_on.nodes -%}
+        {%- set node = graph.nodes.get(unique_id) -%}
+        {%- if not saas_analytics.refresh_can_follow(node) -%}
+            {%- do exceptions.raise_compiler_error(
+                model.name ~ " reads " ~ unique_id ~ ", whose changes can't be "
+                ~ "followed: an exact model reads other exact models, seeds, and views "
+                ~ "of one source each."
+            ) -%}
+        {%- endif -%}
         {%- set relation = saas_analytics.refresh_name_of(node) -%}
         {%- do relations.update({node.name: relation}) -%}
-        {%- set input = {"name": node.name, "relation": relation} -%}
+        {%- set input = {
+            "name": node.alias, "called": node.name, "relation": relation
+        } -%}
         {%- if node.resource_type == "seed" -%}
             {%- do input.update({"kind": "seed"}) -%}
         {%- elif node.config.materialized == "exact" -%}
             {%- do input.update({
                 "kind": "model",
                 "log": saas_analytics.refresh_schema() ~ "."
-                    ~ adapter.quote(node.name ~ "__log"),
+                    ~ adapter.quote(node.alias ~ "__log"),
             }) -%}
         {%- else -%}
             {%- set source = graph.sources[node.depends_on.nodes[0]] -%}
@@ -155,8 +174,8 @@
             "`changes` names " ~ name ~ ", which " ~ model.name ~ " does not read."
         ) -%}
     {%- endfor -%}
-    {%- for input in inputs if input.name in changes -%}
-        {%- set change = changes[input.name] -%}
+    {%- for input in inputs if input.called in changes -%}
+        {%- set change = changes[input.called] -%}
         {%- set query = namespace(
             text=change["around"] if change is mapping else change
         ) -%}
@@ -192,9 +211,13 @@
         and model.unique_id in node.depends_on.nodes -%}
         {%- set is_logged.value = true -%}
     {%- endfor -%}
+    {%- set columns = [] -%}
+    {%- for column in model.columns.values() if config.get("contract").enforced -%}
+        {%- do columns.append([column.name, column.data_type, column.constraints]) -%}
+    {%- endfor -%}
     {{ return({
         "definition": definition,
-        "columns": model.columns if config.get("contract").enforced else {},
+        "columns": columns,
         "scope": config.get("scope", []),
         "rows_column": config.get("rows_column"),
         "checks": saas_analytics.refresh_checks(),
@@ -202,8 +225,37 @@
         "clock": config.get("clock", "moment") if "now()" in definition else "none",
         "today": saas_analytics.reporting_date("now()"),
         "is_logged": is_logged.value,
-        "indexes": config.get("indexes", []),
     }) }}
+{%- endmacro %}
+
+
+{#- Whether the engine can tell what changes in a graph node. -#}
+{% macro refresh_can_follow(node) -%}
+    {%- if not node -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set kind = node.config.materialized -%}
+    {%- set reads = node.depends_on.nodes -%}
+    {{ return(kind in ("exact", "seed") or (
+        kind == "view" and reads | length == 1 and reads[0] in graph.sources
+    )) }}
+{%- endmacro %}
+
+
+{#- The relations that a model reads and the logs of their changes, as far as they are
+    there, separated by commas. -#}
+{% macro refresh_reads(registration) -%}
+    {%- set names = registration.inputs | map(attribute="log") | select("defined")
+        | list -%}
+    {%- do names.extend(registration.inputs | map(attribute="relation")) -%}
+    {%- set present -%}
+        select string_agg(name, ', ' order by position)
+        from unnest(array[
+            {%- for name in names %}'{{ name }}'{{ ", " if not loop.last }}{% endfor -%}
+        ]::text[]) with ordinality as names (name, position)
+        where to_regclass(name) is not null
+    {%- endset -%}
+    {{ return(run_query(present).columns[0].values()[0]) }}
 {%- endmacro %}
 
 
@@ -321,7 +373,7 @@
         {%- do run_query("create index on " ~ log ~ " (change_xid)") -%}
     {%- endif -%}
     {%- set values = [
-        model.name, relation.include(database=False) | string, log,
+        this.identifier, relation.include(database=False) | string, log,
         registration.definition, hash,
         registration.inputs | tojson, registration.clock, registration.today,
         registration.checks | tojson,
@@ -361,29 +413,25 @@
             scope = excluded.scope,
             is_logged = excluded.is_logged,
             generation = {{ "excluded.generation" if is_new else "models.generation" }};
-        delete from {{ schema }}.inputs where model = '{{ model.name }}'
+        delete from {{ schema }}.inputs where model = '{{ this.identifier }}'
     {%- endset -%}
     {%- do run_query(statement) -%}
 {%- endmacro %}
 
 
 {#- Makes the table from all rows, in parallel where the server can. -#}
-{% macro refresh_create(relation, definition, log) -%}
+{% macro refresh_create(relation, definition) -%}
     {%- set next_relation = make_intermediate_relation(relation) -%}
+    {%- do saas_analytics.refuse_dependents(relation, "columns") -%}
     {%- do run_query("drop table if exists " ~ next_relation) -%}
     {%- do run_query(
         "create table " ~ next_relation ~ " as "
         ~ saas_analytics.refresh_typed(definition)
     ) -%}
-    {%- do saas_analytics.refresh_constrain(next_relation) -%}
+    {%- do saas_analytics.refresh_refuse_nulls(next_relation) -%}
     {%- do saas_analytics.refresh_index(next_relation) -%}
     {%- do run_query("analyze " ~ next_relation) -%}
-    {%- set existing = load_cached_relation(relation) -%}
-    {%- if existing is not none -%}
-        {%- do saas_analytics.refresh_refuse_dependents(relation) -%}
-        {%- do adapter.drop_relation(existing) -%}
-    {%- endif -%}
-    {%- do adapter.rename_relation(next_relation, relation) -%}
+    {%- do saas_analytics.replace_relation(relation, next_relation) -%}
 {%- endmacro %}
 
 
@@ -397,7 +445,11 @@
         {%- set is_there -%}
             select exists (
                 select from pg_index
+                inner join pg_class on pg_index.indexrelid = pg_class.oid
+                inner join pg_am on pg_class.relam = pg_am.oid
                 where indrelid = '{{ relation }}'::regclass
+                and amname = '{{ index.get("type") or "btree" }}'
+                and (indisunique or not {{ index.get("unique") or false }})
                 and (
                     select string_agg(attname, ', ' order by position)
                     from unnest(indkey) with ordinality as keys (attnum, position)
@@ -413,36 +465,56 @@
 {%- endmacro %}
 
 
-{#- The contract's constraints as they are now. -#}
-{% macro refresh_constrain(relation) -%}
+{#- The contract's columns that are never null. -#}
+{% macro refresh_columns_without_null() -%}
+    {%- set names = [] -%}
+    {%- for column in model.columns.values() if config.get("contract").enforced
+        and "not_null" in column.constraints | map(attribute="type") -%}
+        {%- do names.append(column.name) -%}
+    {%- endfor -%}
+    {{ return(names) }}
+{%- endmacro %}
+
+
+{#- Which of a table's columns refuse null as it stands. -#}
+{% macro refresh_columns_refusing_null(relation) -%}
+    {{ return(run_query(
+        "select attname from pg_attribute where attnotnull and attnum > 0 "
+        ~ "and not attisdropped and attrelid = to_regclass('" ~ relation ~ "')"
+    ).columns[0].values()) }}
+{%- endmacro %}
+
+
+{#- Before new rows come: a column that may be null by now. -#}
+{% macro refresh_allow_nulls(relation) -%}
     {%- set changes = [] -%}
-    {%- if config.get("contract").enforced -%}
-        {%- for column in model.columns.values() -%}
-            {%- set types = column.constraints | map(attribute="type") | join(" ") -%}
-            {%- do changes.append(
-                "alter column " ~ adapter.quote(column.name)
-                ~ (" set" if "not_null" in types else " drop") ~ " not null"
-            ) -%}
-        {%- endfor -%}
-    {%- endif -%}
+    {%- for name in saas_analytics.refresh_columns_refusing_null(relation)
+        if name not in saas_analytics.refresh_columns_without_null() -%}
+        {%- do changes.append(
+            "alter column " ~ adapter.quote(name) ~ " drop not null"
+        ) -%}
+    {%- endfor -%}
     {%- if changes -%}
-        {%- do run_query("alter table " ~ relation ~ " " ~ changes | join(", ")) -%}
+        {%- do saas_analytics.run_between_readers(
+            "alter table " ~ relation ~ " " ~ changes | join(", "), relation
+        ) -%}
     {%- endif -%}
 {%- endmacro %}
 
 
-{#- Dropping a table would take along the views that analysts built on it. -#}
-{% macro refresh_refuse_dependents(relation) -%}
-    {%- set dependents = run_query(
-        "select distinct pg_rewrite.ev_class::regclass::text from pg_depend "
-        ~ "inner join pg_rewrite on pg_depend.objid = pg_rewrite.oid "
-        ~ "where pg_depend.classid = 'pg_rewrite'::regclass and pg_depend.refobjid = "
-        ~ "to_regclass('" ~ relation ~ "')"
-    ).columns[0].values() -%}
-    {%- if dependents -%}
-        {%- do exceptions.raise_compiler_error(
-            "The columns of " ~ relation ~ " change, and " ~ dependents | join(", ")
-            ~ " is built on it: drop it first and make it again afterwards."
+{#- When they are there: a column that is never null. -#}
+{% macro refresh_refuse_nulls(relation) -%}
+    {%- set refusing = saas_analytics.refresh_columns_refusing_null(relation) -%}
+    {%- set changes = [] -%}
+    {%- for name in saas_analytics.refresh_columns_without_null()
+        if name not in refusing -%}
+        {%- do changes.append(
+            "alter column " ~ adapter.quote(name) ~ " set not null"
+        ) -%}
+    {%- endfor -%}
+    {%- if changes -%}
+        {%- do saas_analytics.run_between_readers(
+            "alter table " ~ relation ~ " " ~ changes | join(", "), relation
         ) -%}
     {%- endif -%}
 {%- endmacro %}

@@ -15,6 +15,9 @@
 {% macro default__install_refresh_engine() -%}{%- endmacro %}
 
 {% macro postgres__install_refresh_engine() -%}
+    {%- if execute and flags.EMPTY -%}
+        {%- do saas_analytics.refuse_to_empty_marts() -%}
+    {%- endif -%}
     {%- if execute and flags.WHICH in ("run", "build", "retry") -%}
         {%- if flags.FULL_REFRESH and env_var("DBT_PRODUCTION", "") != ""
             and not var("allow_full_refresh", false) -%}
@@ -74,9 +77,44 @@
         {%- endif -%}
         {%- set names = [] -%}
         {%- for node in graph.nodes.values() if node.config.materialized == "exact" -%}
-            {%- do names.append("'" ~ node.name ~ "'") -%}
+            {%- do names.append("'" ~ node.alias ~ "'") -%}
         {%- endfor -%}
-        delete from {{ schema }}.models where model not in ({{ names | join(", ") }});
+        do $forget$
+        declare
+            present constant text[] := array[{{ names | join(", ") }}]::text[];
+            log regclass;
+        begin
+            delete from {{ schema }}.models where model != all (present);
+            for log in
+                select oid from pg_class
+                where relnamespace = '{{ schema }}'::regnamespace and relkind = 'r'
+                and relname like '%\_\_log'
+                and left(relname, -length('__log')) != all (present)
+            loop
+                execute format('drop table %s', log);
+            end loop;
+        end;
+        $forget$;
         commit
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#-
+    What `--empty` builds selects nothing from then on: staging views, and by them every
+    mart that is there. So it is refused where a mart was built without it.
+-#}
+{% macro refuse_to_empty_marts() -%}
+    {%- set schema = saas_analytics.refresh_schema() -%}
+    {%- if run_query(
+        "select to_regclass('" ~ schema ~ ".models') is not null"
+    ).columns[0].values()[0] and run_query(
+        "select exists (select from " ~ schema ~ ".models "
+        ~ "where definition not like '%where false limit 0%')"
+    ).columns[0].values()[0] -%}
+        {%- do exceptions.raise_compiler_error(
+            "--empty would empty the marts in " ~ target.schema ~ ": name another "
+            ~ "schema for it, such as DBT_SCHEMA=dry_run."
+        ) -%}
     {%- endif -%}
 {%- endmacro %}

@@ -7,17 +7,18 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import settings
+from bootstrap import dbt_environment, settings
 from bootstrap.embedded import CONFIGURATION, LOCALE, EmbeddedServer
 
 ROOT = settings.ROOT
@@ -194,6 +195,80 @@ def dbt(
         timeout=600,
         check=False,
     )
+
+
+@dataclass(frozen=True)
+class DbtProject:
+    """A copy of the dbt project that a test may alter, and dbt within this process.
+
+    Parsed once, dbt then reads only what was altered: as long as it is used with
+    databases of one name.
+    """
+
+    root: Path
+
+    @classmethod
+    def copy(cls, folder: Path, domains: Sequence[str]) -> "DbtProject":
+        """Copy the project, of its models those of some domains, and staging."""
+        root = folder / "project"
+        names = ["macros", "models/staging", "seeds", "snapshots", "tests/generic"]
+        for layer in ("models/intermediate", "models/marts", "tests/singular"):
+            names += [f"{layer}/{domain}" for domain in domains]
+        for name in names:
+            if (ROOT / name).exists():
+                shutil.copytree(ROOT / name, root / name)
+        files = ("dbt_project.yml", "profiles.yml")
+        for name in (*files, "models/_groups.yml", "models/docs.md"):
+            shutil.copy(ROOT / name, root / name)
+        return cls(root)
+
+    @contextlib.contextmanager
+    def altered(self, file: str, replacements: dict[str, str]) -> Iterator[None]:
+        """The project with texts of a file replaced."""
+        path = self.root / file
+        former = text = path.read_text()
+        for old, new in replacements.items():
+            assert text.count(old) == 1, f"{old} in {file}"
+            text = text.replace(old, new)
+        path.write_text(text)
+        try:
+            yield
+        finally:
+            path.write_text(former)
+
+    @contextlib.contextmanager
+    def added(self, file: str, text: str) -> Iterator[None]:
+        """The project with one more file."""
+        path = self.root / file
+        path.write_text(text)
+        try:
+            yield
+        finally:
+            path.unlink()
+
+    def dbt(self, *arguments: str, database: Database, **more: str) -> str:
+        """Run dbt on a database. Returns what it complained of: nothing, mostly."""
+        # Takes seconds to import.
+        from dbt.cli.main import dbtRunner
+
+        target = str(self.root / "target")
+        variables = database.environment(
+            DBT_TARGET_PATH=target, DBT_LOG_PATH=target, **more
+        )
+        with mock.patch.dict(os.environ, variables):
+            os.environ.update(dbt_environment.variables())
+            folders = (f"--project-dir={self.root}", f"--profiles-dir={self.root}")
+            # Files that nobody reads take most of the time.
+            sparing = ("--quiet", "--no-write-json", "--log-level-file=none")
+            outcome = dbtRunner().invoke([*arguments, *folders, *sparing])
+        if outcome.exception is not None:
+            return str(outcome.exception)
+        results = getattr(outcome.result, "results", [])
+        return "\n".join(
+            str(each.message)
+            for each in results
+            if each.status in ("error", "fail", "skipped", "partial success")
+        )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""What readers of the marts notice of the runs that keep them."""

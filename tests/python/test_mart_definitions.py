@@ -1,0 +1,590 @@
+"""A run follows a changed project, and loses nothing that others built on a mart."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from refresh import engine
+from tests.python.concurrency import Session
+from tests.python.support import Database, DbtProject, new_database
+from tests.python.torture import SCHEMA
+
+MART = "fct_errors_daily"
+SELECT = f"models/marts/operations/{MART}.sql"
+CONTRACT = f"models/marts/operations/{MART}.yml"
+
+NAME = f"saas_definitions_{os.getpid()}"
+
+# A model of a test's own, as small as can be.
+OWN = "models/marts/operations/fct_severities.sql"
+OWN_SELECT = """
+select severity, count(*) as errors
+from {{ ref("stg_saas__error_logs") }}
+group by severity
+"""
+NO_CONTRACT = '{{ config(contract={"enforced": false}, access="private") }}'
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
+    """A copy of the project, parsed once."""
+    folder = tmp_path_factory.mktemp("definitions")
+    return DbtProject.copy(folder, domains=("operations", "usage"))
+
+
+# Of one name in all tests: with another one dbt would parse the whole project anew.
+@pytest.fixture
+def company(server_url: str, marts_template: str) -> Iterator[Database]:
+    """A company with its marts, all of it this test's own."""
+    with new_database(server_url, template=marts_template, name=NAME) as made:
+        yield made
+
+
+@pytest.fixture
+def company_without_marts(
+    server_url: str, template_database: str
+) -> Iterator[Database]:
+    """A company of which nothing but the source tables is there, and they are empty."""
+    with new_database(server_url, template=template_database, name=NAME) as made:
+        yield made
+
+
+def run(
+    project: DbtProject, company: Database, model: str, *options: str, **more: str
+) -> str:
+    """Run a model, and compare it with its select. Returns how it was refreshed."""
+    command = ("run", "--select", model, *options)
+    assert project.dbt(*command, database=company, **more) == ""
+    assert company.execute(f"select {SCHEMA}.differences(%s)", (model,)) == [(0,)]
+    return method(company, model)
+
+
+def refresh(company: Database, *models: str) -> dict[str, engine.Run]:
+    """Refresh models without dbt, and compare them with their select."""
+    with closing(company.connect()) as connection:
+        runs = engine.refresh(
+            connection,
+            SCHEMA,
+            models=models,
+            inspect=lambda each: engine.verify(each, SCHEMA, models),
+        )
+    return {run.model: run for run in runs}
+
+
+def method(company: Database, model: str) -> str:
+    """How a model was refreshed the last time."""
+    ((found,),) = company.execute(
+        f"select method from {SCHEMA}.models where model = %s", (model,)
+    )
+    return str(found)
+
+
+def oid(company: Database, relation: str) -> int | None:
+    ((found,),) = company.execute("select to_regclass(%s)::oid::int", (relation,))
+    return found  # type: ignore[no-any-return]
+
+
+def columns(company: Database, relation: str) -> dict[str, tuple[str, bool]]:
+    """Type of each column, and whether it refuses null."""
+    return {
+        name: (kind, is_never_null)
+        for name, kind, is_never_null in company.execute(
+            "select attname, format_type(atttypid, atttypmod), attnotnull "
+            "from pg_attribute where attnum > 0 and not attisdropped "
+            "and attrelid = %s::regclass order by attnum",
+            (relation,),
+        )
+    }
+
+
+def indexes(company: Database, relation: str) -> list[str]:
+    """Each index from its method on: btree (error_date)."""
+    return [
+        definition.partition(" USING ")[2]
+        for (definition,) in company.execute(
+            "select pg_get_indexdef(indexrelid) from pg_index "
+            "where indrelid = %s::regclass order by indexrelid",
+            (relation,),
+        )
+    ]
+
+
+# --- Views that analysts built --------------------------------------------------------
+
+
+def test_views_survive_a_run_a_rebuild_and_a_changed_select(
+    project: DbtProject, company: Database
+) -> None:
+    company.execute(f"create view worst as select * from analytics.{MART}")
+    table = oid(company, f"analytics.{MART}")
+    ((before,),) = company.execute("select sum(errors) from worst")
+
+    # A copy of a database is rebuilt.
+    assert run(project, company, MART) == "whole"
+    assert run(project, company, MART) == "quiet"
+    assert run(project, company, MART, "--full-refresh") == "whole"
+    with project.altered(SELECT, {"count(*) as": "2 * count(*) as"}):
+        assert run(project, company, MART) == "whole"
+
+    assert oid(company, f"analytics.{MART}") == table
+    assert company.execute("select sum(errors) from worst") == [(2 * before,)]
+
+
+def test_changed_columns_are_refused_while_a_view_is_built_on_them(
+    project: DbtProject, company: Database
+) -> None:
+    refresh(company, MART)
+    company.execute(f"create view worst as select errors from analytics.{MART}")
+    table = oid(company, f"analytics.{MART}")
+    contents = f"select * from analytics.{MART} as mart order by mart"
+    before = company.execute(contents)
+
+    with (
+        project.altered(SELECT, {"count(*) as": "cast(count(*) as numeric) as"}),
+        project.altered(
+            CONTRACT,
+            {"errors\n        data_type: bigint": "errors\n        data_type: numeric"},
+        ),
+    ):
+        message = project.dbt("run", "--select", MART, database=company)
+        assert "worst is built on it: drop that first" in message
+        assert oid(company, f"analytics.{MART}") == table
+        assert company.execute(contents) == before
+        assert refresh(company, MART)[MART].method == "quiet"
+
+        company.execute("drop view worst")
+        assert run(project, company, MART) == "created"
+    assert columns(company, f"analytics.{MART}")["errors"] == ("numeric", True)
+
+
+# --- What changes in a model ----------------------------------------------------------
+
+
+def test_a_column_added_retyped_or_removed_makes_the_table_anew(
+    project: DbtProject, company: Database
+) -> None:
+    for select, expected in (
+        ("severity, count(*) as errors", ["errors bigint"]),
+        (
+            "severity, count(*) as errors, max(source) as source",
+            ["errors bigint", "source text"],
+        ),
+        (
+            "severity, cast(count(*) as integer) as errors, max(source) as source",
+            ["errors integer", "source text"],
+        ),
+        ("severity, max(source) as source", ["source text"]),
+    ):
+        text = NO_CONTRACT + OWN_SELECT.replace("severity, count(*) as errors", select)
+        with project.added(OWN, text):
+            assert run(project, company, "fct_severities") == "created"
+            found = columns(company, "analytics.fct_severities")
+            assert [
+                f"{name} {kind}"
+                for name, (kind, _) in found.items()
+                if name != "severity"
+            ] == expected
+            assert (
+                refresh(company, "fct_severities")["fct_severities"].method == "quiet"
+            )
+
+
+def test_a_changed_scope_rebuilds_the_table_in_place(
+    project: DbtProject, company: Database
+) -> None:
+    def scoped(scope: str, **by: str) -> str:
+        return f"""{{{{ config(
+            contract={{"enforced": false}}, access="private",
+            scope={scope.split()}, changes={{"stg_saas__error_logs": {by}}},
+        ) }}}}
+        select severity, source, count(*) as errors
+        from {{{{ ref("stg_saas__error_logs") }}}}
+        group by severity, source
+        """
+
+    with project.added(OWN, scoped("severity", severity="severity")):
+        assert run(project, company, "fct_severities") == "created"
+        table = oid(company, "analytics.fct_severities")
+    wider = scoped("severity source", severity="severity", source="source")
+    with project.added(OWN, wider):
+        assert run(project, company, "fct_severities") == "whole"
+    assert oid(company, "analytics.fct_severities") == table
+    assert indexes(company, "analytics.fct_severities") == [
+        "btree (severity)",
+        "btree (severity, source)",
+    ]
+
+    company.execute(
+        "insert into error_logs (error_type, error_message, severity, source, "
+        "occurred_at) values ('new', 'new', 'critical', 'new', '2026-01-05')"
+    )
+    found = refresh(company, "fct_severities")["fct_severities"]
+    assert (found.method, found.scopes, found.rows_added) == ("scoped", 1, 1)
+
+
+def test_a_column_follows_its_contract_to_null_and_back(
+    project: DbtProject, company: Database
+) -> None:
+    table = oid(company, f"analytics.{MART}")
+    unknown = "    nullif(error_type, error_type) as error_type,\n"
+    with (
+        project.altered(SELECT, {"    error_type,\n": unknown}),
+        project.altered(
+            CONTRACT,
+            {
+                "description: Kind of error.\n        constraints:\n"
+                "          - type: not_null\n": "description: Kind of error.\n"
+            },
+        ),
+    ):
+        assert run(project, company, MART) == "whole"
+        assert columns(company, f"analytics.{MART}")["error_type"] == ("text", False)
+    assert run(project, company, MART) == "whole"
+    assert columns(company, f"analytics.{MART}")["error_type"] == ("text", True)
+    assert oid(company, f"analytics.{MART}") == table
+
+
+def test_a_changed_text_test_or_index_rebuilds_nothing(
+    project: DbtProject, company: Database
+) -> None:
+    run(project, company, MART)
+    with (
+        project.altered(
+            CONTRACT,
+            {
+                "description: Kind of error.": "description: The kind of the error.",
+                "errors > 0 and affected_users": "errors > 1000 and affected_users",
+            },
+        ),
+        project.altered(
+            SELECT, {"\n) }}": '\n    indexes=[{"columns": ["errors"]}],\n) }}'}
+        ),
+    ):
+        assert run(project, company, MART) == "quiet"
+        assert "btree (errors)" in indexes(company, f"analytics.{MART}")
+
+        # The test that changed is applied to what is written from now on.
+        company.execute("update error_logs set error_type = 'other'")
+        assert refresh(company, MART)[MART].failed_checks == [
+            f"{MART}_no_more_users_than_errors"
+        ]
+
+
+def test_a_changed_staging_view_rebuilds_what_reads_it(
+    project: DbtProject, company: Database
+) -> None:
+    refresh(company, MART, "fct_audit_daily")
+    view = "models/staging/stg_saas__error_logs.sql"
+    louder = "    upper(error_type) as error_type,\n"
+    with project.altered(view, {"    error_type,\n": louder}):
+        command = ("run", "--select", "stg_saas__error_logs")
+        assert project.dbt(*command, database=company) == ""
+
+    runs = refresh(company, MART, "fct_audit_daily")
+    assert runs[MART].method == "whole"
+    assert not runs[MART].is_quiet
+    assert runs["fct_audit_daily"].method == "quiet"
+
+
+def test_changed_content_of_a_seed_rebuilds_what_reads_it(
+    project: DbtProject, company: Database
+) -> None:
+    text = NO_CONTRACT + "select plan_name from {{ ref('plans') }}"
+    with project.added(OWN, text):
+        assert run(project, company, "fct_severities") == "created"
+        with project.altered("seeds/plans.csv", {"pro,": "pro,The "}):
+            assert project.dbt("seed", "--select", "plans", database=company) == ""
+        assert refresh(company, "fct_severities")["fct_severities"].method == "whole"
+    names = company.execute("select plan_name from analytics.fct_severities")
+    assert ("The Pro",) in names
+
+
+def test_a_model_that_the_project_no_longer_has_is_forgotten(
+    project: DbtProject, company: Database
+) -> None:
+    with project.added(OWN, NO_CONTRACT + OWN_SELECT):
+        run(project, company, "fct_severities")
+    known = f"select count(*) from {SCHEMA}.models where model = 'fct_severities'"
+    assert company.execute(known) == [(1,)]
+    run(project, company, MART)
+
+    assert company.execute(known) == [(0,)]
+    assert oid(company, f"{SCHEMA}.fct_severities__log") is None
+    # As with dbt's own, the table itself is left to whoever may still read it.
+    assert oid(company, "analytics.fct_severities") is not None
+
+
+def test_a_model_goes_by_its_alias(project: DbtProject, company: Database) -> None:
+    alias = '{{ config(alias="severities", contract={"enforced": false}) }}'
+    with project.added(OWN, alias + OWN_SELECT):
+        for _ in range(2):
+            command = ("run", "--select", "fct_severities")
+            assert project.dbt(*command, database=company) == ""
+        company.execute("delete from error_logs where severity = 'critical'")
+        assert refresh(company, "severities")["severities"].rows_removed == 1
+
+
+def test_a_view_becomes_exact_and_a_view_again(
+    project: DbtProject, company: Database
+) -> None:
+    as_view = (
+        '{{ config(materialized="view", contract={"enforced": false}) }}' + OWN_SELECT
+    )
+    command = ("run", "--select", "fct_severities")
+    rows = "select * from analytics.fct_severities as mart order by mart"
+    with project.added(OWN, as_view):
+        assert project.dbt(*command, database=company) == ""
+        expected = company.execute(rows)
+    with project.added(OWN, NO_CONTRACT + OWN_SELECT):
+        assert run(project, company, "fct_severities") == "created"
+        assert company.execute(rows) == expected
+    with project.added(OWN, as_view):
+        assert project.dbt(*command, database=company) == ""
+        assert company.execute(rows) == expected
+
+
+@pytest.mark.parametrize(
+    ("reads", "named"),
+    [
+        ('source("saas", "error_logs")', "source.saas_analytics.saas.error_logs"),
+        ('ref("licenses_history")', "snapshot.saas_analytics.licenses_history"),
+    ],
+)
+def test_what_the_engine_cannot_follow_is_refused(
+    project: DbtProject, company: Database, reads: str, named: str
+) -> None:
+    text = NO_CONTRACT + "select count(*) as rows from {{ " + reads + " }}"
+    with project.added(OWN, text):
+        command = ("run", "--select", "fct_severities")
+        message = project.dbt(*command, database=company)
+    assert f"fct_severities reads {named}, whose changes can't be followed" in message
+
+
+# --- dbt's options --------------------------------------------------------------------
+
+
+def test_a_mart_is_built_and_tested_alone_or_with_what_reads_it(
+    project: DbtProject, company: Database
+) -> None:
+    assert project.dbt("build", "--select", f"{MART}+", database=company) == ""
+
+    chain = ("fct_usage_monthly", "int_users_active_months", "fct_user_growth_monthly")
+    refresh(company, "fct_usage_daily", *chain)
+    company.execute(
+        "insert into usage_events (user_id, event_type, event_category, event_name, "
+        "occurred_at) select id, 'late', 'feature', 'late', '2025-01-05' "
+        "from users order by id limit 1"
+    )
+    command = ("run", "--select", "fct_usage_monthly+")
+    assert project.dbt(*command, database=company) == ""
+    assert [method(company, model) for model in chain] == ["scoped", "scoped", "whole"]
+    assert method(company, "fct_usage_daily") == "whole"
+    refresh(company, *chain)
+
+
+def test_a_full_refresh_in_production_has_to_be_meant(
+    project: DbtProject, company: Database
+) -> None:
+    command = ("run", "--select", MART, "--full-refresh")
+    message = project.dbt(*command, database=company, DBT_PRODUCTION="1")
+    assert "If you mean it, add --vars 'allow_full_refresh: true'" in message
+
+
+def test_empty_is_refused_where_it_would_empty_marts(
+    project: DbtProject, company: Database
+) -> None:
+    for command in ("run", "build", "snapshot"):
+        message = project.dbt(command, "--empty", database=company)
+        assert "--empty would empty the marts in analytics" in message
+    assert refresh(company, MART)[MART].is_quiet
+
+
+def test_what_empty_made_is_filled_by_the_next_run(
+    project: DbtProject, company_without_marts: Database
+) -> None:
+    company = company_without_marts
+    company.execute(
+        "insert into error_logs (error_type, error_message, severity, occurred_at) "
+        "values ('first', 'first', 'critical', '2026-01-05')"
+    )
+    command = ("run", "--select", "stg_saas__error_logs", MART)
+    for _ in range(2):
+        assert project.dbt(*command, "--empty", database=company) == ""
+        assert company.execute(f"table analytics.{MART}") == []
+    assert project.dbt(*command, database=company) == ""
+    assert company.execute(f"select error_type from analytics.{MART}") == [("first",)]
+
+
+@pytest.mark.parametrize("command", ["compile", "docs generate"])
+def test_what_only_reads_the_project_leaves_the_marts_alone(
+    project: DbtProject, company: Database, command: str
+) -> None:
+    refresh(company, MART)
+    refreshed = f"select model, refreshed_at from {SCHEMA}.models order by 1"
+    before = company.execute(refreshed)
+
+    with project.altered(SELECT, {"count(*) as": "2 * count(*) as"}):
+        assert project.dbt(*command.split(), database=company) == ""
+
+    assert company.execute(refreshed) == before
+    assert refresh(company, MART)[MART].method == "quiet"
+
+
+def test_another_version_of_the_engine_rebuilds_in_place(
+    project: DbtProject, company: Database
+) -> None:
+    table = oid(company, f"analytics.{MART}")
+    company.execute(f"comment on schema {SCHEMA} is 'Refresh engine of before'")
+    assert run(project, company, MART) == "whole"
+    assert oid(company, f"analytics.{MART}") == table
+
+
+def test_a_model_made_anew_rebuilds_what_reads_it(
+    project: DbtProject, company: Database
+) -> None:
+    reader = "models/marts/operations/fct_severest.sql"
+    with (
+        project.added(OWN, NO_CONTRACT + OWN_SELECT),
+        project.added(
+            reader,
+            NO_CONTRACT + "select max(errors) as most from {{ ref('fct_severities') }}",
+        ),
+    ):
+        command = ("run", "--select", "fct_severities+")
+        assert project.dbt(*command, database=company) == ""
+        assert refresh(company, "fct_severest")["fct_severest"].method == "quiet"
+        company.execute("drop table analytics.fct_severities")
+        company.execute("delete from error_logs where severity != 'critical'")
+        assert run(project, company, "fct_severities") == "created"
+
+        runs = refresh(company, "fct_severest")
+        assert runs["fct_severest"].method == "whole"
+        assert runs["fct_severest"].rows_added == 1
+
+
+# --- Readers while a table is made anew -----------------------------------------------
+
+
+def test_a_reader_that_idles_keeps_nobody_else_from_reading(
+    project: DbtProject, company: Database
+) -> None:
+    """A table that is made anew waits for it, and lets others read meanwhile."""
+    outcome: list[str] = []
+    with project.added(OWN, NO_CONTRACT + OWN_SELECT):
+        run(project, company, "fct_severities")
+    command = ("run", "--select", "fct_severities")
+    with project.added(
+        OWN, NO_CONTRACT + OWN_SELECT.replace("count(*)", "cast(count(*) as integer)")
+    ):
+        with Session(company) as idle, Session(company, autocommit=True) as other:
+            idle.run("select * from analytics.fct_severities")
+            other.run("set statement_timeout = '1s'")
+            running = threading.Thread(
+                target=lambda: outcome.append(project.dbt(*command, database=company))
+            )
+            running.start()
+            waits = (
+                "select exists (select from pg_locks where not granted "
+                "and relation = 'analytics.fct_severities'::regclass)"
+            )
+            while other.run(waits) == [(False,)]:
+                assert running.is_alive()
+            for _ in range(20):
+                other.run("select * from analytics.fct_severities")
+            idle.connection.rollback()
+            running.join()
+        assert outcome == [""]
+        assert columns(company, "analytics.fct_severities")["errors"][0] == "integer"
+
+
+# --- Materialized views ---------------------------------------------------------------
+
+MATERIALIZED = (
+    """
+{{ config(
+    materialized="materialized_view",
+    contract={"enforced": false},
+    indexes=[{"columns": ["severity"], "unique": true}],
+) }}
+"""
+    + OWN_SELECT
+)
+
+
+def test_a_materialized_view_is_refreshed_beside_its_readers(
+    project: DbtProject, company: Database
+) -> None:
+    rows = "select severity from analytics.fct_severities order by 1"
+    with project.added(OWN, MATERIALIZED):
+        assert project.dbt("run", "--select", "fct_severities", database=company) == ""
+        view = oid(company, "analytics.fct_severities")
+        company.execute("create view worst as table analytics.fct_severities")
+        company.execute("delete from error_logs where severity = 'critical'")
+        with Session(company) as reader:
+            before = reader.run(rows)
+            for option in ((), ("--full-refresh",)):
+                command = ("run", "--select", "fct_severities", *option)
+                assert project.dbt(*command, database=company) == ""
+            # It reads on in the transaction that saw the former rows.
+            before.remove(("critical",))
+            assert reader.run(rows) == before
+        assert oid(company, "analytics.fct_severities") == view
+
+
+def test_a_materialized_view_without_unique_index_is_refreshed_all_the_same(
+    project: DbtProject, company: Database
+) -> None:
+    with project.added(OWN, MATERIALIZED.replace(', "unique": true', "")):
+        for _ in range(2):
+            company.execute("update error_logs set severity = 'warning'")
+            command = ("run", "--select", "fct_severities")
+            assert project.dbt(*command, database=company) == ""
+            company.execute("update error_logs set severity = 'critical'")
+        assert project.dbt(*command, database=company) == ""
+        rows = company.execute("select severity from analytics.fct_severities")
+        assert rows == [("critical",)]
+
+
+def test_a_materialized_view_follows_a_changed_select_and_loses_no_view(
+    project: DbtProject, company: Database
+) -> None:
+    command = ("run", "--select", "fct_severities")
+    total = "select sum(errors) from analytics.fct_severities"
+    with project.added(OWN, MATERIALIZED):
+        assert project.dbt(*command, database=company) == ""
+    ((before,),) = company.execute(total)
+    company.execute("create view worst as table analytics.fct_severities")
+    with project.added(OWN, MATERIALIZED.replace("count(*)", "2 * count(*)")):
+        message = project.dbt(*command, database=company)
+        assert "worst is built on it: drop that first" in message
+        assert company.execute(total) == [(before,)]
+
+        company.execute("drop view worst")
+        assert project.dbt(*command, database=company) == ""
+        assert company.execute(total) == [(2 * before,)]
+        assert indexes(company, "analytics.fct_severities") == ["btree (severity)"]
+
+
+# --- The reporting zone: last, for dbt reads the whole project anew -------------------
+
+
+def test_another_reporting_zone_rebuilds(
+    project: DbtProject, company: Database
+) -> None:
+    zone = "Pacific/Auckland"
+    assert (
+        run(project, company, MART, "--vars", f"reporting_timezone: {zone}") == "whole"
+    )
+    assert company.execute(
+        f"select error_date, sum(errors)::bigint from analytics.{MART} "
+        "group by 1 order by 1"
+    ) == company.execute(
+        "select (occurred_at at time zone %s)::date, count(*) "
+        "from error_logs group by 1 order by 1",
+        (zone,),
+    )
