@@ -418,7 +418,7 @@ create or replace function {{ schema }}.refresh(
 returns {{ schema }}.runs
 language plpgsql
 set client_min_messages = warning
-set work_mem = '64MB'
+set work_mem = '{{ saas_analytics.refresh_work_mem() }}'
 as $$
 declare
     started constant timestamptz := clock_timestamp();

@@ -425,7 +425,8 @@
     {%- do saas_analytics.refuse_dependents(relation, "columns") -%}
     {%- do run_query("drop table if exists " ~ next_relation) -%}
     {%- do run_query(
-        "create table " ~ next_relation ~ " as "
+        "set local work_mem = '" ~ saas_analytics.refresh_work_mem() ~ "'; "
+        ~ "create table " ~ next_relation ~ " as "
         ~ saas_analytics.refresh_typed(definition)
     ) -%}
     {%- do saas_analytics.refresh_refuse_nulls(next_relation) -%}
