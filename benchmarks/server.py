@@ -73,12 +73,14 @@ def connect(dsn: str) -> Connection:
     return connection
 
 
-def apply_migrations(dsn: str) -> None:
+def apply_migrations(dsn: str, up_to: str = "head") -> None:
     """Run the migrations in order, each file as one transaction, as `psql -f` does."""
+    revisions = migrate.revisions()
+    if up_to != "head":
+        revisions = revisions[: revisions.index(up_to) + 1]
     with contextlib.closing(connect(dsn)) as connection:
-        for path in sorted(migrate.FOLDER.glob("[0-9]*.sql")):
-            if not path.name.endswith(".down.sql"):
-                run_file(connection, path)
+        for revision in revisions:
+            run_file(connection, migrate.FOLDER / f"{revision}.sql")
 
 
 def run_file(connection: Connection, path: Path) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import datetime
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from benchmarks import server
 from bootstrap import migrate
 
 FOLDER = Path(__file__).resolve().parent
+
+# The tables alone: what capture adds to their cost is measured by benchmarks.capture.
+BEFORE_CAPTURE = "004_stale_usage_aggregates"
 
 # What each table gets for one usage event.
 SHARES = {
@@ -31,6 +34,12 @@ class Design:
     name: str
     dsn: str
     connection: Connection
+
+
+def in_turn(designs: Sequence[Design], turn: int) -> list[Design]:
+    """The designs, another one going first in each turn."""
+    first = turn % len(designs)
+    return [*designs[first:], *designs[:first]]
 
 
 @dataclass(frozen=True)
@@ -96,31 +105,49 @@ class Rows:
 @contextlib.contextmanager
 def build(scratch: server.Server, total: int) -> Iterator[tuple[Design, Design, Rows]]:
     """Both designs with accounts and without events: the plain one and ours."""
-    plain_dsn = scratch.create_database("plain")
-    ours_dsn = scratch.create_database("ours")
-    source_dsn = scratch.create_database("source")
-    with contextlib.ExitStack() as stack:
-        plain, ours, source = (
-            stack.enter_context(contextlib.closing(server.connect(dsn)))
-            for dsn in (plain_dsn, ours_dsn, source_dsn)
-        )
-        server.run_file(plain, migrate.FOLDER / "001_initial_schema.sql")
-        server.run_file(plain, FOLDER / "plain.sql")
-        server.apply_migrations(ours_dsn)
-        server.run_file(source, FOLDER / "synthetic_events.sql")
-        for connection in (plain, ours):
-            server.run_file(connection, FOLDER / "synthetic_accounts.sql")
-        with ours.cursor() as cursor:
+    with (
+        _plain(scratch) as plain,
+        ours(scratch, "ours", up_to=BEFORE_CAPTURE) as design,
+        made_up_rows(scratch, total) as rows,
+    ):
+        yield plain, design, rows
+
+
+@contextlib.contextmanager
+def _plain(scratch: server.Server) -> Iterator[Design]:
+    dsn = scratch.create_database("plain")
+    with contextlib.closing(server.connect(dsn)) as connection:
+        server.run_file(connection, migrate.FOLDER / "001_initial_schema.sql")
+        server.run_file(connection, FOLDER / "plain.sql")
+        server.run_file(connection, FOLDER / "synthetic_accounts.sql")
+        yield Design("plain", dsn, connection)
+
+
+@contextlib.contextmanager
+def ours(scratch: server.Server, name: str, *, up_to: str = "head") -> Iterator[Design]:
+    """The migrations' design up to one of them, with accounts, in a new database."""
+    dsn = scratch.create_database(name)
+    server.apply_migrations(dsn, up_to)
+    with contextlib.closing(server.connect(dsn)) as connection:
+        server.run_file(connection, FOLDER / "synthetic_accounts.sql")
+        with connection.cursor() as cursor:
             # The made-up year, and a month more for its first late rows.
             cursor.execute(
                 "select create_event_partitions("
                 "(now() - interval '13 months')::date, now()::date)"
             )
-        with source.cursor() as cursor:
-            cursor.execute("select date_trunc('hour', now())")
-            (until,) = cursor.fetchone() or ()
-        yield (
-            Design("plain", plain_dsn, plain),
-            Design("ours", ours_dsn, ours),
-            Rows(source, total, until),
-        )
+        yield Design(name, dsn, connection)
+
+
+@contextlib.contextmanager
+def made_up_rows(scratch: server.Server, total: int) -> Iterator[Rows]:
+    """The source of so many usage events up to now, in a database of its own."""
+    dsn = scratch.create_database("source")
+    with (
+        contextlib.closing(server.connect(dsn)) as connection,
+        connection.cursor() as cursor,
+    ):
+        server.run_file(connection, FOLDER / "synthetic_events.sql")
+        cursor.execute("select date_trunc('hour', now())")
+        (until,) = cursor.fetchone() or ()
+        yield Rows(connection, total, until)

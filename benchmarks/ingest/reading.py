@@ -134,13 +134,13 @@ def _medians(
     times: dict[str, list[float]] = {design.name: [] for design in designs}
     for query in queries:
         for design in designs:
-            _seconds(design.connection, query)
-            tries = [_seconds(design.connection, query) for _ in range(3)]
+            time_query(design.connection, query)
+            tries = [time_query(design.connection, query) for _ in range(3)]
             times[design.name].append(statistics.median(tries))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def _seconds(connection: Connection, query: sql.Composed) -> float:
+def time_query(connection: Connection, query: sql.Composed) -> float:
     with connection.cursor() as cursor:
         began = time.perf_counter()
         cursor.execute(query)

@@ -14,7 +14,7 @@ import psycopg2.errors
 from psycopg2 import sql
 
 from benchmarks import server
-from benchmarks.ingest.designs import Design, Rows
+from benchmarks.ingest.designs import Design, Rows, in_turn
 
 HISTORY_BATCH = 250_000
 SINGLE_ROWS_PREPARED = 2_000
@@ -29,7 +29,7 @@ def load_history(
         for start in range(0, stop, HISTORY_BATCH):
             lines = rows.as_copy(table, start, min(start + HISTORY_BATCH, stop))
             copies = [
-                pool.submit(_copy, design, table, columns, io.StringIO(lines))
+                pool.submit(copy_rows, design, table, columns, io.StringIO(lines))
                 for design in designs
             ]
             for copy in copies:
@@ -58,7 +58,7 @@ def _unchecked(designs: Sequence[Design]) -> Iterator[None]:
 def copy_in_turns(
     designs: Sequence[Design], rows: Rows, start: int, batch_rows: int
 ) -> Iterator[dict[str, float]]:
-    """Add usage events batch by batch, the designs taking turns at going first.
+    """Add usage events batch by batch, another design going first each time.
 
     Yields:
         The rows per second of each design.
@@ -68,14 +68,16 @@ def copy_in_turns(
         count = min(batch_rows, rows.total - first)
         lines = rows.as_copy("usage_events", first, first + count)
         rates = {}
-        for design in designs if turn % 2 else reversed(designs):
+        for design in in_turn(designs, turn):
             began = time.perf_counter()
-            _copy(design, "usage_events", columns, io.StringIO(lines))
+            copy_rows(design, "usage_events", columns, io.StringIO(lines))
             rates[design.name] = count / (time.perf_counter() - began)
         yield rates
 
 
-def _copy(design: Design, table: str, columns: list[str], lines: io.StringIO) -> None:
+def copy_rows(
+    design: Design, table: str, columns: list[str], lines: io.StringIO
+) -> None:
     with design.connection.cursor() as cursor:
         cursor.copy_expert(
             sql.SQL("copy {} ({}) from stdin").format(
@@ -162,7 +164,7 @@ def single_rows_in_turns(
     with context.Pool(clients) as pool:
         for turn in range(rounds):
             rates = {}
-            for design in designs if turn % 2 else reversed(designs):
+            for design in in_turn(designs, turn):
                 counts = pool.starmap(
                     insert_single_rows,
                     [

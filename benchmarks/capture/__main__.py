@@ -1,0 +1,253 @@
+"""python -m benchmarks.capture: the event table with and without change capture."""
+
+import operator
+import os
+import statistics
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+import click
+
+from benchmarks import report, server
+from benchmarks.capture import designs, finding, waiting, writing
+from benchmarks.incremental import company
+from benchmarks.ingest import writing as ingest
+from benchmarks.ingest.designs import Design, Rows
+
+TABLE = "usage_events"
+
+# Of one client, for each kind of write.
+ROUNDS = 30
+ROWS = 200
+
+
+@click.command()
+@click.option(
+    "--history", default=1_000_000, show_default=True, help="Events to begin with."
+)
+@click.option(
+    "--rows", default=500_000, show_default=True, help="Events to add by COPY."
+)
+@click.option(
+    "--batch", default=50_000, show_default=True, help="Events per COPY statement."
+)
+@click.option(
+    "--clients", default=4, show_default=True, help="Clients that write single rows."
+)
+@click.option(
+    "--rounds", default=10, show_default=True, help="Rounds of single rows per design."
+)
+@click.option(
+    "--seconds", default=3.0, show_default=True, help="Length of such a round."
+)
+def main(
+    history: int, rows: int, batch: int, clients: int, rounds: int, seconds: float
+) -> None:
+    """What change capture costs whoever writes events, and what it buys a run.
+
+    The same table in databases on one server, which get the same rows in turns:
+    without capture (none); with the column and its triggers alone (column); with a BRIN
+    index on it (brin); with a b-tree (btree); as the migrations make it, with days in
+    the index of users too (ours); with an index of day and user as one number besides
+    (key).
+
+    Uses DATABASE_URL where it is set, else a private embedded server.
+    """
+    with (
+        server.scratch_server() as scratch,
+        designs.build(scratch, history + rows) as (every, source),
+    ):
+        click.echo(f"{scratch.describe()}\n")
+        _say_load("loading")
+        for _ in ingest.load_history(every, source, TABLE, history):
+            pass
+        ingest.vacuum(every, [TABLE])
+        _say_load("copying")
+        costs = {"COPY": list(writing.copy_in_turns(every, source, history, batch))}
+        ingest.vacuum(every, [TABLE])
+        _report_size(every, history + rows)
+        _say_load("inserting")
+        _report_rates(
+            every,
+            clients,
+            list(
+                ingest.single_rows_in_turns(
+                    every, source, clients=clients, rounds=rounds, seconds=seconds
+                )
+            ),
+        )
+        turns = {"rounds": ROUNDS, "count": ROWS}
+        costs["insert"] = list(writing.insert_in_turns(every, source, **turns))
+        _say_load("changing")
+        for change in writing.CHANGES:
+            costs[change] = list(writing.change_in_turns(every, change, **turns))
+        _report_costs(every, costs)
+        ingest.vacuum(every, [TABLE])
+        _say_load("finding what changed")
+        ours = next(design for design in every if design.name == "ours")
+        found = finding.time_changes(every[1:])
+        _say_load("building marts")
+        for command in ("seed", "run"):
+            company.run_project(
+                company.Company(ours.dsn, ours.connection), "dbt", command
+            )
+        _say_load("writing beside refreshes")
+        _report_waits(ours, source, clients, 10 * seconds)
+        _say_load("finding events of scopes")
+        _report_finding(found, finding.time_scopes(ours))
+        _say_load("done")
+
+
+def _report_size(every: Sequence[Design], row_count: int) -> None:
+    sizes = {design.name: ingest.size(design, row_count) for design in every}
+    click.echo("Bytes per row\n")
+    totals = {name: sum(size.indexes.values()) for name, size in sizes.items()}
+    lines = [
+        [
+            name,
+            f"{size.heap:.1f}",
+            f"{totals[name]:.1f}",
+            f"{totals[name] - totals['none']:.1f}",
+        ]
+        for name, size in sizes.items()
+    ]
+    headers = ["", "heap", "indexes", "more than without capture"]
+    click.echo(report.table(headers, lines) + "\n")
+
+
+def _report_rates(
+    every: Sequence[Design], clients: int, rates: Sequence[dict[str, float]]
+) -> None:
+    none, *_ = every
+    click.echo(f"Single rows, {clients} clients, medians of {len(rates)} rounds\n")
+    lines = [
+        [
+            design.name,
+            report.rate(statistics.median(turn[design.name] for turn in rates)),
+            _times(
+                [turn[none.name] for turn in rates],
+                [turn[design.name] for turn in rates],
+            ),
+        ]
+        for design in every
+    ]
+    click.echo(report.table(["", "rows/s", "cost, median of pairs"], lines) + "\n")
+
+
+def _report_costs(
+    every: Sequence[Design], costs: dict[str, list[dict[str, writing.Cost]]]
+) -> None:
+    """Each cost, and the median over the turns of its multiple of no capture's."""
+    none, *_ = every
+    for title, part in (
+        ("Elapsed", "elapsed"),
+        ("Work of the server's process", "processor"),
+    ):
+        lines = []
+        for design in every:
+            cells = []
+            for turns in costs.values():
+                own, other = (
+                    [getattr(turn[name], part) for turn in turns]
+                    for name in (design.name, none.name)
+                )
+                if None in own:
+                    cells.append("–")
+                else:
+                    cells.append(
+                        f"{statistics.median(own) * 1e6:,.0f} ({_times(own, other)})"
+                    )
+            lines.append([design.name, *cells])
+        click.echo(f"{title}, µs a row, medians (and medians of pairs)\n")
+        click.echo(report.table(["", *costs], lines) + "\n")
+
+
+def _times(values: Sequence[float], others: Sequence[float]) -> str:
+    """The median of the ratios within a pair."""
+    return f"{statistics.median(map(operator.truediv, values, others)):.2f}×"
+
+
+def _report_waits(
+    ours: Design, source: Rows, clients: int, seconds: float, rounds: int = 3
+) -> None:
+    """Clients alone and beside refreshes, in turns."""
+    click.echo(
+        f"{clients} clients that insert, update and delete for {rounds} rounds of "
+        f"{seconds:g} s\n"
+    )
+    turns: dict[bool, list[waiting.Beside]] = {False: [], True: []}
+    for _ in range(rounds):
+        for with_refreshes, besides in turns.items():
+            besides.append(
+                waiting.write_beside_refreshes(
+                    ours,
+                    source,
+                    clients=clients,
+                    seconds=seconds,
+                    with_refreshes=with_refreshes,
+                )
+            )
+    lines = []
+    for with_refreshes, besides in turns.items():
+        refreshes = [each for beside in besides for each in beside.refreshes]
+        waits = sum((beside.waits for beside in besides), Counter())
+        lines.append(
+            [
+                "beside refreshes" if with_refreshes else "alone",
+                str(len(refreshes)),
+                f"{statistics.median(refreshes):.2f}" if refreshes else "",
+                report.rate(
+                    statistics.median(
+                        beside.writing.writes / seconds for beside in besides
+                    )
+                ),
+                report.milliseconds(
+                    statistics.median(beside.writing.longest for beside in besides)
+                ),
+                str(sum(beside.writing.timeouts for beside in besides)),
+                ", ".join(f"{count} {name}" for name, count in waits.items()) or "0",
+                f"{sum(beside.samples for beside in besides):,}",
+            ]
+        )
+    headers = [
+        "",
+        "refreshes",
+        "median s",
+        "writes/s",
+        "longest write, ms",
+        f"waits over {waiting.LOCK_TIMEOUT}",
+        "waits seen",
+        "looks",
+    ]
+    click.echo(report.table(headers, lines) + "\n")
+
+
+def _report_finding(
+    changes: dict[str, tuple[float, float]], scopes: dict[str, dict[str, float]]
+) -> None:
+    click.echo(
+        f"What it buys: ms to find the rows that changed, medians of {finding.TRIES}\n"
+    )
+    lines = [
+        [name, *map(report.milliseconds, times)] for name, times in changes.items()
+    ]
+    headers = ["", "nothing changed", f"{finding.CHANGED:,} rows changed"]
+    click.echo(report.table(headers, lines) + "\n")
+    click.echo(f"ms to find the events of {finding.SCOPES:,} days and users\n")
+    ways = list(next(iter(scopes.values())))
+    lines = [
+        [way, *(report.milliseconds(times[way]) for times in scopes.values())]
+        for way in ways
+    ]
+    click.echo(report.table(["", *scopes], lines) + "\n")
+
+
+def _say_load(stage: str) -> None:
+    """Who else was working: the load beside the figures."""
+    load, *_ = os.getloadavg()
+    click.echo(f"{stage}, load average {load:.1f}", err=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""The event table, captured in several ways, each in a database of its own."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import server
+from benchmarks.ingest import designs
+from benchmarks.ingest.designs import Design, Rows
+
+FOLDER = Path(__file__).resolve().parent
+
+# What a design with capture has run after the migrations. Ours has each scope's events
+# in one index, the last in one more.
+CAPTURES = {
+    "column": ("users.sql", "column.sql"),
+    "brin": ("users.sql", "column.sql", "brin.sql"),
+    "btree": ("users.sql",),
+    "ours": (),
+    "key": ("key.sql",),
+}
+
+
+@contextlib.contextmanager
+def build(scratch: server.Server, total: int) -> Iterator[tuple[list[Design], Rows]]:
+    """All designs with accounts and without events; the first has no capture."""
+    with contextlib.ExitStack() as stack:
+        built = [
+            stack.enter_context(
+                designs.ours(scratch, "none", up_to=designs.BEFORE_CAPTURE)
+            )
+        ]
+        for name, files in CAPTURES.items():
+            design = stack.enter_context(designs.ours(scratch, name))
+            for file in files:
+                server.run_file(design.connection, FOLDER / file)
+            built.append(design)
+        yield built, stack.enter_context(designs.made_up_rows(scratch, total))
