@@ -6,6 +6,8 @@ from psycopg2.extensions import connection as Connection
 
 DAYS_KEPT = 14
 
+TABLES = ("change_tombstones", "change_tombstones_cleared")
+
 
 def clear_tombstones(connection: Connection, days_kept: int = DAYS_KEPT) -> int | None:
     """Delete the tombstones that are older; marts not run for so long are rebuilt.

@@ -4,14 +4,26 @@ Alembic, numpy and rich take long to import: only the commands that use them do 
 """
 
 import datetime
+import os
 import shlex
+import shutil
 import sys
+import uuid
 
 import click
 import psycopg2
 from psycopg2 import errors
+from psycopg2.extensions import make_dsn, parse_dsn
 
-from bootstrap import changes, database, embedded, partitions, roles, settings
+from bootstrap import (
+    changes,
+    database,
+    embedded,
+    erase,
+    partitions,
+    roles,
+    settings,
+)
 from bootstrap.errors import UserError
 
 INTERRUPTED = 130
@@ -63,8 +75,22 @@ def down() -> None:
 
 @cli.command()
 def url() -> None:
-    """Print the URL in use: psql "$(python -m bootstrap url)"."""
+    """Print the URL in use, with its password; for psql there is `psql`."""
     click.echo(database.url_in_use(settings.load()))
+
+
+@cli.command("psql", context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql_command(arguments: tuple[str, ...]) -> None:
+    """Run psql ARGUMENTS on the database in use."""
+    parameters = parse_dsn(database.url_in_use(settings.load()))
+    # Everybody on the machine can read a command line.
+    password = parameters.pop("password", None)
+    environment = {**os.environ, **({"PGPASSWORD": password} if password else {})}
+    program = shutil.which("psql") or str(embedded.binaries() / "psql")
+    target = make_dsn(**parameters)
+    sys.stdout.flush()
+    os.execve(program, ["psql", "--dbname", target, *arguments], environment)
 
 
 @cli.command("migrate")
@@ -152,15 +178,41 @@ def partitions_command(ahead: int, keep_tombstones: int) -> None:
         click.echo(f"{cleared} tombstones of old changes cleared.")
 
 
+@cli.command("erase-user")
+@click.argument("user_id", metavar="ID", type=click.UUID)
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would change, and change nothing."
+)
+def erase_user(user_id: uuid.UUID, dry_run: bool) -> None:
+    """Erase the person with this ID of users: who they were, not what was paid."""
+    with database.connected(settings.load()) as connection, database.interruptible():
+        erasure = erase.erase(connection, user_id, dry_run=dry_run)
+    for table, count in erasure.rows.items():
+        if count:
+            click.echo(f"{table:26} {count:>9,}")
+    total = sum(erasure.rows.values())
+    if dry_run:
+        click.echo(f"{total:,} rows would change.")
+    else:
+        click.echo(f"{total:,} rows changed; the next run takes it into the marts.")
+    if erasure.live_subscriptions:
+        click.echo(f"{erasure.live_subscriptions} subscriptions are not cancelled yet.")
+    if erasure.open_payouts:
+        click.echo(
+            f"{erasure.open_payouts} approved commissions and payouts are not paid yet."
+        )
+
+
 @cli.command("roles")
 def roles_command() -> None:
-    """Make the roles of dbt and of the analysts, with no more than they need."""
+    """Make the roles of dbt, analysts and application, with no more than they need."""
     configuration = settings.load()
     with database.connected(configuration) as connection, database.interruptible():
         roles.create(connection, configuration)
     click.echo(
         f"{configuration.transformer_role} may read the source and write the marts; "
-        f"{configuration.analyst_role} may read the marts."
+        f"{configuration.analyst_role} may read the marts; "
+        f"{configuration.application_role} may write the source."
     )
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import psutil
 import psycopg2
+from psycopg2 import sql
 
 from bootstrap import acl, settings
 from bootstrap.errors import UserError
@@ -295,7 +296,10 @@ class EmbeddedServer:
                     (settings.EMBEDDED_DATABASE,),
                 )
                 if cursor.fetchone() is None:
-                    cursor.execute(f"create database {settings.EMBEDDED_DATABASE}")
+                    create = sql.SQL("create database {}")
+                    cursor.execute(
+                        create.format(sql.Identifier(settings.EMBEDDED_DATABASE))
+                    )
         finally:
             connection.close()
 

@@ -1,6 +1,6 @@
-"""Least-privilege roles: one that dbt runs as, one that reads the marts.
+"""Least-privilege roles: of dbt, of those who read the marts, and of the application.
 
-Both are made without a login; an administrator gives them one, or members:
+All are made without a login; an administrator gives them one, or members:
 
     alter role saas_transformer login password '…';
     create role ada login password '…' in role saas_analyst;
@@ -10,6 +10,7 @@ from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
+from bootstrap import changes
 from bootstrap.errors import UserError
 from bootstrap.settings import Settings
 
@@ -28,6 +29,7 @@ def create(connection: Connection, settings: Settings) -> None:
         # To hand schemas over to the transformer, one must belong to it.
         missing = _missing_role(cursor, settings.transformer_role, member=user)
         missing += _missing_role(cursor, settings.analyst_role)
+        missing += _missing_role(cursor, settings.application_role)
         _make_roles(cursor, missing)
         names = {
             "database": sql.Identifier(database),
@@ -35,6 +37,7 @@ def create(connection: Connection, settings: Settings) -> None:
             "marts": sql.Identifier(settings.marts_schema),
             "transformer": sql.Identifier(settings.transformer_role),
             "analyst": sql.Identifier(settings.analyst_role),
+            "application": sql.Identifier(settings.application_role),
             "user": sql.Identifier(user),
         }
 
@@ -61,6 +64,33 @@ def create(connection: Connection, settings: Settings) -> None:
             run(
                 f"alter default privileges for role {{{builder}}} in schema {{marts}} "
                 "grant select on tables to {analyst}"
+            )
+
+        write = "select, insert, update, delete"
+        run("grant connect on database {database} to {application}")
+        run("grant usage on schema {source} to {application}")
+        run(f"grant {write} on all tables in schema {{source}} to {{application}}")
+        run(
+            "alter default privileges in schema {source} "
+            f"grant {write} on tables to {{application}}"
+        )
+        _keep_from(cursor, settings)
+
+
+def _keep_from(cursor: Cursor, settings: Settings) -> None:
+    """Keep from the application what migrations and runs note of the source."""
+    # Alembic takes long to import.
+    from bootstrap import migrate
+
+    for table in (migrate.VERSION_TABLE, migrate.CHECKSUM_TABLE, *changes.TABLES):
+        cursor.execute("select to_regclass(%s) is not null", (table,))
+        if (cursor.fetchone() or (False,))[0]:
+            revoke = "revoke all on {table} from {application}"
+            cursor.execute(
+                sql.SQL(revoke).format(
+                    table=sql.Identifier(settings.source_schema, table),
+                    application=sql.Identifier(settings.application_role),
+                )
             )
 
 

@@ -51,6 +51,9 @@ class Settings:
     analyst_role: str
     """Role that reads the marts and nothing else."""
 
+    application_role: str
+    """Role that writes the rows of the OLTP tables."""
+
     def dbt_schemas(self) -> list[str]:
         """Names of all schemas that dbt writes to, the marts' first."""
         parts = (
@@ -88,6 +91,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         marts_schema=env.get("DBT_SCHEMA", "analytics"),
         transformer_role=env.get("DB_TRANSFORMER_ROLE", "saas_transformer"),
         analyst_role=env.get("DB_ANALYST_ROLE", "saas_analyst"),
+        application_role=env.get("DB_APPLICATION_ROLE", "saas_application"),
     )
     names = {
         "DB_SCHEMA": settings.source_schema,
@@ -95,6 +99,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         "DBT_SCHEMA": max(settings.dbt_schemas(), key=len),
         "DB_TRANSFORMER_ROLE": settings.transformer_role,
         "DB_ANALYST_ROLE": settings.analyst_role,
+        "DB_APPLICATION_ROLE": settings.application_role,
     }
     for setting, name in names.items():
         if len(name.encode()) > LONGEST_NAME:

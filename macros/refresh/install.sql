@@ -37,7 +37,8 @@
             ) -%}
         {%- endif -%}
         {%- set schema = saas_analytics.refresh_schema() -%}
-        {%- set engine = saas_analytics.refresh_engine(schema) -%}
+        {%- set engine = saas_analytics.refresh_engine(schema)
+            ~ saas_analytics.refresh_pin_functions(schema) -%}
         {%- set version = "Refresh engine " ~ local_md5(engine) -%}
         {%- set installed -%}
             select obj_description(to_regnamespace('{{ schema }}')) as version
@@ -127,3 +128,24 @@
         ) -%}
     {%- endif -%}
 {%- endmacro %}
+
+
+{#-
+    Gives every function of the engine its search_path: nobody can slip an object of
+    their own in front of what is meant.
+-#}
+{% macro refresh_pin_functions(schema) %}
+do $pin$
+declare
+    present regprocedure;
+begin
+    for present in
+        select oid from pg_proc where pronamespace = '{{ schema }}'::regnamespace
+    loop
+        execute format(
+            'alter function %s set search_path = pg_catalog, pg_temp', present
+        );
+    end loop;
+end;
+$pin$;
+{% endmacro %}

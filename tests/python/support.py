@@ -271,6 +271,19 @@ class DbtProject:
         )
 
 
+def refresh(database: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m refresh ARGUMENTS` on a database."""
+    return subprocess.run(
+        [sys.executable, "-m", "refresh", *arguments],
+        cwd=ROOT,
+        env=database.environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
 @contextlib.contextmanager
 def server_folder() -> Iterator[Path]:
     """A folder for a server's data, gone at the end.

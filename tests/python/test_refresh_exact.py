@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+import uuid
 from contextlib import closing, suppress
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bootstrap import erase
 from bootstrap.errors import UserError
 from refresh import engine
 from tests.python import torture
@@ -91,6 +93,96 @@ def test_refreshes_at_once_queue_up_and_both_are_right(marts: Database) -> None:
         for thread in threads:
             thread.join()
     assert failures == []
+
+
+# --- People are erased ----------------------------------------------------------------
+
+ABOUT_MONEY = (
+    *("fct_revenue_monthly", "fct_mrr_monthly", "fct_mrr_movements_monthly"),
+    *("fct_affiliate_earnings", "fct_affiliate_earnings_monthly"),
+    "fct_affiliate_funnel_daily",
+)
+
+
+def erase_user(database: Database, user_id: str) -> erase.Erasure:
+    with closing(database.connect()) as connection:
+        return erase.erase(connection, uuid.UUID(user_id), dry_run=False)
+
+
+def test_marts_follow_an_erasure_and_money_stays(marts: Database) -> None:
+    def money() -> dict[str, Any]:
+        return {
+            mart: marts.execute(
+                f"select md5(string_agg(row::text, '' order by row)) "
+                f"from analytics.{mart} as row"
+            )
+            for mart in ABOUT_MONEY
+        }
+
+    def events() -> list[tuple[Any, ...]]:
+        return marts.execute(
+            "select sum(event_count), sum(total_duration_seconds) "
+            "from analytics.fct_usage_daily"
+        )
+
+    # Who did most of those who pay, who are paid, and who were brought.
+    people = {
+        user_id
+        for table, column in (
+            ("licenses", "user_id"),
+            ("affiliates", "user_id"),
+            ("affiliate_referrals", "referred_user_id"),
+        )
+        for (user_id,) in marts.execute(
+            f"select users.id::text from users "
+            f"inner join {table} on users.id = {table}.{column} "
+            "left join usage_events on users.id = usage_events.user_id "
+            "group by users.id order by count(usage_events.id) desc, users.id limit 1"
+        )
+    }
+    before = money(), events()
+
+    rows = [erase_user(marts, person).rows for person in people]
+    assert sum(row["usage_events"] for row in rows) > 0
+    assert sum(row["affiliates"] for row in rows) > 0
+    refresh(marts)
+
+    assert (money(), events()) == before
+    for mart in ("fct_usage_daily", "fct_usage_monthly", "fct_feature_usage"):
+        assert marts.execute(
+            f"select count(*) from analytics.{mart} where user_id = any (%s::uuid[])",
+            (list(people),),
+        ) == [(0,)]
+
+
+def test_people_can_be_erased_while_others_write(marts: Database) -> None:
+    people = [
+        person
+        for (person,) in marts.execute(
+            "select user_id::text from usage_events where user_id is not null "
+            "group by user_id order by count(*) desc, user_id limit 6"
+        )
+    ]
+    with torture.Writers(marts, seed=6) as writers:
+        for person in people:
+            # Somebody else may have deleted them by now.
+            with suppress(UserError):
+                erase_user(marts, person)
+            refresh(marts)
+    assert writers.failures == []
+    for person in people:
+        with suppress(UserError):
+            erase_user(marts, person)
+            assert sum(erase_user(marts, person).rows.values()) == 0
+    refresh(marts)
+
+    assert marts.execute(
+        "select (select count(*) from usage_events where user_id = any (%s::uuid[])), "
+        "(select count(*) from affiliates where total_earnings_cents <> coalesce(("
+        "select sum(amount_cents) from affiliate_commissions "
+        "where affiliate_id = affiliates.id and status in ('approved', 'paid')), 0))",
+        (people,),
+    ) == [(0, 0)]
 
 
 # --- Any sequence ---------------------------------------------------------------------

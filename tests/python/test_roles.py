@@ -1,132 +1,32 @@
-"""The roles: dbt can do its work, analysts read marts, and neither more than that."""
+"""The roles: each can do its work and nothing more."""
 
-import subprocess
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 from psycopg2 import errors, sql
 
 from bootstrap import settings
-from tests.python.support import (
-    Database,
-    dbt,
-    new_database,
-    refusal,
-    run,
-    with_login,
-)
-
-PASSWORD = "secret"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A migrated database, its owner, and roles of its own."""
-
-    admin: Database
-    """The database as the server's administrator sees it."""
-
-    owner: Database
-    """The same as the user sees it who migrates."""
-
-    transformer: str
-    analyst: str
-
-    def environment(self) -> dict[str, str]:
-        return self.owner.environment(
-            DB_TRANSFORMER_ROLE=self.transformer, DB_ANALYST_ROLE=self.analyst
-        )
-
-    def make_roles(self) -> subprocess.CompletedProcess[str]:
-        return run("roles", env=self.environment())
-
-    def login(self, role: str) -> Database:
-        """The database for a role, which gets a password for it."""
-        self.admin.execute(
-            sql.SQL("alter role {} login password {}").format(
-                sql.Identifier(role), sql.Literal(PASSWORD)
-            )
-        )
-        return Database(with_login(self.admin.url, role, PASSWORD))
-
-    def relations(self, schema: str = "%") -> set[tuple[str, str]]:
-        """Schema and name of every table and view that is not the server's own."""
-        rows = self.admin.execute(
-            "select nspname::text, relname::text from pg_class "
-            "join pg_namespace on pg_namespace.oid = relnamespace "
-            "where relkind in ('r', 'p', 'v', 'm') and nspname like %s "
-            "and nspname not like 'pg\\_%%' and nspname <> 'information_schema'",
-            (schema,),
-        )
-        return {(schema, name) for schema, name in rows}
-
-    def allowed(self, role: str, privilege: str) -> set[tuple[str, str]]:
-        """Those of them that a role may select from, insert into and so on."""
-        return {
-            (schema, name)
-            for schema, name in self.relations()
-            if self.admin.execute(
-                "select has_schema_privilege(%s, %s, 'usage') "
-                "and has_table_privilege(%s, format('%%I.%%I', %s, %s), %s)",
-                (role, schema, role, schema, name, privilege),
-            )
-            == [(True,)]
-        }
-
-
-MakeStage = Callable[[str], Stage]
+from tests.python.personal_data import PERSON, plant, rows_of_a_person
+from tests.python.roles import MakeStage, Stage, attempt, set_stage
+from tests.python.support import refusal, run
 
 
 @pytest.fixture(scope="module")
 def make_stage(request: pytest.FixtureRequest) -> Iterator[MakeStage]:
     """Sets stages: "18 superuser", "15 createrole", "18 nothing" …"""
-    with ExitStack() as clean_up:
+    with ExitStack() as stages:
 
         def make(kind: str) -> Stage:
             version, right = kind.split()
             fixture = {"18": "server_url", "15": "second_server_url"}[version]
-            server_url: str = request.getfixturevalue(fixture)
-            server = Database(server_url)
-            suffix = uuid.uuid4().hex[:8]
-            # Names that need quoting, as one's own roles may.
-            owner = f"owner-{suffix}"
-            roles = (f'dbt "x" {suffix}', f"Analysts 100% {suffix}")
-            server.execute(
-                sql.SQL("create role {} login password {} {}").format(
-                    sql.Identifier(owner),
-                    sql.Literal(PASSWORD),
-                    sql.SQL("" if right == "nothing" else right),
+            return stages.enter_context(
+                set_stage(
+                    request.getfixturevalue(fixture), right.replace("nothing", "")
                 )
             )
-            for role in (owner, *roles):
-                clean_up.callback(
-                    server.execute,
-                    sql.SQL("drop role if exists {}").format(sql.Identifier(role)),
-                )
-            made = clean_up.enter_context(new_database(server_url, owner=owner))
-            as_owner = Database(with_login(made.url, owner, PASSWORD))
-            stage = Stage(made, as_owner, *roles)
-            run("migrate", env=stage.environment()).check_returncode()
-            return stage
 
         yield make
-
-
-def attempt(database: Database, statement: str) -> type[Exception] | None:
-    """What a statement is refused with, if it is; it leaves nothing."""
-    with closing(database.connect()) as connection, connection.cursor() as cursor:
-        try:
-            cursor.execute(statement)
-        except Exception as error:
-            return type(error)
-        finally:
-            connection.rollback()
-    return None
 
 
 # --- What the roles may do, whoever makes them ----------------------------------------
@@ -197,20 +97,22 @@ def test_who_may_make_no_roles_is_told_what_to_ask_for(make_stage: MakeStage) ->
 
     message = refusal(stage.make_roles())
 
-    role, analyst = sql.Identifier(stage.transformer), sql.Identifier(stage.analyst)
+    names = (stage.transformer, stage.analyst, stage.application)
+    role, analyst, app = map(sql.Identifier, names)
     with closing(stage.admin.connect()) as connection:
-        quoted = role.as_string(connection)
-        quoted_analyst = analyst.as_string(connection)
+        quoted, quoted_analyst, quoted_app = (
+            name.as_string(connection) for name in (role, analyst, app)
+        )
     assert f"create role {quoted}; grant {quoted} to " in message
-    assert f"create role {quoted_analyst}`" in message
+    assert f"create role {quoted_analyst}; create role {quoted_app}`" in message
     assert "optional" in message
     assert stage.relations("analytics%") == set()
 
     # What the administrator was asked for is enough.
     stage.admin.execute(
-        sql.SQL("create role {}; create role {}; grant {} to {}").format(
-            role, analyst, role, sql.Identifier(owner_of(stage))
-        )
+        sql.SQL(
+            "create role {}; create role {}; create role {}; grant {} to {}"
+        ).format(role, analyst, app, role, sql.Identifier(owner_of(stage)))
     )
     assert stage.make_roles().returncode == 0
 
@@ -236,92 +138,97 @@ def test_who_does_not_own_the_source_cannot_open_it_to_dbt(
 
     assert "may not grant others the right to read the source" in message
     assert stage.admin.execute(
-        "select count(*) from pg_roles where rolname in (%s, %s)",
-        (stage.transformer, stage.analyst),
+        "select count(*) from pg_roles where rolname in (%s, %s, %s)",
+        (stage.transformer, stage.analyst, stage.application),
     ) == [(0,)], "all or nothing"
 
 
-# --- With dbt -------------------------------------------------------------------------
+# --- The application and the migrator -------------------------------------------------
+
+# What the database keeps for itself.
+BOOKKEEPING = {
+    *("alembic_version", "migration_checksums"),
+    *("change_tombstones", "change_tombstones_cleared"),
+}
 
 
-@pytest.fixture(scope="module")
-def built(
-    make_stage: MakeStage, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Stage, Database]:
-    """Everything, built by dbt as the transformer; and the transformer's login."""
+def test_the_application_writes_rows_and_changes_nothing_else(
+    make_stage: MakeStage,
+) -> None:
     stage = make_stage("18 createrole")
+    plant(stage.owner, rows_of_a_person())
     stage.make_roles().check_returncode()
-    transformer = stage.login(stage.transformer)
-    target: Path = tmp_path_factory.mktemp("target")
-    result = dbt("build", database=transformer, target=target)
-    assert result.returncode == 0, result.stdout[-5000:]
-    return stage, transformer
-
-
-def test_dbt_builds_and_tests_everything_as_the_transformer(
-    built: tuple[Stage, Database],
-) -> None:
-    stage, _ = built
-
-    filled = {schema for schema, _ in stage.relations("analytics%")}
-    # Seeds, snapshots, every layer, and failures of tests; runs may remember things.
-    schemas = set(settings.load({}).dbt_schemas())
-    assert schemas - {"analytics_refresh"} <= filled <= schemas
-
-
-def test_the_transformer_can_neither_write_the_source_nor_grow(
-    built: tuple[Stage, Database],
-) -> None:
-    _, transformer = built
-    refused: dict[str, Any] = {
-        statement: attempt(transformer, statement)
-        for statement in (
-            "insert into public.users (email, password_hash) values ('a', 'b')",
-            "update public.users set email = ''",
-            "delete from public.users",
-            "truncate public.users",
-            "drop table public.users",
-            "create table public.mine ()",
-            "create schema mine",
-            "create role mine",
-        )
+    source = {
+        (schema, name)
+        for schema, name in stage.relations("public")
+        if name not in BOOKKEEPING
     }
 
-    assert set(refused.values()) == {errors.InsufficientPrivilege}, refused
+    for privilege in ("select", "insert", "update", "delete"):
+        assert stage.allowed(stage.application, privilege) == source
+    assert stage.allowed(stage.application, "truncate, references, trigger") == set()
+    # Migrations to come bring tables that it may write.
+    stage.owner.execute("create table public.invoices (id integer)")
+    assert ("public", "invoices") in stage.allowed(stage.application, "insert")
 
-
-def test_an_analyst_reads_every_mart_and_nothing_else(
-    built: tuple[Stage, Database],
-) -> None:
-    stage, _ = built
-    marts = stage.relations("analytics")
-    assert len(marts) > 10
-
-    assert stage.allowed(stage.analyst, "select") == marts
-    assert stage.allowed(stage.analyst, "insert, update, delete, truncate") == set()
-    created = stage.admin.execute(
-        "select nspname from pg_namespace where nspname not like 'pg\\_temp%%' "
-        "and has_schema_privilege(%s, oid, 'create')",
-        (stage.analyst,),
-    )
-    assert created == []
-
-    # And so it is for one who logs in.
-    analyst = stage.login(stage.analyst)
-    for schema, name in marts:
-        assert attempt(analyst, f"select count(*) from {schema}.{name}") is None
+    application = stage.login(stage.application)
     for statement in (
-        "select from public.users",
-        "select from public.usage_events_default",
-        "select from analytics_staging.stg_saas__users",
-        "select from analytics_seeds.currencies",
-        "create table analytics_refresh.mine ()",
+        "insert into public.users (email, password_hash) values ('a', 'b')",
+        "insert into public.usage_events (event_type, event_category, event_name) "
+        "values ('a', 'feature', 'b')",
+        # Both leave tombstones, by a right that is not its own.
+        "update public.usage_events set user_id = null",
+        "delete from public.affiliates",
+        "select public.aggregate_daily_usage('2026-03-02')",
+        "select public.aggregate_monthly_usage(2026, 3)",
+        "select public.aggregate_stale_usage()",
+    ):
+        assert attempt(application, statement) is None, statement
+    for statement in (
         "select from public.change_tombstones",
-        "select public.clear_change_tombstones()",
-        "create table analytics.mine ()",
+        "insert into public.change_tombstones (table_name, old_row) values ('', '{}')",
+        "delete from public.change_tombstones",
+        "update public.change_tombstones_cleared set up_to_xid = '1'",
+        "select public.clear_change_tombstones('0 days')",
+        "select public.record_change()",
+        "create temporary table mine (id uuid); create trigger forged "
+        "after insert on mine for each row "
+        "execute function public.record_change('users', 'id')",
+        "select from public.alembic_version",
+        "update public.migration_checksums set sha256 = ''",
+        "truncate public.users",
+        "drop table public.users",
+        "alter table public.users add column mine integer",
+        "alter table public.users disable trigger all",
+        "set session_replication_role = replica",
+        "create or replace function public.stamp_change() returns trigger "
+        "language plpgsql as 'begin return new; end'",
         "create table public.mine ()",
         "create schema mine",
-        "select public.aggregate_daily_usage(date '2026-01-01')",
-        "select public.create_event_partitions(date '2031-01-01', date '2031-01-01')",
+        "create role mine",
+        "select public.create_event_partitions('2031-01-01', '2031-01-01')",
+        "create table analytics.mine ()",
+        "select from analytics_refresh.models",
     ):
-        assert attempt(analyst, statement) is errors.InsufficientPrivilege, statement
+        assert attempt(application, statement) is errors.InsufficientPrivilege, (
+            statement
+        )
+
+    erased = run("erase-user", PERSON, env=application.environment())
+    assert erased.returncode == 0, erased.stderr
+
+
+def test_the_migrator_is_nobody_beyond_its_schema(make_stage: MakeStage) -> None:
+    stage = make_stage("18 nothing")
+
+    for statement in (
+        "create role mine",
+        "set session_replication_role = replica",
+        "select from pg_authid",
+        "copy public.users to program 'true'",
+        "create function mine() returns void language c as 'mine'",
+        "select pg_read_file('/etc/passwd')",
+    ):
+        assert attempt(stage.owner, statement) is errors.InsufficientPrivilege, (
+            statement
+        )

@@ -20,6 +20,7 @@ from tests.python.support import (
     copy_project,
     dbt,
     environment,
+    refresh,
     refusal,
     run,
     server_folder,
@@ -423,7 +424,23 @@ def test_a_password_with_any_character_is_accepted_by_the_server(
     assert run("up", env=parts).returncode == 0
     debug = dbt("debug", database=guarded, target=tmp_path)
     assert debug.returncode == 0, debug.stdout
-    assert AWKWARD not in debug.stdout
+    assert AWKWARD not in debug.stdout + (tmp_path / "dbt.log").read_text()
+
+
+def test_a_refused_password_is_told_by_nobody(
+    guarded: Database, tmp_path: Path
+) -> None:
+    wrong = Database(with_login(guarded.url, "ada", "wr0ng"))
+
+    debug = dbt("debug", database=wrong, target=tmp_path)
+    refreshed = refresh(wrong)
+
+    for result in (debug, refreshed):
+        assert result.returncode == 1, result.stdout + result.stderr
+        assert "wr0ng" not in result.stdout + result.stderr
+    assert "password authentication failed" in debug.stdout
+    assert "wr0ng" not in (tmp_path / "dbt.log").read_text()
+    assert "refused the password" in refreshed.stderr
 
 
 def test_the_url_printed_is_one_that_psql_takes(guarded: Database) -> None:
@@ -437,6 +454,22 @@ def test_the_url_printed_is_one_that_psql_takes(guarded: Database) -> None:
     )
 
     assert result.stdout == "ada\n"
+
+
+def test_psql_is_run_with_a_password_that_no_process_list_shows(
+    guarded: Database,
+) -> None:
+    result = run(
+        *("psql", "-XAt", "-c", "select current_user"),
+        *("-c", "\\! ps -o args= -p $PPID"),
+        env=guarded.environment(),
+    )
+
+    user, command_line = result.stdout.splitlines()
+    assert user == "ada", result.stderr
+    assert "psql --dbname " in command_line
+    assert "password" not in command_line
+    assert AWKWARD not in command_line
 
 
 @pytest.mark.parametrize("password", ["wr0ng", None])

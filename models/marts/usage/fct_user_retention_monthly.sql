@@ -1,6 +1,6 @@
 -- One row per month of sign-up and whole months since, up to the last month with an
--- event of anybody: how many of those who signed up used the product then. Erased users
--- leave their cohort, so a cohort may shrink.
+-- event of anybody: how many of those who signed up used the product then. Users who
+-- are deleted leave their cohort; erased ones stay, and nothing they did is theirs.
 with users as (
     select * from {{ ref("stg_saas__users") }}
     where {{ is_finite("created_at") }}
