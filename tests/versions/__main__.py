@@ -186,7 +186,8 @@ def _passed_tests(target: Path) -> int:
         if result["unique_id"].startswith(("test.", "unit_test."))
     }
     for name, status in tests.items():
-        if status != "pass":
+        # The demo company has some wrongs on purpose, which only warn.
+        if status not in ("pass", "warn"):
             raise UserError(f"{name}: {status}")
     return len(tests)
 
