@@ -149,8 +149,13 @@ def _sessions() -> Iterator[tuple[ProcessPoolExecutor, Event]]:
     stopped = context.Event()
     most = READERS + WRITERS + 1 + max(way.computing for way in WAYS)
     with ProcessPoolExecutor(
-        most, mp_context=context, initializer=clients.prepare, initargs=(stopped,)
+        most,
+        mp_context=context,
+        initializer=clients.prepare,
+        initargs=(stopped, context.Barrier(most)),
     ) as pool:
+        for started in [pool.submit(clients.meet) for _ in range(most)]:
+            started.result()
         try:
             yield pool, stopped
         finally:

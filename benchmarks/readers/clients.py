@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 from dataclasses import dataclass, field
-from multiprocessing.synchronize import Event
+from multiprocessing.synchronize import Barrier, Event
 
 import psycopg2
 
@@ -43,12 +43,18 @@ READS = (
 TOTAL = "select coalesce(sum(events), 0) from {schema}.fct_audit_daily"
 
 _stopped: Event
+_all_started: Barrier
 
 
-def prepare(stopped: Event) -> None:
-    """What each process is to look at to know when to stop."""
-    global _stopped
-    _stopped = stopped
+def prepare(stopped: Event, all_started: Barrier) -> None:
+    """What each process is to look at to know when to stop, and when to start."""
+    global _stopped, _all_started
+    _stopped, _all_started = stopped, all_started
+
+
+def meet() -> None:
+    """Wait until every process has started, which takes them a while."""
+    _all_started.wait()
 
 
 @dataclass
