@@ -33,7 +33,7 @@ help: ## List the commands
 
 setup: $(RUNTIME) ## Make .venv with what the project needs to run
 
-demo: $(RUNTIME) ## Set everything up: server, schema, a made-up company, every mart
+demo: $(RUNTIME) ## Set everything up: schema, a made-up company, every mart
 	@$(BOOTSTRAP) up
 	@$(BOOTSTRAP) migrate
 	@$(BOOTSTRAP) roles
@@ -45,7 +45,7 @@ build: $(RUNTIME) ## Build and test every mart (what a scheduler runs)
 	@$(BOOTSTRAP) up
 	@$(DBT) build $(ARGS)
 
-refresh: $(RUNTIME) ## Take in what changed since, without dbt (ARGS="--every 60")
+refresh: $(RUNTIME) ## Take in what changed, without dbt (ARGS="--every 60")
 	@.venv/bin/python -m refresh $(ARGS)
 
 freshness: $(RUNTIME) ## Fail when the source tables have gone stale
@@ -61,7 +61,7 @@ down: ## Stop the embedded server (its data stays)
 	@if [ -x .venv/bin/python ]; then $(BOOTSTRAP) down; else echo "There is no .venv, so no server of ours is running."; fi
 
 test: $(DEVELOPMENT) ## Run every test, on servers of their own
-	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile $(ARGS)
+	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-versions: $(RUNTIME) ## Compare the marts on PostgreSQL 14 to 18 (ARGS="14 18")
 	@.venv/bin/python -m tests.versions $(ARGS)
@@ -72,7 +72,7 @@ lint: $(DEVELOPMENT) ## Check the style and the soundness of SQL and Python
 format: $(DEVELOPMENT) ## Mend what the linters can mend by themselves
 	@scripts/lint --fix
 
-requirements: ## Compile requirements*.txt from pyproject.toml (needs uv; ARGS=--upgrade)
+requirements: ## Compile requirements*.txt from pyproject.toml (needs uv)
 	@scripts/compile_requirements $(ARGS)
 
 # --- The virtual environment: pip runs only when the requirements changed ---------

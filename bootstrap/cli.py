@@ -57,8 +57,9 @@ def up() -> None:
         started = server.start()
         state = "is up" if started else "was up already"
         click.echo(f"The embedded PostgreSQL {state}; `make down` stops it.")
-        psql = shlex.join([str(embedded.binaries() / "psql"), server.url()])
-        click.echo(f"Connect with: {psql}")
+        if started:
+            psql = shlex.join([str(embedded.binaries() / "psql"), server.url()])
+            click.echo(f"Connect with: {psql}")
     else:
         with database.connected(configuration) as connection:
             click.echo(f"PostgreSQL {connection.server_version // 10000} answers.")
@@ -132,10 +133,18 @@ def status() -> None:
     """Show which migrations the database has; exit 1 if one is missing or edited."""
     from bootstrap import migrate
 
-    states = migrate.states_in_use()
+    configuration = settings.load()
+    with database.connected(configuration) as connection:
+        states = migrate.states(connection, configuration.source_schema)
+        unnoted = migrate.unnoted(connection, configuration.source_schema)
     for state in states:
         applied = "edited" if state.is_edited else "applied"
         click.echo(f"{applied if state.is_applied else 'missing':8} {state.revision}")
+    if unnoted:
+        click.echo(
+            f"The tables of {', '.join(unnoted)} are there all the same: if psql made "
+            f"them from these files, run `python -m bootstrap stamp {unnoted[-1]}`."
+        )
     if not all(state.is_applied and not state.is_edited for state in states):
         sys.exit(1)
 

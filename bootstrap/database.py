@@ -172,4 +172,6 @@ def explain(error: psycopg2.Error) -> str:
         return f"the server's disk is full ({message}): make room and run it again"
     if code == "55P03":
         return f"{message}: somebody else uses the table; run it again"
+    if code == "P0001" and error.diag.message_hint:
+        return f"{message}: {error.diag.message_hint}"
     return message

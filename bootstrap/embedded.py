@@ -224,21 +224,25 @@ class EmbeddedServer:
         unfinished.rename(self.data)
 
     def _processes(self) -> list[psutil.Process]:
-        """The server's processes: PostgreSQL works in its data directory."""
-        return [
-            process
-            for process in psutil.process_iter(["name", "cwd"])
-            if process.info["name"] == "postgres"
-            and process.info["cwd"] == str(self.data.resolve())
-        ]
+        """The server's processes."""
+        return [found for found in psutil.process_iter() if self._owns(found)]
 
     def _postmaster(self) -> psutil.Process | None:
         """The server's first process, as long as it lives."""
         try:
             pid = int((self.data / "postmaster.pid").read_text().split()[0])
-        except (FileNotFoundError, ValueError, IndexError):
+            process = psutil.Process(pid)
+        except (FileNotFoundError, ValueError, IndexError, psutil.NoSuchProcess):
             return None
-        return next((found for found in self._processes() if found.pid == pid), None)
+        return process if self._owns(process) else None
+
+    def _owns(self, process: psutil.Process) -> bool:
+        """Whether it is the server's: PostgreSQL works in its data directory."""
+        try:
+            is_postgres = process.name() == "postgres"
+            return is_postgres and process.cwd() == str(self.data.resolve())
+        except psutil.Error:
+            return False
 
     def _start(self) -> None:
         complaint = ""
@@ -273,6 +277,9 @@ class EmbeddedServer:
             with contextlib.suppress(psutil.NoSuchProcess):
                 orphan.kill()
         psutil.wait_procs(orphans, timeout=10)
+        if self._postmaster() is not None:
+            # Somebody else has started it since.
+            return
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         for lock in self.socket_folder.glob(".s.PGSQL.*"):
             lock.unlink()

@@ -338,10 +338,22 @@ def _refuse_missing_tables(connection: Any, schema: str, applied: list[str]) -> 
     if missing:
         files = ", ".join(sorted({makers[name] for name in missing}))
         raise UserError(
-            f'schema "{schema}" has not the tables that {files} makes: '
+            f'schema "{schema}" lacks tables that {files} would make: '
             f"{_first_few(missing)}: stamp only what psql has run there, or run "
             "`python -m bootstrap migrate` instead"
         )
+
+
+def unnoted(connection: Any, schema: str) -> list[str]:
+    """Migrations whose tables are all there though none is noted, as psql leaves it."""
+    relations = _relations(connection, schema)
+    return [
+        state.revision
+        for state in states(connection, schema)
+        if not state.is_applied
+        and (tables := set(_tables_by_file([state.revision])))
+        and tables <= relations
+    ]
 
 
 def _tables_by_file(names: list[str]) -> dict[str, str]:

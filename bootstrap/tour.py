@@ -15,16 +15,18 @@ from bootstrap.settings import Settings
 BARS = "▁▂▃▄▅▆▇█"
 DAYS_SHOWN = 28
 
+# Today and the running month are left out: they are not over yet.
 ACTIVE_USERS = """
 select activity_date, daily_active_users, weekly_active_users, monthly_active_users,
     stickiness
 from {marts}.fct_active_users_daily
-where plan_type = 'all'
+where plan_type = 'all' and activity_date < (
+    select max(activity_date) from {marts}.fct_active_users_daily
+)
 order by activity_date desc
 limit %(days)s
 """
 
-# The running month is left out: it is not over yet.
 MRR = """
 with money as (
     select mrr_month, currency, sum(opening_mrr_cents) as opening,

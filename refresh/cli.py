@@ -5,6 +5,7 @@ import time
 
 import click
 import psycopg2
+from psycopg2 import errors
 from psycopg2.extensions import connection as Connection
 
 from bootstrap import database, settings
@@ -30,6 +31,7 @@ INTERRUPTED = 130
     type=click.FloatRange(min=0.001),
     help="Seconds to wait for another run to end.",
 )
+@click.option("--quiet", is_flag=True, help="Say nothing unless something is wrong.")
 @click.option(
     "--every",
     type=click.FloatRange(min=0.1),
@@ -40,6 +42,7 @@ def cli(
     rebuild: bool,
     verify: bool,
     wait: float,
+    quiet: bool,
     every: float | None,
 ) -> None:
     """Bring MODELS, all by default, up to date with the source: exact, one snapshot.
@@ -70,7 +73,9 @@ def cli(
                     inspect=compare if verify else None,
                     wait_seconds=wait,
                 )
-            is_sound = _report(runs, time.monotonic() - started)
+            if not quiet:
+                _report(runs, time.monotonic() - started)
+            is_sound = _report_failures(runs)
         except (UserError, psycopg2.Error) as error:
             if every is None:
                 raise
@@ -83,8 +88,8 @@ def cli(
         time.sleep(max(0.0, every - (time.monotonic() - started)))
 
 
-def _report(runs: list[engine.Run], seconds: float) -> bool:
-    """Say what changed. Returns whether it passes its tests."""
+def _report(runs: list[engine.Run], seconds: float) -> None:
+    """Say what changed."""
     changed = [run for run in runs if not run.is_quiet]
     for run in changed:
         click.echo(
@@ -92,6 +97,10 @@ def _report(runs: list[engine.Run], seconds: float) -> bool:
             f"rows, {run.milliseconds:,.0f} ms"
         )
     click.echo(f"{len(changed)} of {len(runs)} models changed, {seconds:.2f} s.")
+
+
+def _report_failures(runs: list[engine.Run]) -> bool:
+    """Say what is wrong in what changed. Returns whether nothing is."""
     failed = [(run.model, name) for run in runs for name in run.failed_checks]
     for model, name in failed:
         click.echo(f"error: {model} fails {name}: see `make build`", err=True)
@@ -100,6 +109,8 @@ def _report(runs: list[engine.Run], seconds: float) -> bool:
 
 def _one_line(error: Exception) -> str:
     text = database.explain(error) if isinstance(error, psycopg2.Error) else str(error)
+    if isinstance(error, (errors.UndefinedColumn, errors.UndefinedTable)):
+        text += ": run `python -m bootstrap migrate`, and `make build` after it"
     return " ".join(text.split())
 
 

@@ -1,5 +1,6 @@
 """Calls of the refresh engine that dbt puts into the database (macros/refresh)."""
 
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import starmap
@@ -105,10 +106,13 @@ def _lock(
             raise UserError("there are no marts to refresh yet: run `make build` first")
         for model in models:
             if model not in logs:
-                raise UserError(
-                    f"there is no model {model} to refresh: name one of "
-                    f"{', '.join(logs)}"
+                close = difflib.get_close_matches(model, logs)
+                advice = (
+                    f"did you mean {' or '.join(close)}?"
+                    if close
+                    else "docs/marts.md lists the marts"
                 )
+                raise UserError(f"there is no model {model} to refresh: {advice}")
         # The names above were read with a snapshot; the next transaction takes its own
         # after it has the locks.
         connection.rollback()

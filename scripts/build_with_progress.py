@@ -11,21 +11,20 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
-
-from dbt.artifacts.schemas.results import TestStatus
-from dbt.cli.main import dbtRunner, dbtRunnerResult
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from typing import TYPE_CHECKING, Any
 
 from bootstrap import dbt_environment
 from bootstrap.errors import UserError
+
+# dbt takes seconds to import: only what Ctrl-C ends with one line does so.
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
+    from rich.console import Console
+    from rich.progress import Progress
+
+FAILED = 1
+COULD_NOT_RUN = 2
+INTERRUPTED = 130
 
 KINDS = {
     "model": "models",
@@ -37,15 +36,18 @@ KINDS = {
 
 
 class BuildProgress:
-    """Moves the bar along with dbt's events."""
+    """Moves the bar along with dbt's events, and keeps what dbt says of failures."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.task = progress.add_task("Reading the models", total=None)
+        self.failures: list[str] = []
 
     def __call__(self, event: Any) -> None:
-        """Take one event; only those about a step's start and end matter."""
-        if event.info.name == "LogStartLine":
+        """Take one event: a step's start, its end, or a failure."""
+        if event.info.level == "error":
+            self.failures.append(event.info.msg)
+        elif event.info.name == "LogStartLine":
             name = event.data.node_info.node_name
             self.progress.update(
                 self.task, total=event.data.total, description=f"Building {name:.45}"
@@ -54,8 +56,17 @@ class BuildProgress:
             self.progress.advance(self.task)
 
 
-def build(console: Console) -> dbtRunnerResult:
-    """Build and test everything, the bar vanishing at the end."""
+def build(console: Console) -> tuple[dbtRunnerResult, list[str]]:
+    """Build and test everything, the bar vanishing at the end; what dbt says failed."""
+    from dbt.cli.main import dbtRunner
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     columns = (
         TextColumn("{task.description:<54}"),
         BarColumn(),
@@ -63,9 +74,13 @@ def build(console: Console) -> dbtRunnerResult:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        return dbtRunner(callbacks=[BuildProgress(progress)]).invoke(
-            ["--quiet", "build", *sys.argv[1:]]
+        listener = BuildProgress(progress)
+        outcome = dbtRunner(callbacks=[listener]).invoke(
+            ["--log-level", "none", "build", *sys.argv[1:]]
         )
+    if isinstance(outcome.exception, KeyboardInterrupt):
+        raise outcome.exception
+    return outcome, listener.failures
 
 
 def summary(results: Iterable[Any]) -> str:
@@ -83,29 +98,42 @@ def warnings(results: Iterable[Any]) -> list[str]:
     return [
         f"{result.failures:>7,} in {result.node.schema}.{result.node.alias}"
         for result in results
-        if result.status == TestStatus.Warn
+        if result.status == "warn"
     ]
 
 
-def main() -> int:
+def run() -> int:
+    """Build, and say how it went. Returns the exit code."""
+    from rich.console import Console
+
+    os.environ.update(dbt_environment.variables())
     console = Console(highlight=False)
-    try:
-        os.environ.update(dbt_environment.variables())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    outcome = build(console)
+    outcome, failures = build(console)
     results = getattr(outcome.result, "results", [])
     if not outcome.success:
-        # dbt has said by now what went wrong.
-        console.print("The build failed: logs/dbt.log holds the whole story.")
-        return 1 if results else 2
+        print(*failures, sep="\n", file=sys.stderr)
+        print("The build failed: logs/dbt.log holds the whole story.", file=sys.stderr)
+        return FAILED if results else COULD_NOT_RUN
     console.print(f"Built and passed: {summary(results)}.", soft_wrap=True)
     found = warnings(results)
     if found:
         console.print("Wrong rows of the source, which docs/quality.md explains:")
         console.print("\n".join(found), soft_wrap=True)
     return 0
+
+
+def main() -> int:
+    try:
+        return run()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print(
+            "error: interrupted: what was built stays, `make build` goes on from there",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@
     {%- set attempts -%}
         do $between$
         declare
+            name constant text := '{{ relation }}';
             patience constant text := current_setting('lock_timeout');
             readers text;
         begin
@@ -57,12 +58,14 @@
                     perform pg_sleep(1);
                 end;
             end loop;
-            select string_agg(distinct pid::text, ', ') into readers
-            from pg_locks
-            where relation = to_regclass('{{ relation }}') and pid != pg_backend_pid();
-            raise exception 'for a minute somebody has been reading %: end the session '
-                'of process % (pg_terminate_backend), and run this again',
-                '{{ relation }}', readers;
+            select string_agg(distinct locks.pid::text, ', ') into readers
+            from pg_locks as locks
+            inner join pg_database on locks.database = pg_database.oid
+            where locks.relation = to_regclass(name) and locks.granted
+            and datname = current_database() and locks.pid != pg_backend_pid();
+            raise exception 'for a minute somebody has been reading %', name
+                using hint = format('End the session of process %s '
+                    '(pg_terminate_backend), and run this again.', readers);
         end;
         $between$
     {%- endset -%}

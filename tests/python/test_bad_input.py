@@ -9,6 +9,7 @@ import socket
 import socketserver
 import struct
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -499,6 +500,39 @@ def test_ctrl_c_ends_the_wait_for_another_migration(database: Database) -> None:
             assert process.stdout.readline().startswith("waiting")
             process.send_signal(signal.SIGINT)
             refusal(outcome(process), code=130)
+
+
+def test_ctrl_c_ends_the_build_of_make_demo_with_one_line(
+    database: Database, tmp_path: Path
+) -> None:
+    waiting = (
+        "select count(*) from pg_locks where not granted "
+        "and relation = 'users'::regclass"
+    )
+    with contextlib.closing(database.connect()) as other:
+        other.cursor().execute("lock table users")
+        with subprocess.Popen(
+            [
+                sys.executable,
+                "scripts/build_with_progress.py",
+                *("--select", "stg_saas__users"),
+                *("--target-path", str(tmp_path), "--log-path", str(tmp_path)),
+            ],
+            cwd=ROOT,
+            env=database.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            deadline = time.monotonic() + 60
+            while database.execute(waiting) == [(0,)]:
+                assert process.poll() is None, process.communicate()
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            message = refusal(outcome(process), code=130)
+    assert message.startswith("interrupted: what was built stays")
+    assert database.execute(waiting) == [(0,)]
 
 
 def test_a_connection_that_is_cut_is_told_and_nothing_is_half_done(

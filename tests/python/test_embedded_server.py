@@ -48,8 +48,8 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def make_server() -> Iterator[MakeServer]:
-    """Makes servers that are stopped and forgotten at the end."""
+def make_server(folder: Path) -> Iterator[MakeServer]:
+    """Makes servers that are stopped at the end, before their folder goes."""
     made: list[EmbeddedServer] = []
 
     def make(folder: Path) -> EmbeddedServer:
@@ -159,7 +159,9 @@ def test_two_starts_at_once_make_one_server(folder: Path) -> None:
         assert [process.returncode for process in processes] == [0, 0]
         first, second = (output.splitlines() for output in outputs)
         assert first[0] == "The embedded PostgreSQL is up; `make down` stops it."
-        assert second[0].startswith("The embedded PostgreSQL was up already")
+        assert second == [
+            "The embedded PostgreSQL was up already; `make down` stops it."
+        ]
         # What is printed can be run.
         assert first[1].startswith("Connect with: ")
         connect = first[1].removeprefix("Connect with: ") + " -XAtc 'select 1'"

@@ -36,6 +36,7 @@ SOUND = {
         "{% endtest %}\n"
     ),
     "benchmarks/sound.py": '"""Nothing."""\n',
+    "refresh/sound.py": '"""Nothing."""\n',
     "tests/python/sound.py": '"""Nothing."""\n',
     "tests/versions/sound.py": '"""Nothing."""\n',
     "bootstrap/erase.sql": "delete from things\nwhere id = %(thing)s::uuid;\n",

@@ -114,6 +114,18 @@ def indexes(company: Database, relation: str) -> list[str]:
     ]
 
 
+def wait_until_locked_out(
+    company: Database, relation: str, running: threading.Thread
+) -> None:
+    """Return when what runs waits for a relation."""
+    waits = (
+        "select exists (select from pg_locks "
+        "where relation = %s::regclass and not granted)"
+    )
+    while company.execute(waits, (relation,)) == [(False,)]:
+        assert running.is_alive()
+
+
 # --- Views that analysts built --------------------------------------------------------
 
 
@@ -435,6 +447,30 @@ def test_what_only_reads_the_project_leaves_the_marts_alone(
     assert refresh(company, MART)[MART].method == "quiet"
 
 
+def test_a_run_takes_a_seed_that_is_being_loaded_as_it_will_be(
+    project: DbtProject, company: Database
+) -> None:
+    outcome: list[str] = []
+    command = ("run", "--select", "fct_severities")
+    with (
+        project.added(OWN, NO_CONTRACT + "select plan_type from {{ ref('plans') }}"),
+        Session(company) as loading,
+    ):
+        run(project, company, "fct_severities")
+        # As `dbt seed` does it: who looks at it with an earlier snapshot sees no row.
+        loading.run("truncate analytics_seeds.plans")
+        running = threading.Thread(
+            target=lambda: outcome.append(project.dbt(*command, database=company))
+        )
+        running.start()
+        wait_until_locked_out(company, "analytics_seeds.plans", running)
+        loading.run("insert into analytics_seeds.plans values ('pro', 'Pro', 1, true)")
+        loading.connection.commit()
+        running.join()
+    assert outcome == [""]
+    assert company.execute("table analytics.fct_severities") == [("pro",)]
+
+
 def test_another_version_of_the_engine_rebuilds_in_place(
     project: DbtProject, company: Database
 ) -> None:
@@ -488,12 +524,7 @@ def test_a_reader_that_idles_keeps_nobody_else_from_reading(
                 target=lambda: outcome.append(project.dbt(*command, database=company))
             )
             running.start()
-            waits = (
-                "select exists (select from pg_locks where not granted "
-                "and relation = 'analytics.fct_severities'::regclass)"
-            )
-            while other.run(waits) == [(False,)]:
-                assert running.is_alive()
+            wait_until_locked_out(company, "analytics.fct_severities", running)
             for _ in range(20):
                 other.run("select * from analytics.fct_severities")
             idle.connection.rollback()

@@ -508,6 +508,10 @@ def test_a_database_made_with_psql_is_refused_until_it_is_stamped(
         assert "already has tables that 001_initial_schema.sql" in message
         assert "stamp REVISION" in message
         assert not tables(database) & set(OUR_TABLES)
+        status = run("status", env=env)
+        assert status.returncode == 1
+        advice = "run `python -m bootstrap stamp 002_affiliates`."
+        assert status.stdout.splitlines()[-1].endswith(advice)
 
         result = run("stamp", "002", env=env)
         assert result.stdout == "The schema is at 002_affiliates.\n"
@@ -530,11 +534,11 @@ def test_a_migration_whose_tables_are_missing_is_not_stamped(
     before = whole(empty_database)
 
     message = refusal(run("stamp", env=env))
-    assert f"has not the tables that {FILES[made].name}" in message
+    assert f"lacks tables that {FILES[made].name}" in message
     assert "python -m bootstrap migrate" in message
     through_alembic = alembic("stamp", "head", env=env)
     assert through_alembic.returncode != 0
-    assert "has not the tables" in through_alembic.stdout + through_alembic.stderr
+    assert "lacks tables" in through_alembic.stdout + through_alembic.stderr
 
     assert whole(empty_database) == before
     assert applied(empty_database) == []

@@ -13,12 +13,13 @@ import psycopg2
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from psycopg2 import errors
 
 from bootstrap import erase
 from bootstrap.errors import UserError
 from refresh import engine
-from tests.python import torture
-from tests.python.support import Database, new_database
+from tests.python import support, torture
+from tests.python.support import Database, new_database, refusal, run
 from tests.python.torture import SCHEMA, refresh
 
 
@@ -323,6 +324,27 @@ def test_a_failing_test_of_what_is_written_is_told(marts: Database) -> None:
     assert runs["fct_usage_monthly"].failed_checks == []
 
 
+def test_what_cant_be_refreshed_is_one_line_that_says_what_to_do(
+    marts: Database,
+) -> None:
+    message = refusal(support.refresh(marts, "fct_usage_day"))
+    assert "did you mean fct_usage_daily" in message
+
+    marts.execute("drop table analytics.fct_usage_daily")
+    message = refusal(support.refresh(marts, "fct_usage_daily"))
+    assert "fct_usage_daily" in message
+    assert "`make build`" in message
+
+    run("rollback", "004", env=marts.environment()).check_returncode()
+    assert "`python -m bootstrap migrate`" in refusal(support.refresh(marts))
+
+
+def test_a_quiet_refresh_says_nothing_when_all_is_well(marts: Database) -> None:
+    marts.execute(torture.WRITES["events arrive"].format(n=3))
+    result = support.refresh(marts, "--quiet")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
 def test_a_refresh_waits_its_turn_and_says_when_it_waited_in_vain(
     marts: Database,
 ) -> None:
@@ -335,6 +357,29 @@ def test_a_refresh_waits_its_turn_and_says_when_it_waited_in_vain(
             engine.refresh(connection, SCHEMA, wait_seconds=0.2)
         other.rollback()
     refresh(marts)
+
+
+def test_what_a_refresh_reads_is_not_emptied_or_replaced_meanwhile(
+    marts: Database,
+) -> None:
+    """Its snapshot would see a table as empty that was filled again after it."""
+
+    def empty_and_replace(_: Any) -> None:
+        with closing(marts.connect()) as other, other.cursor() as cursor:
+            cursor.execute("set lock_timeout = '50ms'")
+            other.commit()
+            for statement in (
+                "truncate analytics_seeds.plans",
+                "truncate usage_events_y2026m01",
+                "drop view analytics_staging.stg_saas__users",
+                "drop table analytics.fct_usage_daily",
+            ):
+                with pytest.raises(errors.LockNotAvailable):
+                    cursor.execute(statement)
+                other.rollback()
+
+    with closing(marts.connect()) as connection:
+        engine.refresh(connection, SCHEMA, inspect=empty_and_replace)
 
 
 def test_writers_never_wait_for_a_refresh(marts: Database) -> None:

@@ -127,6 +127,13 @@ def test_missing_python_is_refused(bare_project: Path) -> None:
     assert refused.stderr.count("\n") == 1
 
 
+def test_what_is_no_python_is_refused(bare_project: Path) -> None:
+    refused = install(bare_project, "false")
+    assert refused.returncode == 1
+    assert "false does not run as Python" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+
+
 def test_another_python_is_found(bare_project: Path, tmp_path: Path) -> None:
     """Where python3 is too new, and none is asked for by name."""
     programs = tmp_path / "bin"

@@ -1,5 +1,5 @@
 -- One row per licence: seats bought and taken, people in its teams and those who used
--- it in the 30 days that end with the day of the last event of any licence.
+-- it in the 30 days that end with the day of the last event of all.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}
 ),
