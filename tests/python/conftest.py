@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.python.support import (
     fast_server,
     new_database,
     run,
+    server_folder,
     with_database,
 )
 from tests.python.torture import refresh
@@ -188,6 +190,35 @@ def module_database_on_each(request: pytest.FixtureRequest) -> Iterator[Database
     server_url = request.getfixturevalue(f"{prefix}_url")
     template = request.getfixturevalue(f"template_database{request.param}")
     with new_database(server_url, template=template) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def doomed_server() -> Iterator[EmbeddedServer]:
+    """A server of its own on a small disk of its own, as far as that can be had."""
+    with server_folder() as folder:
+        mounted = (
+            os.geteuid() == 0
+            and shutil.which("mount") is not None
+            and subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=384m", "tmpfs", str(folder)],
+                capture_output=True,
+            ).returncode
+            == 0
+        )
+        server = EmbeddedServer(folder / "server")
+        try:
+            server.start()
+            yield server
+            server.stop()
+        finally:
+            if mounted:
+                subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def doomed_database(doomed_server: EmbeddedServer) -> Iterator[Database]:
+    with new_database(doomed_server.url("postgres")) as made:
         yield made
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import psutil
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
@@ -293,6 +294,15 @@ def server_folder() -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="saas-analytics-") as folder:
         yield Path(folder)
+
+
+def kill_9(server: EmbeddedServer) -> None:
+    """Kill all processes of a server, as when the machine loses power."""
+    first = psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
+    victims = [first, *first.children(recursive=True)]
+    for victim in victims:
+        victim.kill()
+    psutil.wait_procs(victims, timeout=10)
 
 
 def fast_server(

@@ -16,7 +16,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from psycopg2.extensions import parse_dsn
 
@@ -29,10 +28,9 @@ from tests.python.support import (
     command,
     copy_project,
     environment,
-    new_database,
+    kill_9,
     refusal,
     run,
-    server_folder,
     with_database,
     with_login,
 )
@@ -389,35 +387,6 @@ def test_what_needs_the_tables_says_that_they_are_missing(
 # --- In the middle of a migration -----------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def doomed_server() -> Iterator[EmbeddedServer]:
-    """A server of its own on a small disk of its own, as far as that can be had."""
-    with server_folder() as folder:
-        mounted = (
-            os.geteuid() == 0
-            and shutil.which("mount") is not None
-            and subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(folder)],
-                capture_output=True,
-            ).returncode
-            == 0
-        )
-        server = EmbeddedServer(folder / "server")
-        try:
-            server.start()
-            yield server
-            server.stop()
-        finally:
-            if mounted:
-                subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@pytest.fixture
-def doomed_database(doomed_server: EmbeddedServer) -> Iterator[Database]:
-    with new_database(doomed_server.url("postgres")) as made:
-        yield made
-
-
 @contextlib.contextmanager
 def in_the_middle_of_migrate(
     database: Database, project: Path
@@ -554,10 +523,7 @@ def test_kill_9_of_the_server_is_told_and_nothing_is_half_done(
     doomed_server: EmbeddedServer, doomed_database: Database, project: Path
 ) -> None:
     with in_the_middle_of_migrate(doomed_database, project) as process:
-        pid = int((doomed_server.data / "postmaster.pid").read_text().split()[0])
-        first = psutil.Process(pid)
-        for victim in [first, *first.children(recursive=True)]:
-            victim.kill()
+        kill_9(doomed_server)
         message = refusal(outcome(process))
 
     assert "002_affiliates.sql failed: the connection to the server was lost" in message

@@ -20,12 +20,14 @@ from rich.console import Console
 from bootstrap.demo import Summary, load_demo
 from bootstrap.demo.arguments import check_arguments, end_of_day
 from bootstrap.demo.load import EMPTY_TABLES, EVENT_TABLES
+from bootstrap.embedded import EmbeddedServer
 from bootstrap.errors import UserError
 from tests.python.contract import columns
 from tests.python.support import (
     ROOT,
     Database,
     command,
+    kill_9,
     new_database,
     refusal,
     run,
@@ -926,6 +928,22 @@ def test_a_lost_connection_is_one_line(database: Database) -> None:
     _assert_empty(database)
 
 
+def test_a_killed_server_has_nothing_of_it(
+    doomed_server: EmbeddedServer, doomed_database: Database
+) -> None:
+    run("migrate", env=doomed_database.environment()).check_returncode()
+    with demo_process(doomed_database, scale=0.1) as process:
+        _wait_for_statement(doomed_database, "events")
+        kill_9(doomed_server)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert len(errors.splitlines()) == 1, errors
+    assert errors.startswith("error: the demo was not loaded: ")
+    doomed_server.start()
+    _assert_empty(doomed_database)
+    assert load(doomed_database, scale=0.02).rows["usage_events"] > 0
+
+
 def test_two_at_once_give_one_company(database: Database) -> None:
     outcomes: list[object] = []
 
@@ -947,10 +965,12 @@ def test_two_at_once_give_one_company(database: Database) -> None:
 
 
 @contextmanager
-def demo_process(database: Database) -> Iterator[subprocess.Popen[str]]:
+def demo_process(
+    database: Database, scale: float = 0.3
+) -> Iterator[subprocess.Popen[str]]:
     """The command under way, killed at the end if it still is."""
     process = subprocess.Popen(
-        command("demo", "--scale", "0.3", "--until", "2026-01-31"),
+        command("demo", "--scale", str(scale), "--until", "2026-01-31"),
         env={**database.environment(), "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
         stdout=subprocess.DEVNULL,

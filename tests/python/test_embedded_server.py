@@ -25,6 +25,7 @@ from tests.python.support import (
     command,
     copy_project,
     environment,
+    kill_9,
     refusal,
     run,
     server_folder,
@@ -102,13 +103,11 @@ def postmaster(server: EmbeddedServer) -> psutil.Process:
     return psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
 
 
-def kill(server: EmbeddedServer, *, children: bool) -> None:
-    """kill -9: of the postmaster alone, or of all, as when the machine loses power."""
+def kill_9_of_the_first(server: EmbeddedServer) -> None:
+    """kill -9 of the postmaster alone: queries go on."""
     first = postmaster(server)
-    victims = [first, *(first.children(recursive=True) if children else [])]
-    for victim in victims:
-        victim.kill()
-    psutil.wait_procs(victims, timeout=10)
+    first.kill()
+    psutil.wait_procs([first], timeout=10)
 
 
 def mode(path: Path) -> int:
@@ -203,7 +202,7 @@ def test_in_a_container_with_little_shared_memory_queries_use_files(
 def test_it_starts_again_after_kill_9_of_all_its_processes(
     server: EmbeddedServer,
 ) -> None:
-    kill(server, children=True)
+    kill_9(server)
 
     assert server.start() is True
     assert execute(server, "select number from kept") == (7,)
@@ -224,7 +223,7 @@ def test_it_starts_again_after_kill_9_while_a_query_goes_on(
             while execute(server, running) != (1,):
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
-            kill(server, children=False)
+            kill_9_of_the_first(server)
 
             assert server.start() is True
             assert execute(server, "select number from kept") == (7,)
@@ -243,7 +242,7 @@ def test_it_starts_after_a_reboot_that_gave_its_process_id_away(
     leftovers = {
         path: path.read_text() for path in (server.data / "postmaster.pid", lock)
     }
-    kill(server, children=True)
+    kill_9(server)
     # A process of the same user: PostgreSQL by itself would take it for a server.
     with subprocess.Popen(["sleep", "300"], **identity) as other:
         try:
@@ -273,7 +272,7 @@ def test_it_is_made_anew_where_making_it_was_interrupted(
 def test_an_empty_process_id_file_does_not_keep_it_down(
     server: EmbeddedServer,
 ) -> None:
-    kill(server, children=True)
+    kill_9(server)
     (server.data / "postmaster.pid").write_text("")
 
     assert server.start() is True

@@ -4,13 +4,16 @@ import datetime
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import psycopg2
 import pytest
 from psycopg2 import errors
 from psycopg2.extensions import cursor as Cursor
 
+from bootstrap.embedded import EmbeddedServer
 from tests.python.concurrency import (
     PATIENCE,
     Session,
@@ -19,7 +22,7 @@ from tests.python.concurrency import (
     wait_until_waiting,
 )
 from tests.python.contract import Rows, columns_of, sample
-from tests.python.support import Database, run
+from tests.python.support import Database, kill_9, run
 
 TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
 
@@ -431,6 +434,37 @@ def test_partitions_are_made_while_the_application_works(
         "select count(*), count(*) filter (where tableoid = "
         "'usage_events_default'::regclass) from usage_events where event_type = 'work'"
     ) == [(sum(inserted), 0)]
+
+
+def test_a_server_that_is_killed_meanwhile_has_lost_no_event_and_half_a_month(
+    doomed_server: EmbeddedServer, doomed_database: Database
+) -> None:
+    """One table has its months already, the next one's are awaited."""
+    run("migrate", env=doomed_database.environment()).check_returncode()
+    doomed_database.execute(
+        "insert into usage_events (event_type, event_category, event_name, occurred_at)"
+        " select 'x', 'system', 'x', '2042-05-01 00:00+00' from generate_series(1, 100)"
+    )
+    names = "select relname from pg_class where relname like '%y2042m05'"
+    with suppress(psycopg2.Error), Session(doomed_database) as reading:
+        reading.run(f"select count(*) from {TABLES[-1]}")
+        with suppress(psycopg2.Error), Session(doomed_database) as creating:
+            waiting = creating.start(
+                "select create_event_partitions(%s, %s)", [MAY] * 2
+            )
+            wait_until_waiting([(creating, waiting)])
+            assert not waiting.done()
+            kill_9(doomed_server)
+    doomed_server.start()
+    assert doomed_database.execute(names) == []
+    waiting_events = "select count(*) from usage_events_default"
+    assert doomed_database.execute(waiting_events) == [(100,)]
+
+    result = run("partitions", env=doomed_database.environment())
+    assert result.returncode == 0, result.stderr
+    assert doomed_database.execute(waiting_events) == [(0,)]
+    moved = "select count(*) from usage_events_y2042m05"
+    assert doomed_database.execute(moved) == [(100,)]
 
 
 # The command ------------------------------------------------------------------------
