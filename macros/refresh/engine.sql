@@ -235,6 +235,22 @@ as $$
 $$;
 
 
+-- Whether an index finds the rows of an input's scopes, other than one on their time.
+create or replace function {{ schema }}.has_index(input jsonb, mapping jsonb)
+returns boolean
+language sql stable
+as $$
+    select exists (
+        select from pg_index
+        inner join pg_attribute on pg_index.indrelid = pg_attribute.attrelid
+            and pg_index.indkey[0] = pg_attribute.attnum
+        inner join jsonb_each(mapping) as part
+            on part.value ->> 'expression' = pg_attribute.attname
+        where pg_index.indrelid = (input ->> 'source')::regclass
+    )
+$$;
+
+
 -- A query of the rows of an input that belong to the scopes.
 create or replace function {{ schema }}.touched_sql(
     input jsonb, mapping jsonb, scope text[]
@@ -259,19 +275,14 @@ begin
     from pg_attribute
     where attrelid = (input ->> 'relation')::regclass
         and attnum > 0 and not attisdropped;
-    select string_agg(format('%s as "scope %s"', value ->> 'expression', key), ', ')
-    into expressions from jsonb_each(mapping);
+    select string_agg(format('%s as "scope %s"', value ->> 'expression', key), ', '),
+        jsonb_object_agg(key, value)
+    into expressions, mapping
+    from jsonb_each(mapping) where key = any (scope);
     -- A month at a time, so that the planner chooses for each between an index that
     -- finds the scopes and the rows of the time. A few days that hold many scopes, or
     -- have but their time to be found by, come one by one.
-    select exists (
-        select from pg_index
-        inner join pg_attribute on pg_index.indrelid = pg_attribute.attrelid
-            and pg_index.indkey[0] = pg_attribute.attnum
-        inner join jsonb_each(mapping) as part
-            on part.value ->> 'expression' = pg_attribute.attname
-        where pg_index.indrelid = (input ->> 'source')::regclass
-    ) into has_index;
+    has_index := {{ schema }}.has_index(input, mapping);
     for pattern in execute format(
         'select distinct array[%s] from refresh_scopes',
         (select string_agg(format('%I is null', name), ', ' order by position)
@@ -360,6 +371,25 @@ end;
 $$;
 
 
+-- The scope column that every mapping of a model gives as a day or month, if it is not
+-- the only one.
+create or replace function {{ schema }}.common_period(known {{ schema }}.models)
+returns text
+language sql stable
+as $$
+    select name from unnest(known.scope) as name
+    where cardinality(known.scope) > 1 and not exists (
+        select from jsonb_array_elements(known.inputs) as each_input (item),
+            jsonb_array_elements(each_input.item -> 'mappings') as each_mapping (item)
+        where not each_mapping.item -> name ? 'period'
+    ) and exists (
+        select from jsonb_array_elements(known.inputs) as each_input (item)
+        where each_input.item ? 'mappings'
+    )
+    limit 1
+$$;
+
+
 -- Notes that a model has now seen its inputs as this transaction sees them.
 create or replace function {{ schema }}.remember(
     model_name text, how text, identities jsonb default '{}'
@@ -436,6 +466,11 @@ declare
     definition text;
     current_day date;
     total real;
+    places text[];
+    period_name text;
+    beside bigint;
+    rows_beside bigint;
+    is_much boolean := false;
     mappings integer := 0;
     touched text;
     parts text[] := '{}';
@@ -462,6 +497,7 @@ begin
     run.rows_added := 0;
     run.failed_checks := '{}';
     run.refreshed_at := now();
+    places := known.scope;
     select string_agg(format('%I', name), ', ') into names
     from unnest(known.columns) as name;
     execute format('select %s', known.today) into current_day;
@@ -476,7 +512,8 @@ begin
 
     -- 1 and 2: what changed, and the scopes of it.
     drop table if exists pg_temp.refresh_found, pg_temp.refresh_scopes,
-        pg_temp.refresh_old, pg_temp.refresh_new, pg_temp.refresh_difference;
+        pg_temp.refresh_periods, pg_temp.refresh_old, pg_temp.refresh_new,
+        pg_temp.refresh_difference;
     for input in select * from jsonb_array_elements(known.inputs) loop
         exit when run.method = 'whole';
         identity := {{ schema }}.input_identity(input);
@@ -586,7 +623,36 @@ begin
         select count(*) into run.scopes from refresh_scopes;
         select greatest(reltuples, 1) into total
         from pg_class where oid = known.relation::regclass;
-        if run.scopes > 100 and run.scopes > total / 5 then
+        -- Where they are much of their days or months, these are read as they stand.
+        period_name := {{ schema }}.common_period(known);
+        if run.scopes > 1000 and period_name is not null then
+            execute format('select count(*), sum(number) from ('
+                'select sum(number) as number from ('
+                'select %1$s, 1 as number from %2$s where %3$I in '
+                '(select %3$I from refresh_scopes) '
+                'union all select %1$s, 0 from refresh_scopes) as scopes '
+                'group by %1$s) as present',
+                (select string_agg(format('%I', name), ', ')
+                    from unnest(known.scope) as name),
+                known.relation, period_name) into beside, rows_beside;
+            -- Measured: to follow an index pays off for longer than to filter.
+            is_much := run.scopes > beside * case
+                when exists (
+                    select from jsonb_array_elements(known.inputs) as each_input (item),
+                        jsonb_array_elements(each_input.item -> 'mappings')
+                            as each_mapping (item)
+                    where {{ schema }}.has_index(each_input.item, each_mapping.item)
+                ) then 0.75 else 0.5 end;
+        end if;
+        if is_much and rows_beside < total / 2 then
+            known.scope := array[period_name];
+            execute format('create temporary table refresh_periods on commit drop as '
+                'select distinct %I from refresh_scopes', period_name);
+            drop table refresh_scopes;
+            alter table refresh_periods rename to refresh_scopes;
+            analyze refresh_scopes;
+            select count(*) into run.scopes from refresh_scopes;
+        elsif is_much or run.scopes > 100 and run.scopes > total / 5 then
             run.method := 'whole';
         end if;
     end if;
@@ -667,7 +733,7 @@ begin
             'where sign > 0 %3$s', known.relation, names,
             (select 'order by ' || string_agg(format('%I', name), ', '
                 order by position)
-                from unnest(known.scope) with ordinality as columns (name, position)));
+                from unnest(places) with ordinality as columns (name, position)));
         get diagnostics run.rows_added = row_count;
         -- The data tests that look at one row or one group, where something is new.
         for test in select * from jsonb_array_elements(known.checks) loop

@@ -245,6 +245,19 @@ def test_where_most_has_changed_everything_is_computed(company: Database) -> Non
     assert refresh(company)["fct_usage_daily"].method == "whole"
 
 
+def test_where_most_of_some_days_has_changed_these_days_are_computed(
+    company: Database,
+) -> None:
+    company.execute(
+        "insert into api_usage (endpoint, method, status_code, occurred_at) "
+        "select 'endpoint ' || number, 'GET', 200, "
+        "timestamptz '2026-02-10 12:00+00' + number % 2 * interval '1 day' "
+        "from generate_series(1, 3000) as number"
+    )
+    run = refresh(company)["fct_api_usage_daily"]
+    assert (run.method, run.scopes, run.rows_added) == ("scoped", 2, 3000)
+
+
 def test_a_new_day_recomputes_what_depends_on_the_day(company: Database) -> None:
     by_day = f"select model from {SCHEMA}.models where clock = 'day'"
     models = {model for (model,) in company.execute(by_day)}
