@@ -3,6 +3,7 @@
 import statistics
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import click
@@ -58,7 +59,9 @@ def main(rows: tuple[int, ...], runs: int, peers: bool) -> None:
     """What a refresh costs after a change, beside the usual ways to keep marts.
 
     Changes are cumulative: each run adds its rows and then refreshes the same tables
-    in every way. Only the work of the database is timed, dbt's start apart. Uses
+    in every way. After the largest change the full rebuild is one of that change, which
+    it has to write; else it is one that finds nothing to write. Only the work of the
+    database is timed, dbt's start apart. Uses
     DATABASE_URL, as a superuser, where it is set, else a private embedded server.
     """
     with server.scratch_server() as scratch:
@@ -95,19 +98,22 @@ def _measure(
     _report_start(company, first, runs)
     own_changes = {round(share * count) for share in CHANGES} if peers else set()
     for change in sorted({round(share * shortest) for share in CHANGES} | own_changes):
-        for _ in range(runs):
+        for run in range(runs):
             _say(f"{change:,} changed")
             company.live_on(change)
-            figures.changed["refresh", change].append(ways.refresh_all(company))
+            if peers and change == max(own_changes):
+                _say("and a full rebuild of it")
+                figures.changed["rebuild", change].append(ways.rebuild_all(company))
+            measures = {
+                "refresh": lambda: ways.refresh_all(company),
+                "lookback": lambda: _windows(company, models, ways.lookback),
+                "microbatch": lambda: _windows(company, models, ways.microbatch),
+            }
+            # In turns: who comes later finds the rows in memory.
+            order = [*measures][run % 3 :] + [*measures][: run % 3]
+            for way in order if change in own_changes else ("refresh",):
+                figures.changed[way, change].append(measures[way]())
             figures.methods[change] = ways.methods(company)
-            if change in own_changes:
-                for name, way in (
-                    ("lookback", ways.lookback),
-                    ("microbatch", ways.microbatch),
-                ):
-                    figures.changed[name, change].append(
-                        {mart: way(company, models[mart]) for mart in marts.WINDOWS}
-                    )
     _say("comparing with a recompute")
     for mart in marts.MARTS:
         model = models[mart]
@@ -119,6 +125,14 @@ def _measure(
             )
     company.connection.close()
     return figures, chains
+
+
+def _windows(
+    company: Company,
+    models: dict[str, marts.Model],
+    way: Callable[[Company, marts.Model], float],
+) -> Times:
+    return {mart: way(company, models[mart]) for mart in marts.WINDOWS}
 
 
 def _measure_recomputes(
@@ -219,11 +233,10 @@ def _report(count: int, figures: Figures, chains: dict[str, list[str]]) -> None:
                 cells = []
                 for change in changes:
                     mine = figures.median(figures.changed["refresh", change], names)
-                    other = (
-                        fulls[way]
-                        if way in fulls
-                        else figures.median(figures.changed[way, change], [mart])
-                    )
+                    other = figures.median(
+                        figures.changed[way, change],
+                        names if way in fulls else [mart],
+                    ) or fulls.get(way)
                     cells.append(_times(other, mine))
                 lines.append([f"{mart}, {way}", *cells])
     click.echo(report.table(["than", *shares], lines) + "\n")
