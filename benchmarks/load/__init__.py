@@ -1,0 +1,1 @@
+"""An application's traffic beside builds."""
