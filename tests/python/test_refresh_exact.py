@@ -248,7 +248,8 @@ def test_a_late_event_touches_its_own_groups_alone(marts: Database) -> None:
         assert runs[mart].method == "scoped"
         assert runs[mart].scopes == 1
         assert (runs[mart].rows_removed, runs[mart].rows_added) == (0, 1)
-    assert runs["int_active_users_changes"].method == "summed"
+    for neighbours in ("int_active_users_changes", "int_users_arrivals_monthly"):
+        assert runs[neighbours].method == "summed"
     assert runs["fct_api_usage_daily"].method == "quiet"
     assert runs["fct_affiliate_earnings"].method == "quiet"
 

@@ -1,5 +1,5 @@
 {{ config(
-    scope=["activity_month", "user_id"],
+    scope=["user_id", "activity_month"],
     changes={"fct_usage_monthly": {"activity_month": "usage_month", "user_id": "user_id"}},
 ) }}
 

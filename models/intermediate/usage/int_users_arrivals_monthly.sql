@@ -1,0 +1,95 @@
+{{ config(
+    scope=["activity_month"],
+    changes={
+        "int_users_active_months": {
+            "around": """
+                select distinct months.user_id, months.activity_month
+                from changes
+                cross join lateral (
+                    select * from int_users_active_months as months
+                    where months.user_id = changes.user_id
+                        and months.activity_month = changes.activity_month
+                    union all
+                    (
+                        select * from int_users_active_months as months
+                        where months.user_id = changes.user_id
+                            and months.activity_month < changes.activity_month
+                        order by months.activity_month desc limit 1
+                    )
+                    union all
+                    (
+                        select * from int_users_active_months as months
+                        where months.user_id = changes.user_id
+                            and months.activity_month > changes.activity_month
+                        order by months.activity_month limit 1
+                    )
+                ) as months
+            """,
+        },
+    },
+    rows_column="arrivals_and_departures",
+) }}
+
+-- One row per month in which users were active or stayed away: where the active ones
+-- came from, and how many of the month before are missing.
+with active_months as (
+    select * from {{ ref("int_users_active_months") }}
+),
+
+neighbours as (
+    select
+        activity_month,
+        lag(activity_month) over (
+            partition by user_id
+            order by activity_month
+        ) as previous_month,
+        lead(activity_month) over (
+            partition by user_id
+            order by activity_month
+        ) as next_month
+    from active_months
+),
+
+arrivals as (
+    select
+        activity_month,
+        count(*) as active_users,
+        {{ count_if("previous_month is null") }} as new_users,
+        {{ count_if("previous_month = " ~ add_months("activity_month", -1)) }}
+            as returning_users,
+        {{ count_if("previous_month < " ~ add_months("activity_month", -1)) }}
+            as resurrected_users,
+        0 as churned_users
+    from neighbours
+    group by activity_month
+),
+
+departures as (
+    select
+        {{ add_months("activity_month", 1) }} as activity_month,
+        0 as active_users,
+        0 as new_users,
+        0 as returning_users,
+        0 as resurrected_users,
+        count(*) as churned_users
+    from neighbours
+    where next_month is null or next_month > {{ add_months("activity_month", 1) }}
+    group by activity_month
+),
+
+both_ways as (
+    select * from arrivals
+    union all
+    select * from departures
+)
+
+select
+    activity_month,
+    sum(active_users) as active_users,
+    sum(new_users) as new_users,
+    sum(returning_users) as returning_users,
+    sum(resurrected_users) as resurrected_users,
+    sum(churned_users) as churned_users,
+    sum(active_users + churned_users) as arrivals_and_departures
+from both_ways
+group by activity_month
