@@ -103,6 +103,10 @@ def new_database(
         "owner": sql.SQL("default") if owner is None else sql.Identifier(owner),
     }
     create = "create database {name} template {template} owner {owner}"
+    with contextlib.closing(psycopg2.connect(server_url)) as admin:
+        if admin.server_version >= 150_000:
+            # Three times as fast as through the write-ahead log.
+            create += " strategy file_copy"
     _administer(server_url, sql.SQL(create).format(**identifiers))
     try:
         yield Database(with_database(server_url, name))
