@@ -17,6 +17,7 @@ export DO_NOT_TRACK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
 RUNTIME := .venv/.installed-runtime
+EXPECTATIONS := .venv/.installed-expectations
 DEVELOPMENT := .venv/.installed-development
 BOOTSTRAP := .venv/bin/python -m bootstrap
 # Colours are for people, not for a log file.
@@ -26,7 +27,7 @@ DBT := [ -t 1 ] || export DBT_USE_COLORS=false; .venv/bin/dbt
 .DELETE_ON_ERROR:
 # One server, one target folder: the steps queue up, also under `make -j`.
 .NOTPARALLEL:
-.PHONY: help setup demo build refresh test test-versions lint down format freshness docs requirements FORCE
+.PHONY: help setup demo build expectations refresh test test-versions lint down format freshness docs requirements FORCE
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +45,10 @@ demo: $(RUNTIME) ## Set everything up: schema, a made-up company, every mart
 build: $(RUNTIME) ## Build and test every mart (what a scheduler runs)
 	@$(BOOTSTRAP) up
 	@$(DBT) build $(ARGS)
+
+expectations: $(EXPECTATIONS) ## Judge volumes, distributions and drift (after a build)
+	@$(BOOTSTRAP) up
+	@.venv/bin/python -m expectations $(ARGS)
 
 refresh: $(RUNTIME) ## Take in what changed, without dbt (ARGS="--every 60")
 	@.venv/bin/python -m refresh $(ARGS)
@@ -78,11 +83,14 @@ requirements: ## Compile requirements*.txt from pyproject.toml (needs uv)
 # --- The virtual environment: pip runs only when the requirements changed ---------
 
 ifneq ($(shell [ -x .venv/bin/python ] && cat .venv/.root 2>/dev/null),$(CURDIR))
-$(RUNTIME) $(DEVELOPMENT): FORCE
+$(RUNTIME) $(EXPECTATIONS) $(DEVELOPMENT): FORCE
 endif
 
 $(RUNTIME): requirements.txt scripts/install
 	@scripts/install requirements.txt $@
+
+$(EXPECTATIONS): requirements-expectations.txt $(RUNTIME)
+	@scripts/install requirements-expectations.txt $@
 
 $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
 	@scripts/install requirements-dev.txt $@

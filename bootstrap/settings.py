@@ -55,11 +55,11 @@ class Settings:
     """Role that writes the rows of the OLTP tables."""
 
     def dbt_schemas(self) -> list[str]:
-        """Names of all schemas that dbt writes to, the marts' first."""
+        """Names of all schemas that the transformer writes to, the marts' first."""
         parts = (
             *("staging", "intermediate", "seeds", "snapshots", "test_failures"),
             # What runs remember of each other.
-            "refresh",
+            *("refresh", "expectations"),
         )
         return [self.marts_schema, *(f"{self.marts_schema}_{part}" for part in parts)]
 

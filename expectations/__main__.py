@@ -1,0 +1,5 @@
+"""Run the command."""
+
+from expectations.cli import main
+
+main()

@@ -1,0 +1,569 @@
+"""What is expected of the data: each promise kept, and broken by what it is for."""
+
+import html
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.extensions import parse_dsn
+
+from bootstrap import settings
+from expectations import cli, judge, suites
+from expectations.looks import ByWeekday, Measured, Remembered, Shares
+from tests.python.support import ROOT, Database, dbt, new_database
+
+SETTINGS = settings.load({})
+SUITES = suites.load()
+
+
+# --- What is usual for a day ----------------------------------------------------------
+
+
+def days(seed: int = 1) -> pd.DataFrame:
+    """Forty weeks of a company that grows 5% a month and rests on weekends."""
+    random = np.random.default_rng(seed)
+    every_day = pd.date_range("2025-06-02", periods=280)
+    weekend = np.where(every_day.day_of_week > 4, 0.25, 1.0)
+    growth = 1.05 ** (np.arange(280) / 30)
+    amounts = random.poisson(700 * weekend * growth * random.lognormal(0, 0.05, 280))
+    return pd.DataFrame({"day": every_day.date, "amount": amounts.astype(float)})
+
+
+def deviations(rows: pd.DataFrame) -> pd.Series:
+    judged = ByWeekday("").beside_usual(rows, pd.DataFrame())
+    return judged.set_index("day")["deviation"]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_weekends_growth_and_chance_are_usual(seed: int) -> None:
+    judged = deviations(days(seed))
+    assert len(judged) == 14
+    assert judged.abs().max() < 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "factor"), [("half a day is missing", 0.5), ("a load came twice", 2.0)]
+)
+@pytest.mark.parametrize("days_ago", [1, 3, 5])
+def test_a_day_unlike_its_weekday_stands_out(
+    fault: str, factor: float, days_ago: int
+) -> None:
+    rows = days()
+    rows.loc[rows.index[-days_ago], "amount"] *= factor
+
+    judged = deviations(rows)
+
+    alone = judged[judged.abs() > 4]
+    assert list(alone.index) == [str(rows["day"].iloc[-days_ago])], fault
+    assert (alone.iloc[0] > 0) == (factor > 1)
+
+
+def test_a_day_without_rows_stands_out() -> None:
+    rows = days().drop(index=275)
+    assert deviations(rows).idxmin() == "2026-03-04"
+    assert deviations(rows).min() < -8
+
+
+def test_a_bad_day_does_not_spoil_the_days_after_it() -> None:
+    rows = days()
+    rows.loc[rows.index[-21], "amount"] = 0
+    rows.loc[rows.index[-28], "amount"] *= 10
+    assert deviations(rows).abs().max() < 4
+
+
+def test_nothing_is_said_of_days_before_there_is_enough_history() -> None:
+    """Fifteen weeks: two of them more than are needed, less the three that are not."""
+    assert deviations(days().head(7 * 14)).isna().all()
+    assert deviations(pd.DataFrame({"day": [], "amount": []})).empty
+
+
+# --- What is usual for a run ----------------------------------------------------------
+
+
+def earlier_runs(**parts: list[float]) -> pd.DataFrame:
+    """What a measure was on the days of August, part by part."""
+    return pd.DataFrame(
+        [
+            {"run_date": f"2026-08-{day:02}", "part": part, "value": value}
+            for part, values in parts.items()
+            for day, value in enumerate(values, start=1)
+        ],
+        columns=["run_date", "part", "value"],
+    )
+
+
+def now(look: Remembered, runs: pd.DataFrame, **parts: float) -> dict[str, float]:
+    """How far from usual the parts are now."""
+    rows = pd.DataFrame({"part": parts.keys(), "value": parts.values()})
+    judged = look.beside_usual(rows, runs)
+    return dict(zip(judged["part"], judged["deviation"], strict=True))
+
+
+SHARES = Shares("", measure="", margin=0.01)
+MEASURED = Measured("", measure="", margin=0.1)
+
+
+def test_a_share_is_judged_by_how_much_it_varies() -> None:
+    calm = earlier_runs(one=[0.5] * 8, two=[0.5] * 8)
+    lively = earlier_runs(one=[0.4, 0.6] * 4, two=[0.6, 0.4] * 4)
+
+    assert now(SHARES, calm, one=0.6, two=0.4)["one"] == pytest.approx(10)
+    assert now(SHARES, lively, one=0.6, two=0.4)["one"] < 1
+
+
+def test_a_part_that_is_new_or_gone_counts_as_no_share() -> None:
+    runs = earlier_runs(one=[0.5] * 8, two=[0.5] * 8)
+    judged = now(SHARES, runs, one=0.5, three=0.5)
+    assert judged == pytest.approx({"one": 0, "two": -50, "three": 50})
+
+
+def test_a_quantity_is_judged_in_proportion() -> None:
+    runs = earlier_runs(small=[10.0] * 8, large=[1000.0] * 8, gone=[5.0] * 8)
+    judged = now(MEASURED, runs, small=15, large=1100)
+    assert judged == pytest.approx({"small": 5, "large": 1})
+
+
+def test_one_run_out_of_order_does_not_change_what_is_usual() -> None:
+    runs = earlier_runs(one=[100.0] * 7 + [100_000.0])
+    assert now(MEASURED, runs, one=200)["one"] == pytest.approx(10)
+
+
+def test_nothing_is_said_before_there_are_enough_runs() -> None:
+    runs = earlier_runs(one=[0.5] * 6)
+    assert np.isnan(now(SHARES, runs, one=0.9)["one"])
+    assert np.isnan(now(MEASURED, earlier_runs(), one=0.9)["one"])
+
+
+# --- What breaks each promise ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What somebody or something may do to the data, and the promise that it breaks."""
+
+    suite: str
+    promise: str
+    statement: str
+
+
+def on_last_days(suite: str, promise: str, mart: str, change: str, day: str) -> Fault:
+    """A fault in the last week of a mart."""
+    return Fault(
+        suite,
+        promise,
+        f"update analytics.{mart} set {change} where {day} > date '2026-03-13'",
+    )
+
+
+def in_february(suite: str, promise: str, mart: str, column: str, month: str) -> Fault:
+    """A fault in a month that is over: a fiftieth is gone."""
+    return Fault(
+        suite,
+        promise,
+        f"update analytics.{mart} set {column} = {column} * 0.98 "
+        f"where {month} = date '2026-02-01'",
+    )
+
+
+FAULTS = [
+    Fault(
+        "usage",
+        "A day brings as many events as its weekday usually does",
+        "insert into analytics.fct_usage_daily (usage_date, event_type, event_count,"
+        " unique_sessions, total_duration_seconds)"
+        " values ('2026-03-19', 'page_view', 500, 1, 0)",
+    ),
+    Fault(
+        "usage",
+        "As many people are active on a day as usually on its weekday",
+        "update analytics.fct_active_users_daily set daily_active_users = 200"
+        " where activity_date = '2026-03-19'",
+    ),
+    Fault(
+        "usage",
+        "The mart counts the source's events of each day",
+        "delete from analytics.fct_usage_daily where usage_date = '2026-03-19'",
+    ),
+    Fault(
+        "usage",
+        "Nobody is active who has not signed up",
+        "update analytics.fct_active_users_daily set daily_active_users = 10000"
+        " where activity_date = '2026-03-19'",
+    ),
+    on_last_days(
+        "usage",
+        "Events are divided among their types as in earlier runs",
+        "fct_usage_daily",
+        "event_type = 'mistyped'",
+        "usage_date",
+    ),
+    on_last_days(
+        "usage",
+        "Sessions are as long and as busy as in earlier runs",
+        "fct_usage_daily",
+        "total_duration_seconds = total_duration_seconds * 1000",
+        "usage_date",
+    ),
+    in_february(
+        "usage",
+        "A month that is over keeps its events: within 1% of earlier runs",
+        *("fct_usage_monthly", "event_count", "usage_month"),
+    ),
+    Fault(
+        "operations",
+        "The API is called as often on a day as usually on its weekday",
+        "insert into analytics.fct_api_usage_daily (usage_date, endpoint, method,"
+        " requests, client_errors, server_errors)"
+        " values ('2026-03-19', '/v1/loop', 'GET', 500, 0, 0)",
+    ),
+    Fault(
+        "operations",
+        "As many actions are audited on a day as usually on its weekday",
+        "update analytics.fct_audit_daily set events = events + 500"
+        " where audit_date = (select max(audit_date) from analytics.fct_audit_daily)",
+    ),
+    on_last_days(
+        "operations",
+        "The marts count the source's calls, errors and audited actions",
+        *("fct_errors_daily", "errors = errors + 100", "error_date"),
+    ),
+    on_last_days(
+        "operations",
+        "Nine times in ten, an endpoint's slowest percent is within 50 medians",
+        "fct_api_usage_daily",
+        "p99_response_ms = p50_response_ms * 51",
+        "usage_date",
+    ),
+    Fault(
+        "operations",
+        "Response times are distributed as in earlier runs",
+        "update api_usage set response_time_ms = response_time_ms + 1000",
+    ),
+    Fault(
+        "operations",
+        "An endpoint's slow calls take as long as in earlier runs",
+        "update api_usage set response_time_ms = response_time_ms * 2"
+        " where endpoint = '/v1/events'",
+    ),
+    on_last_days(
+        "operations",
+        "As many calls fail as in earlier runs",
+        *("fct_api_usage_daily", "server_errors = requests", "usage_date"),
+    ),
+    Fault(
+        "revenue",
+        "The mart counts all the source's payments, and what they brought",
+        "update analytics.fct_revenue_monthly set gross_cents = gross_cents * 1.02"
+        " where currency = 'USD'",
+    ),
+    in_february(
+        "revenue",
+        "A month that is over keeps its revenue: within 1% of earlier runs",
+        *("fct_revenue_monthly", "gross_cents", "revenue_month"),
+    ),
+    Fault(
+        "revenue",
+        "Payments fail and are given back as often as in earlier runs",
+        "update payment_transactions set status = 'failed'"
+        " where created_at > '2026-03-01'",
+    ),
+    Fault(
+        "revenue",
+        "Paying customers are divided among the plans as in earlier runs",
+        "update analytics.fct_mrr_monthly set customers = customers * 2"
+        " where plan_type = 'pro'",
+    ),
+    Fault(
+        "revenue",
+        "Nine months in ten give back less than a fifth of what they took",
+        "update analytics.fct_revenue_monthly set refunded_cents = gross_cents / 3",
+    ),
+    Fault(
+        "affiliates",
+        "Affiliates bring as many clicks on a day as usually on its weekday",
+        "update analytics.fct_affiliate_funnel_daily set clicks = clicks + 500"
+        " where funnel_date = (select max(funnel_date)"
+        " from analytics.fct_affiliate_funnel_daily where funnel_date < '2026-03-20')",
+    ),
+    Fault(
+        "affiliates",
+        "The ledger counts all commissions of the source",
+        "delete from analytics.fct_affiliate_earnings where currency = 'USD'",
+    ),
+    Fault(
+        "affiliates",
+        "Clicks are divided among the campaigns as in earlier runs",
+        "update analytics.fct_affiliate_funnel_daily set utm_campaign = 'mistyped'"
+        " where funnel_date > '2026-02-01'",
+    ),
+    Fault(
+        "affiliates",
+        "A commission is as large as in earlier runs",
+        "update analytics.fct_affiliate_earnings"
+        " set paid_cents = paid_cents * 2,"
+        " total_earnings_cents = total_earnings_cents * 2",
+    ),
+    Fault(
+        "adoption",
+        "The mart counts the source's uses of each feature",
+        "update analytics.fct_feature_usage set total_uses = total_uses + 1",
+    ),
+    Fault(
+        "adoption",
+        "A feature has as large a share of all uses as in earlier runs",
+        "update analytics.fct_feature_adoption_monthly set total_uses = 0"
+        " where feature_name = 'dashboard'",
+    ),
+    in_february(
+        "adoption",
+        "A month that is over keeps its uses: within 1% of earlier runs",
+        *("fct_feature_adoption_monthly", "total_uses", "adoption_month"),
+    ),
+    Fault(
+        "source",
+        "Most events have a user",
+        "update usage_events set user_id = null where occurred_at > '2026-03-18'",
+    ),
+    Fault(
+        "source",
+        "Nearly every event belongs to a session",
+        "update usage_events set session_id = null where occurred_at > '2026-03-19'",
+    ),
+    Fault(
+        "source",
+        "Nearly every use is of a feature that the seed features knows",
+        "update usage_events set event_name = 'unheard_of'"
+        " where event_category = 'feature'",
+    ),
+    Fault(
+        "source",
+        "Events are written within a day, by clocks that agree within a minute",
+        "update usage_events set created_at = occurred_at + interval '25 hours'"
+        " where occurred_at > '2026-03-19'",
+    ),
+    Fault(
+        "source",
+        "Nearly every call is timed",
+        "update api_usage set response_time_ms = null where occurred_at > '2026-03-19'",
+    ),
+    Fault(
+        "source",
+        "Nineteen calls in twenty are answered within three seconds",
+        "update api_usage set response_time_ms = 3001 where occurred_at > '2026-03-19'",
+    ),
+    Fault(
+        "source",
+        "Nearly every call is made for a licence",
+        "update api_usage set license_id = null where occurred_at > '2026-03-19'",
+    ),
+    Fault(
+        "source",
+        "Nearly every payment is for a subscription",
+        "update payment_transactions set subscription_id = null"
+        " where created_at > '2026-01-01'",
+    ),
+]
+
+
+FAULTS_BY_PROMISE = {fault.promise: fault for fault in FAULTS}
+CAMPAIGNS = "Clicks are divided among the campaigns as in earlier runs"
+LEDGER = "The ledger counts all commissions of the source"
+
+
+@pytest.fixture(scope="module")
+def company(server_url: str, marts_template: str) -> Iterator[Database]:
+    """A company with its marts, judged on each of the eight days before today."""
+    with new_database(server_url, template=marts_template) as made:
+        with closing(made.connect()) as connection:
+            judge.run(connection, SETTINGS, SUITES)
+        table = "analytics_expectations.measurements"
+        made.execute(
+            f"insert into {table} (run_date, measure, part, value)"
+            " select run_date - days, measure, part, value"
+            f" from {table}, generate_series(1, 8) as days"
+        )
+        yield made
+
+
+def broken(cursor: Cursor, names: list[str]) -> set[tuple[str, str]]:
+    """Suite and name of what is broken, in the cursor's transaction."""
+    selected = {name: SUITES[name] for name in names}
+    verdicts = judge.judge(selected, judge.read(cursor, SETTINGS, selected))
+    return {
+        (name, verdict.promise.says)
+        for name, of_suite in verdicts.items()
+        for verdict in of_suite
+        if verdict.state == "broken"
+    }
+
+
+def test_a_right_company_breaks_no_promise(company: Database) -> None:
+    with closing(company.connect()) as connection, connection.cursor() as cursor:
+        assert broken(cursor, list(SUITES)) == set()
+
+
+def test_every_promise_has_a_fault() -> None:
+    promises = {
+        (name, promise.says)
+        for name, suite in SUITES.items()
+        for promise in suite.promises
+    }
+    assert {(fault.suite, fault.promise) for fault in FAULTS} == promises
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.promise)
+def test_a_fault_breaks_its_promise(company: Database, fault: Fault) -> None:
+    with closing(company.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(fault.statement)
+        assert (fault.suite, fault.promise) in broken(cursor, [fault.suite])
+
+
+# --- The command ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the page goes."""
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path))
+    return tmp_path
+
+
+def exit_code(
+    monkeypatch: pytest.MonkeyPatch, database: Database, *arguments: str
+) -> int:
+    """Run `python -m expectations ARGUMENTS` in this process, which has GX loaded."""
+    for name, value in database.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["expectations", *arguments])
+    with pytest.raises(SystemExit) as leave:
+        cli.main()
+    return int(str(leave.value.code))
+
+
+@pytest.fixture
+def own_company(server_url: str, company: Database) -> Iterator[Database]:
+    """The company, to be changed by one test."""
+    with new_database(server_url, template=parse_dsn(company.url)["dbname"]) as made:
+        yield made
+
+
+def test_a_broken_promise_fails_by_its_severity(
+    own_company: Database,
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And is told in one line: what was found, what was expected, who acts on it."""
+    arguments = ("--select", "affiliates")
+    assert exit_code(monkeypatch, own_company, *arguments) == 0
+    assert capsys.readouterr().out.startswith("affiliates: 4 kept\n")
+
+    own_company.execute(FAULTS_BY_PROMISE[CAMPAIGNS].statement)
+    assert exit_code(monkeypatch, own_company, *arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "affiliates: 1 broken, 3 kept"
+    assert re.fullmatch(
+        rf"  warn: {CAMPAIGNS}: \d+ of \d+ rows otherwise, expected deviation from "
+        r"-5 to 5; as in part \S+, value [\d.]+, usual [\d.]+, earlier_runs 8, "
+        r"deviation -?[\d.]+ \(Partner programme\)",
+        lines[1],
+    )
+    assert len(lines) == 3
+
+    own_company.execute(FAULTS_BY_PROMISE[LEDGER].statement)
+    assert exit_code(monkeypatch, own_company, *arguments) == 1
+    assert f"  error: {LEDGER}: " in capsys.readouterr().out
+
+    text = (target / "expectations.html").read_text()
+    assert LEDGER in text
+    assert CAMPAIGNS in text
+
+
+def test_the_page_needs_nothing_but_itself(
+    company: Database, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert exit_code(monkeypatch, company) == 0
+
+    text = (target / "expectations.html").read_text()
+    parser = Tags()
+    parser.feed(text)
+    assert parser.open == []
+    assert parser.attributes.isdisjoint({"src", "href", "srcset", "action"})
+    assert not re.search(r"https?:|url\(|@import|<script", text)
+    for name, suite in SUITES.items():
+        assert f'id="suite-{name}"' in text
+        for promise in suite.promises:
+            assert html.escape(promise.says) in text.replace("&#39;", "&#x27;")
+
+
+class Tags(HTMLParser):
+    """Which tags are still open, and every attribute that there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes.update(name for name, _ in attrs)
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_a_run_takes_the_place_of_the_days_earlier_one(company: Database) -> None:
+    def measured() -> list[tuple[object, ...]]:
+        return company.execute(
+            "select run_date, count(*) from analytics_expectations.measurements"
+            " group by 1 order by 1"
+        )
+
+    before = measured()
+    assert len(before) == 9
+    with closing(company.connect()) as connection:
+        judge.run(connection, SETTINGS, SUITES)
+    assert measured() == before
+
+
+def test_missing_marts_and_unknown_suites_are_refused_in_one_line(
+    database: Database,
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert exit_code(monkeypatch, database) == 2
+    refused = capsys.readouterr()
+    assert refused.out == ""
+    assert re.fullmatch(r"error: .*: run `make build` first\n", refused.err)
+
+    assert exit_code(monkeypatch, database, "--select", "weather") == 2
+    assert capsys.readouterr().err == (
+        f"error: there is no suite weather: name one of {', '.join(SUITES)}\n"
+    )
+    assert list(target.iterdir()) == []
+
+
+def test_dbt_takes_no_suite_for_a_model(tmp_path: Path, database: Database) -> None:
+    listed = dbt("ls", "--quiet", database=database, target=tmp_path)
+    assert "fct_usage_daily" in listed.stdout, listed.stdout
+    assert "_expectations" not in listed.stdout
+
+
+def test_the_docs_list_every_promise() -> None:
+    """With its severity and its owner."""
+    text = (ROOT / "docs" / "quality.md").read_text()
+    for suite in SUITES.values():
+        for promise in suite.promises:
+            row = re.search(rf"^\| {re.escape(promise.says)} \|(.*)$", text, re.M)
+            assert row, promise.says
+            assert row[1].endswith(f"| {promise.severity} | {suite.owner} |")
