@@ -4,6 +4,7 @@ A later run of the same day takes the place of an earlier one, so a fault that w
 mended leaves nothing behind.
 """
 
+import datetime as dt
 from collections.abc import Iterable
 
 import pandas as pd
@@ -63,10 +64,14 @@ def install(connection: Connection, settings: Settings) -> None:
         cursor.execute("select to_regnamespace(quote_ident(%s)) is null", (home,))
         if (cursor.fetchone() or (True,))[0]:
             _create_schema(cursor, home)
-        name = table(settings)
-        cursor.execute("select to_regclass(%s) is null", (name.as_string(cursor),))
-        if (cursor.fetchone() or (True,))[0]:
-            cursor.execute(sql.SQL(_CREATE).format(table=name))
+        if not _is_there(cursor, settings):
+            cursor.execute(sql.SQL(_CREATE).format(table=table(settings)))
+
+
+def _is_there(cursor: Cursor, settings: Settings) -> bool:
+    name = table(settings).as_string(cursor)
+    cursor.execute("select to_regclass(%s) is not null", (name,))
+    return bool((cursor.fetchone() or (False,))[0])
 
 
 def _create_schema(cursor: Cursor, name: str) -> None:
@@ -79,17 +84,20 @@ def _create_schema(cursor: Cursor, name: str) -> None:
         ) from None
 
 
-def read(cursor: Cursor, settings: Settings, run_date: object) -> pd.DataFrame:
-    """The values of earlier days."""
-    query = "select run_date, measure, part, value from {table} where run_date < %s"
-    cursor.execute(sql.SQL(query).format(table=table(settings)), (run_date,))
-    return pd.DataFrame(cursor.fetchall(), columns=COLUMNS)
+def read(cursor: Cursor, settings: Settings, run_date: dt.date) -> pd.DataFrame:
+    """The values of earlier days; none before the first run."""
+    rows = []
+    if _is_there(cursor, settings):
+        query = "select run_date, measure, part, value from {table} where run_date < %s"
+        cursor.execute(sql.SQL(query).format(table=table(settings)), (run_date,))
+        rows = cursor.fetchall()
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def write(
     connection: Connection,
     settings: Settings,
-    run_date: object,
+    run_date: dt.date,
     values: Iterable[tuple[str, str, float]],
 ) -> None:
     """Keep this run's values: measure, part and value. Forget the oldest."""

@@ -73,13 +73,13 @@ def run(
     Raises:
         UserError: marts are missing, or a suite has a mistake.
     """
-    history.install(connection, settings)
     connection.set_session(
         isolation_level=extensions.ISOLATION_LEVEL_REPEATABLE_READ, readonly=True
     )
     with connection, connection.cursor() as cursor:
         reading = read(cursor, settings, suites)
     connection.set_session(isolation_level="default", readonly="default")
+    history.install(connection, settings)
     history.write(connection, settings, reading.today, _measured(reading.rows))
     return judge(suites, reading)
 
@@ -101,12 +101,14 @@ def read(cursor: Cursor, settings: Settings, suites: Mapping[str, Suite]) -> Rea
         "source": sql.Identifier(settings.source_schema),
         "zone": sql.Literal(zone),
     }
-    looks = {promise.look for suite in suites.values() for promise in suite.promises}
+    looks = dict.fromkeys(
+        promise.look for suite in suites.values() for promise in suite.promises
+    )
     _read_numbers_as_floats(cursor)
     today = _today(cursor, zone)
     try:
         rows = {look: _select(cursor, look, names) for look in looks}
-    except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
+    except (errors.UndefinedTable, errors.UndefinedColumn) as error:
         missing = error.diag.message_primary
         raise UserError(f"{missing}: run `make build` first") from None
     return Reading(rows, history.read(cursor, settings, today), today)
@@ -257,7 +259,7 @@ def _expected(expectation: Expectation) -> str:
         else:
             text = f"{column} from {show(least)} to {show(most)}"
     if (mostly := arguments.get("mostly", 1)) < 1:
-        text += f", in at least {mostly:.4g} of 1"
+        text += f", in at least {mostly * 100:.4g}% of the rows"
     return text
 
 

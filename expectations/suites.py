@@ -42,10 +42,10 @@ class Suite:
     promises: Sequence[Promise]
 
 
-def as_usual(within: float) -> Expectation:
-    """No row is further from what is usual for it than so many times as usual."""
+def as_usual() -> Expectation:
+    """No row is more than four times as far from usual as rows usually are."""
     return gxe.ExpectColumnValuesToBeBetween(
-        column="deviation", min_value=-within, max_value=within
+        column="deviation", min_value=-4, max_value=4
     )
 
 

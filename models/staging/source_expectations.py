@@ -101,7 +101,7 @@ SUITE = Suite(
             "Nearly every call is made for a licence",
             CALLS,
             gxe.ExpectColumnValuesToBeInSet(
-                column="has_license", value_set=[True], mostly=0.95
+                column="has_license", value_set=[True], mostly=0.9
             ),
             severity="warn",
         ),

@@ -12,6 +12,11 @@ import pytest
 
 from tests.python.support import ROOT, environment
 
+REQUIREMENTS = (
+    "requirements.txt",
+    "requirements-expectations.txt",
+    "requirements-dev.txt",
+)
 PINNED = re.compile(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==([^ ;]+)(?: ; (.*?))? \\$")
 
 
@@ -24,7 +29,7 @@ def pins(name: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", REQUIREMENTS)
 def test_requirements_are_pinned_and_hashed(name: str) -> None:
     lines = (ROOT / name).read_text().splitlines()
     packages = [number for number, line in enumerate(lines) if line[:1].isalnum()]
@@ -34,7 +39,7 @@ def test_requirements_are_pinned_and_hashed(name: str) -> None:
         assert lines[number + 1].startswith("    --hash=sha256:")
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", REQUIREMENTS)
 def test_requirements_name_no_place(name: str) -> None:
     """Neither a package index nor a path of the machine they were compiled on."""
     text = (ROOT / name).read_text()
@@ -54,11 +59,12 @@ def test_the_other_postgresql_versions_are_pinned_and_hashed() -> None:
     assert "://" not in json.dumps(locked)
 
 
-def test_both_requirements_agree() -> None:
+def test_all_requirements_agree() -> None:
     """What runs is what was tested."""
     development = pins("requirements-dev.txt")
-    for package, versions in pins("requirements.txt").items():
-        assert versions == development[package]
+    for name in REQUIREMENTS:
+        for package, versions in pins(name).items():
+            assert versions == development[package]
 
 
 def test_requirements_hold_every_dependency() -> None:

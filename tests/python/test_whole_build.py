@@ -3,6 +3,8 @@ who may read it, and what it must not tell anybody.
 """
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +24,7 @@ from tests.python.personal_data import (
     rows_of_a_person,
 )
 from tests.python.roles import PASSWORD, Stage, attempt, set_stage
-from tests.python.support import Database, dbt, refresh, run
+from tests.python.support import ROOT, Database, dbt, refresh, run
 
 # What the planted faults have to make fail.
 FAILING = {
@@ -88,6 +90,7 @@ def build(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                     target=target,
                 ),
                 "refresh": refresh(transformer, "--rebuild"),
+                "expectations": judge(transformer, target),
                 "tour": run("tour", env=analyst.environment()),
                 "status": run("status", env=stage.environment()),
                 "up": run("up", env=stage.environment()),
@@ -96,6 +99,19 @@ def build(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             assert "Traceback" not in result.stderr, result.stderr
             (folder / f"{name}.out").write_text(result.stdout + result.stderr)
         yield build
+
+
+def judge(database: Database, target: Path) -> subprocess.CompletedProcess[str]:
+    """Run `python -m expectations`, its page in a folder of the test's own."""
+    return subprocess.run(
+        [sys.executable, "-m", "expectations"],
+        cwd=ROOT,
+        env=database.environment(DBT_TARGET_PATH=str(target)),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
 
 
 @contextmanager
@@ -129,6 +145,10 @@ def test_dbt_builds_and_tests_everything_as_the_transformer(build: Build) -> Non
     # The faults that are planted, and no other.
     assert build.results("fail") == FAILING
     assert WARNING in build.results("warn")
+
+    # The rows that are planted are few, and odd ones.
+    judged = (build.folder / "expectations.out").read_text()
+    assert "Open " in judged, judged
 
     filled = {schema for schema, _ in build.stage.relations("analytics%")}
     # Seeds, snapshots, every layer, failures of tests, and what runs remember.
@@ -271,6 +291,7 @@ def test_no_personal_data_is_in_anything_that_is_written(build: Build) -> None:
     names = {path.name for path in build.files()}
     assert {"dbt.log", "manifest.json", "results.json", "catalog.json"} <= names
     assert {"static_index.html", "dbt build.out", "tour.out", "refresh.out"} <= names
+    assert {"expectations.html", "expectations.out"} <= names
 
     assert marks_in_files(build.files()) == {}
 
@@ -283,6 +304,7 @@ def test_no_password_is_in_anything_that_is_written_or_run(build: Build) -> None
     assert telling == []
     assert any("dbt" in line for line in build.command_lines)
     assert any("bootstrap" in line for line in build.command_lines)
+    assert any("expectations" in line for line in build.command_lines)
     assert [line for line in build.command_lines if PASSWORD in line] == []
     assert build.stage.admin.execute(
         "select count(*) from pg_stat_activity where query like %s and pid <> "

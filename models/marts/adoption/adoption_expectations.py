@@ -47,7 +47,7 @@ FEATURES = Shares(
 
 CLOSED_MONTHS = Measured(
     measure="adoption: uses in closed months",
-    margin=0.002,
+    margin=0.0025,
     enough_runs=1,
     query="""
         with last_month as (
@@ -80,13 +80,13 @@ SUITE = Suite(
         Promise(
             "A feature has as large a share of all uses as in earlier runs",
             FEATURES,
-            as_usual(within=5),
+            as_usual(),
             severity="warn",
         ),
         Promise(
             "A month that is over keeps its uses: within 1% of earlier runs",
             CLOSED_MONTHS,
-            as_usual(within=5),
+            as_usual(),
             severity="warn",
         ),
     ],

@@ -88,7 +88,7 @@ SESSIONS = Measured(
 
 CLOSED_MONTHS = Measured(
     measure="usage: events of closed months",
-    margin=0.002,
+    margin=0.0025,
     enough_runs=1,
     query="""
         with last_month as (
@@ -130,13 +130,13 @@ SUITE = Suite(
         Promise(
             "A day brings as many events as its weekday usually does",
             EVENTS_BY_DAY,
-            as_usual(within=4),
+            as_usual(),
             severity="warn",
         ),
         Promise(
             "As many people are active on a day as usually on its weekday",
             ACTIVE_USERS_BY_DAY,
-            as_usual(within=4),
+            as_usual(),
             severity="warn",
         ),
         Promise(
@@ -158,19 +158,19 @@ SUITE = Suite(
         Promise(
             "Events are divided among their types as in earlier runs",
             EVENT_TYPES,
-            as_usual(within=5),
+            as_usual(),
             severity="warn",
         ),
         Promise(
             "Sessions are as long and as busy as in earlier runs",
             SESSIONS,
-            as_usual(within=5),
+            as_usual(),
             severity="warn",
         ),
         Promise(
             "A month that is over keeps its events: within 1% of earlier runs",
             CLOSED_MONTHS,
-            as_usual(within=5),
+            as_usual(),
             severity="error",
         ),
     ],
