@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,14 +17,25 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extensions import parse_dsn
 
 from bootstrap import settings
-from expectations import cli, judge, suites
+from expectations import cli
 from expectations.looks import ByWeekday, Measured, Remembered, Shares
-from expectations.suites import Suite
 from refresh import engine
 from tests.python.support import ROOT, Database, new_database
 
+# Great Expectations takes seconds to import, and every worker of pytest imports this
+# file: only who runs its tests is to wait.
+if TYPE_CHECKING:
+    from expectations.suites import Suite
+
 SETTINGS = settings.load({})
-SUITES = suites.load()
+
+
+@pytest.fixture(scope="module")
+def suites() -> "dict[str, Suite]":
+    """All suites, by their names."""
+    from expectations import suites
+
+    return suites.load()
 
 
 # --- What is usual for a day ----------------------------------------------------------
@@ -396,8 +408,12 @@ BONUSES = """
 
 
 @pytest.fixture(scope="module")
-def company(server_url: str, marts_template: str) -> Iterator[Database]:
+def company(
+    server_url: str, marts_template: str, suites: "dict[str, Suite]"
+) -> Iterator[Database]:
     """A company with its marts, judged on each of the eight days before today."""
+    from expectations import judge
+
     with new_database(server_url, template=marts_template) as made:
         # Enough of what is judged only where there is enough of it.
         made.execute(BUSY_ENDPOINT)
@@ -405,7 +421,7 @@ def company(server_url: str, marts_template: str) -> Iterator[Database]:
         with closing(made.connect()) as connection:
             engine.refresh(connection, "analytics_refresh")
         with closing(made.connect()) as connection:
-            judge.run(connection, SETTINGS, SUITES)
+            judge.run(connection, SETTINGS, suites)
         table = "analytics_expectations.measurements"
         made.execute(
             f"insert into {table} (run_date, measure, part, value)"
@@ -415,8 +431,10 @@ def company(server_url: str, marts_template: str) -> Iterator[Database]:
         yield made
 
 
-def states(cursor: Cursor, selected: dict[str, Suite]) -> dict[str, judge.State]:
+def states(cursor: Cursor, selected: "dict[str, Suite]") -> dict[str, str]:
     """What becomes of each promise, in the cursor's transaction."""
+    from expectations import judge
+
     verdicts = judge.judge(selected, judge.read(cursor, SETTINGS, selected))
     return {
         verdict.promise.says: verdict.state
@@ -425,24 +443,28 @@ def states(cursor: Cursor, selected: dict[str, Suite]) -> dict[str, judge.State]
     }
 
 
-def test_a_right_company_keeps_every_promise(company: Database) -> None:
+def test_a_right_company_keeps_every_promise(
+    company: Database, suites: "dict[str, Suite]"
+) -> None:
     with closing(company.connect()) as connection, connection.cursor() as cursor:
-        found = states(cursor, SUITES)
+        found = states(cursor, suites)
     assert {says: state for says, state in found.items() if state != "kept"} == {}
 
 
-def test_every_promise_has_a_fault() -> None:
+def test_every_promise_has_a_fault(suites: "dict[str, Suite]") -> None:
     promises = {
         (name, promise.says)
-        for name, suite in SUITES.items()
+        for name, suite in suites.items()
         for promise in suite.promises
     }
     assert {(fault.suite, fault.promise) for fault in FAULTS} == promises
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.promise)
-def test_a_fault_breaks_its_promise(company: Database, fault: Fault) -> None:
-    suite = SUITES[fault.suite]
+def test_a_fault_breaks_its_promise(
+    company: Database, suites: "dict[str, Suite]", fault: Fault
+) -> None:
+    suite = suites[fault.suite]
     (promise,) = (each for each in suite.promises if each.says == fault.promise)
     alone = {fault.suite: replace(suite, promises=[promise])}
     with closing(company.connect()) as connection, connection.cursor() as cursor:
@@ -512,7 +534,10 @@ def test_a_broken_promise_fails_by_its_severity(
 
 
 def test_the_page_needs_nothing_but_itself(
-    company: Database, target: Path, monkeypatch: pytest.MonkeyPatch
+    company: Database,
+    suites: "dict[str, Suite]",
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert exit_code(monkeypatch, company) == 0
 
@@ -522,7 +547,7 @@ def test_the_page_needs_nothing_but_itself(
     assert parser.open == []
     assert parser.attributes.isdisjoint({"src", "href", "srcset", "action"})
     assert not re.search(r"https?:|url\(|@import|<script", text)
-    for name, suite in SUITES.items():
+    for name, suite in suites.items():
         assert f'id="suite-{name}"' in text
         for promise in suite.promises:
             assert html.escape(promise.says) in text.replace("&#39;", "&#x27;")
@@ -545,7 +570,11 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_a_run_takes_the_place_of_the_days_earlier_one(company: Database) -> None:
+def test_a_run_takes_the_place_of_the_days_earlier_one(
+    company: Database, suites: "dict[str, Suite]"
+) -> None:
+    from expectations import judge
+
     def measured() -> list[tuple[object, ...]]:
         return company.execute(
             "select run_date, count(*) from analytics_expectations.measurements"
@@ -555,12 +584,13 @@ def test_a_run_takes_the_place_of_the_days_earlier_one(company: Database) -> Non
     before = measured()
     assert len(before) == 9
     with closing(company.connect()) as connection:
-        judge.run(connection, SETTINGS, SUITES)
+        judge.run(connection, SETTINGS, suites)
     assert measured() == before
 
 
 def test_missing_marts_and_unknown_suites_are_refused_in_one_line(
     database: Database,
+    suites: "dict[str, Suite]",
     target: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -572,7 +602,7 @@ def test_missing_marts_and_unknown_suites_are_refused_in_one_line(
 
     assert exit_code(monkeypatch, database, "--select", "weather") == 2
     assert capsys.readouterr().err == (
-        f"error: there is no suite weather: name one of {', '.join(SUITES)}\n"
+        f"error: there is no suite weather: name one of {', '.join(suites)}\n"
     )
     assert list(target.iterdir()) == []
     assert database.execute("select to_regnamespace('analytics_expectations')") == [
@@ -580,10 +610,10 @@ def test_missing_marts_and_unknown_suites_are_refused_in_one_line(
     ]
 
 
-def test_the_docs_list_every_promise() -> None:
+def test_the_docs_list_every_promise(suites: "dict[str, Suite]") -> None:
     """With its severity and its owner."""
     text = (ROOT / "docs" / "quality.md").read_text()
-    for suite in SUITES.values():
+    for suite in suites.values():
         for promise in suite.promises:
             row = re.search(rf"^\| {re.escape(promise.says)} \|(.*)$", text, re.M)
             assert row, promise.says
