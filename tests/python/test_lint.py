@@ -14,6 +14,7 @@ import pytest
 from tests.python.support import ROOT, Database, environment
 
 SETTINGS = (
+    ".dbtignore",
     ".sqlfluff",
     ".sqlfluffignore",
     ".squawk.toml",
@@ -36,6 +37,8 @@ SOUND = {
         "{% endtest %}\n"
     ),
     "benchmarks/sound.py": '"""Nothing."""\n',
+    "expectations/sound.py": '"""Nothing."""\n',
+    "models/sound_expectations.py": '"""Nothing."""\n',
     "refresh/sound.py": '"""Nothing."""\n',
     "tests/python/sound.py": '"""Nothing."""\n',
     "tests/versions/sound.py": '"""Nothing."""\n',
