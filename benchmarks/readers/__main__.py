@@ -131,7 +131,8 @@ def _swapping_project() -> Iterator[Path]:
         root = Path(folder, "project")
         for name in ("models", "macros", "seeds", "snapshots"):
             shutil.copytree(settings.ROOT / name, root / name)
-        shutil.copy(settings.ROOT / "profiles.yml", root)
+        for name in (".dbtignore", "profiles.yml"):
+            shutil.copy(settings.ROOT / name, root)
         text = (settings.ROOT / "dbt_project.yml").read_text()
         (root / "dbt_project.yml").write_text(
             text.replace("+materialized: exact", "+materialized: table")

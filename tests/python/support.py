@@ -222,7 +222,7 @@ class DbtProject:
         for name in names:
             if (ROOT / name).exists():
                 shutil.copytree(ROOT / name, root / name)
-        files = ("dbt_project.yml", "profiles.yml")
+        files = (".dbtignore", "dbt_project.yml", "profiles.yml")
         for name in (*files, "models/_groups.yml", "models/docs.md"):
             shutil.copy(ROOT / name, root / name)
         return cls(root)

@@ -259,6 +259,7 @@ def test_dbt_works_with_parts_other_schemas_and_an_env_file(
         root,
         ignore=shutil.ignore_patterns(".*", "target", "logs", "benchmarks", "__py*"),
     )
+    shutil.copy(ROOT / ".dbtignore", root)
     found = parse_dsn(database.url)
     (root / ".env").write_text(
         f"DB_HOST='{found['host']}'\n"
