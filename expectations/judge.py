@@ -13,7 +13,7 @@ from great_expectations.core import ExpectationValidationResult
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.datasource.fluent.interfaces import Batch
 from great_expectations.expectations.expectation import Expectation
-from psycopg2 import errors, extensions, sql
+from psycopg2 import DataError, errors, extensions, sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
@@ -101,16 +101,13 @@ def read(cursor: Cursor, settings: Settings, suites: Mapping[str, Suite]) -> Rea
         "source": sql.Identifier(settings.source_schema),
         "zone": sql.Literal(zone),
     }
-    looks = dict.fromkeys(
-        promise.look for suite in suites.values() for promise in suite.promises
-    )
+    promises = [promise for suite in suites.values() for promise in suite.promises]
     _read_numbers_as_floats(cursor)
     today = _today(cursor, zone)
-    try:
-        rows = {look: _select(cursor, look, names) for look in looks}
-    except (errors.UndefinedTable, errors.UndefinedColumn) as error:
-        missing = error.diag.message_primary
-        raise UserError(f"{missing}: run `make build` first") from None
+    rows: dict[Look, pd.DataFrame] = {}
+    for promise in promises:
+        if promise.look not in rows:
+            rows[promise.look] = _select(cursor, promise, names)
     return Reading(rows, history.read(cursor, settings, today), today)
 
 
@@ -127,9 +124,16 @@ def _today(cursor: Cursor, zone: str) -> dt.date:
 
 
 def _select(
-    cursor: Cursor, look: Look, names: Mapping[str, sql.Composable]
+    cursor: Cursor, promise: Promise, names: Mapping[str, sql.Composable]
 ) -> pd.DataFrame:
-    cursor.execute(sql.SQL(look.query).format(**names))
+    try:
+        cursor.execute(sql.SQL(promise.look.query).format(**names))
+    except (errors.UndefinedTable, errors.UndefinedColumn) as error:
+        missing = error.diag.message_primary
+        raise UserError(f"{missing}: run `make build` first") from None
+    except DataError as error:
+        reason = error.diag.message_primary
+        raise UserError(f'"{promise.says}" can\'t be judged: {reason}') from None
     columns = [column.name for column in cursor.description or ()]
     return pd.DataFrame(cursor.fetchall(), columns=columns)
 

@@ -451,6 +451,39 @@ def test_a_right_company_keeps_every_promise(
     assert {says: state for says, state in found.items() if state != "kept"} == {}
 
 
+def test_a_company_without_any_row_is_judged_too(
+    company: Database, suites: "dict[str, Suite]"
+) -> None:
+    """By what there is: that the shares of earlier runs are gone."""
+    with closing(company.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "do $$ declare name regclass; begin for name in select oid from pg_class "
+            "where relkind in ('r', 'p') and relnamespace in "
+            "('public'::regnamespace, 'analytics'::regnamespace) "
+            "loop execute format('truncate %s cascade', name); end loop; end $$"
+        )
+        found = states(cursor, suites)
+    assert {found[says] for says in (LEDGER, "Nearly every call is timed")} == {
+        "waiting"
+    }
+    assert found[CAMPAIGNS] == "broken"
+
+
+def test_a_row_of_nothing_divides_by_nothing(
+    company: Database, suites: "dict[str, Suite]"
+) -> None:
+    """Months without customers, calls or events are judged too."""
+    with closing(company.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "update analytics.fct_mrr_monthly set customers = 0;"
+            "update analytics.fct_usage_daily set event_count = 0, unique_sessions = 0;"
+            "update analytics.fct_api_usage_daily set requests = 0;"
+            "update analytics.fct_affiliate_funnel_daily set clicks = 0;"
+            "update analytics.fct_feature_adoption_monthly set total_uses = 0"
+        )
+        assert len(states(cursor, suites)) == len(FAULTS)
+
+
 def test_every_promise_has_a_fault(suites: "dict[str, Suite]") -> None:
     promises = {
         (name, promise.says)

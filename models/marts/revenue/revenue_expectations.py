@@ -86,7 +86,7 @@ MRR_BY_PLAN = Shares(
     query="""
         select
             plan_type as part,
-            sum(customers) / sum(sum(customers)) over () as value
+            sum(customers) / nullif(sum(sum(customers)) over (), 0) as value
         from {marts}.fct_mrr_monthly
         where mrr_month = (select max(mrr_month) from {marts}.fct_mrr_monthly)
         group by plan_type

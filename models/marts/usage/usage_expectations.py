@@ -56,7 +56,7 @@ EVENT_TYPES = Shares(
     query="""
         select
             event_type as part,
-            sum(event_count) / sum(sum(event_count)) over () as value
+            sum(event_count) / nullif(sum(sum(event_count)) over (), 0) as value
         from {marts}.fct_usage_daily
         where usage_date > (select max(usage_date) - 28 from {marts}.fct_usage_daily)
         group by event_type
