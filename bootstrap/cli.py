@@ -277,7 +277,7 @@ def tour_command() -> None:
 
     configuration = settings.load()
     with database.connected(configuration) as connection:
-        tour.show(connection, configuration, Console())
+        tour.show(connection, configuration, Console(highlight=False))
 
 
 def main() -> None:

@@ -98,8 +98,9 @@ def show(connection: Connection, settings: Settings, console: Console) -> None:
             return cursor.fetchall()
 
     try:
+        active_users = rows(ACTIVE_USERS)
         console.print()
-        _active_users(console, rows(ACTIVE_USERS))
+        _active_users(console, active_users)
         _recurring_revenue(console, rows(MRR))
         _features(console, rows(FEATURES))
         _ledger(console, rows(LEDGER))
