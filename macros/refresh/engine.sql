@@ -625,7 +625,7 @@ begin
         from pg_class where oid = known.relation::regclass;
         -- Where they are much of their days or months, these are read as they stand.
         period_name := {{ schema }}.common_period(known);
-        if run.scopes > 1000 and period_name is not null then
+        if run.scopes > greatest(100, total / 50) and period_name is not null then
             execute format('select count(*), sum(number) from ('
                 'select sum(number) as number from ('
                 'select %1$s, 1 as number from %2$s where %3$I in '
