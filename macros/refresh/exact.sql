@@ -285,7 +285,9 @@
             } -%}
         {%- elif test.name == "not_negative" -%}
             {%- set check = {
-                "fails": "least(" ~ arguments.columns | join(", ") ~ ") < 0"
+                "fails": "least("
+                    ~ (arguments.columns or [arguments.column_name]) | join(", ")
+                    ~ ") < 0"
             } -%}
         {%- else -%}
             {%- set check = {} -%}

@@ -1,8 +1,9 @@
 {#-
     The expression holds for every row (null doesn't count as holding), or for those
-    that meet the `where` of the test's config. For identities inside one row.
+    that meet the `where` of the test's config. For identities inside one row; one that
+    says what a column is made of stands with that column.
 -#}
-{% test expression_is_true(model, expression) %}
+{% test expression_is_true(model, expression, column_name=none) %}
 select *
 from {{ model }}
 where not coalesce({{ expression }}, false)

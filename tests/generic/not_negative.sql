@@ -1,9 +1,12 @@
-{#- Counts and sums of the columns are there and at least 0, all in one scan. -#}
-{% test not_negative(model, columns) %}
+{#-
+    A count or sum is there and at least 0. On a table, `columns` names several, all in
+    one scan.
+-#}
+{% test not_negative(model, column_name=none, columns=none) %}
 select *
 from {{ model }}
 where
-    {%- for column in columns %}
+    {%- for column in columns or [column_name] %}
     {% if not loop.first %}or {% endif %}{{ column }} is null or {{ column }} < 0
     {%- endfor %}
 {% endtest %}
