@@ -3,6 +3,7 @@ who may read it, and what it must not tell anybody.
 """
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ from tests.python.personal_data import (
 )
 from tests.python.roles import PASSWORD, Stage, attempt, set_stage
 from tests.python.support import ROOT, Database, dbt, refresh, run
+from tests.python.test_properties import MARTS
 
 # What the planted faults have to make fail.
 FAILING = {
@@ -153,6 +155,12 @@ def test_dbt_builds_and_tests_everything_as_the_transformer(build: Build) -> Non
     filled = {schema for schema, _ in build.stage.relations("analytics%")}
     # Seeds, snapshots, every layer, failures of tests, and what runs remember.
     assert filled == set(settings.load({}).dbt_schemas())
+
+
+def test_an_analyst_can_run_the_example_of_every_mart(build: Build) -> None:
+    for name, mart in MARTS.items():
+        _, example, _ = re.split("```(?:sql)?\n?", mart["description"])
+        assert attempt(build.analyst, example) is None, name
 
 
 def test_the_transformer_can_neither_write_the_source_nor_grow(
