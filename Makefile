@@ -27,7 +27,7 @@ DBT := [ -t 1 ] || export DBT_USE_COLORS=false; .venv/bin/dbt
 .DELETE_ON_ERROR:
 # One server, one target folder: the steps queue up, also under `make -j`.
 .NOTPARALLEL:
-.PHONY: help setup demo build expectations refresh test test-versions judge lint down format freshness docs requirements FORCE
+.PHONY: help setup demo build expectations refresh test test-versions judge mutation lint down format freshness docs requirements FORCE
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,9 @@ test-versions: $(RUNTIME) ## Compare the marts on PostgreSQL 14 to 18 (ARGS="14 
 judge: $(DEVELOPMENT) ## Ask dbt-bouncer, dbt-score and dbt-coverage (after a build)
 	@$(BOOTSTRAP) up
 	@.venv/bin/python -m scripts.judge
+
+mutation: $(DEVELOPMENT) ## Plant faults, and tell which a test catches (ARGS="--only ID")
+	@.venv/bin/python -m tests.mutation $(ARGS)
 
 lint: $(DEVELOPMENT) ## Check the style and the soundness of SQL and Python
 	@scripts/lint $(ARGS)

@@ -40,6 +40,7 @@ SOUND = {
     "expectations/sound.py": '"""Nothing."""\n',
     "models/sound_expectations.py": '"""Nothing."""\n',
     "refresh/sound.py": '"""Nothing."""\n',
+    "tests/mutation/sound.py": '"""Nothing."""\n',
     "tests/python/sound.py": '"""Nothing."""\n',
     "tests/versions/sound.py": '"""Nothing."""\n',
     "bootstrap/erase.sql": "delete from things\nwhere id = %(thing)s::uuid;\n",

@@ -1,0 +1,179 @@
+"""python -m tests.mutation: would a test have noticed?
+
+Plants the faults of faults.yml one at a time, in the models, the macros, the schema and
+the data, and tells for each which test fails first. What no test notices survives.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import queue
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from bootstrap.errors import UserError
+from tests.mutation import faults
+from tests.mutation.faults import PLACES, Fault
+from tests.mutation.trial import SORTS, Bench, Unclear, Verdict
+from tests.python.support import ROOT, fast_server, server_folder
+
+# Fewer, and the tests are not worth their time.
+WANTED_PERCENT = 95
+
+# What was found, for --resume.
+FOUND = ROOT / "target" / "mutation.json"
+
+Found = dict[str, Verdict]
+
+
+@click.command()
+@click.option("--only", multiple=True, metavar="ID", help="Try this fault alone.")
+@click.option("--list", "is_list", is_flag=True, help="Say what the faults are.")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--resume", is_flag=True, help="Go on where the last run was stopped.")
+def main(only: tuple[str, ...], is_list: bool, jobs: int, resume: bool) -> None:
+    """Plant faults one at a time; exit 1 if fewer than 95% are caught."""
+    # No server is left behind.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        planted = faults.chosen(only)
+        if is_list:
+            for fault in planted:
+                click.echo(f"{fault.id:48} {fault.kind}: {fault.means}")
+            return
+        if misplaced := faults.misplaced():
+            raise UserError(f"faults.yml is out of date: {'; '.join(misplaced)}")
+        started = time.monotonic()
+        found = try_all(planted, jobs, _read_found() if resume else {})
+    except (UserError, Unclear) as error:
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)
+        sys.exit(1)
+    click.echo(f"\n{(time.monotonic() - started) / 60:.0f} minutes.\n")
+    sys.exit(0 if summarize(planted, found) else 1)
+
+
+def try_all(planted: Sequence[Fault], jobs: int, found: Found) -> Found:
+    """Try the faults that have no verdict yet, several at a time."""
+    left = [fault for fault in planted if _key(fault) not in found]
+    verdicts = {
+        fault.id: found[_key(fault)] for fault in planted if _key(fault) in found
+    }
+    kept = dict(found)
+    benches: queue.Queue[Bench] = queue.Queue()
+
+    def attempt(fault: Fault) -> None:
+        bench = benches.get()
+        try:
+            verdict = bench.try_fault(fault)
+        finally:
+            benches.put(bench)
+        verdicts[fault.id] = verdict
+        _show(fault, verdict)
+        if verdict.outcome != "unclear":
+            kept[_key(fault)] = verdict
+            _write_found(kept)
+
+    with server_folder() as scratch:
+        server = fast_server(scratch / "server")
+        try:
+            server.start()
+            url = server.url("postgres")
+            first = Bench.make(scratch, url, "mutant_1")
+            benches.put(first)
+            if left:
+                first.make_template("company")
+            for number in range(2, jobs + 1):
+                bench = Bench.make(scratch, url, f"mutant_{number}")
+                bench.template, bench.warnings = first.template, first.warnings
+                bench.sound_files = first.sound_files
+                benches.put(bench)
+            with ThreadPoolExecutor(jobs) as pool:
+                list(pool.map(attempt, left))
+        finally:
+            server.stop()
+    return verdicts
+
+
+# --- What was found -------------------------------------------------------------------
+
+
+def _show(fault: Fault, verdict: Verdict) -> None:
+    click.echo(
+        f"{verdict.outcome:9} {verdict.seconds:6.1f} s  {fault.id:46} "
+        f"{verdict.by:10}  {verdict.test}"
+    )
+
+
+def summarize(planted: Sequence[Fault], found: Found) -> bool:
+    """Print the table of all verdicts; whether enough faults were caught."""
+    sorts = [sort for sort in SORTS if any(v.by == sort for v in found.values())]
+    header = ("place", "planted", "caught", *sorts)
+    click.echo(f"| {' | '.join(header)} |")
+    click.echo(f"|---|{'---:|' * (len(header) - 1)}")
+    for place in (*PLACES, "all"):
+        verdicts = [
+            found[fault.id] for fault in planted if place in (fault.place, "all")
+        ]
+        by = Counter(verdict.by for verdict in verdicts if verdict.outcome == "caught")
+        if verdicts:
+            cells = (len(verdicts), by.total(), *(by[sort] for sort in sorts))
+            click.echo(f"| {place} | {' | '.join(map(str, cells))} |")
+    for outcome in ("survived", "unclear"):
+        for fault in planted:
+            if found[fault.id].outcome == outcome:
+                reason = found[fault.id].test or "no test notices it"
+                click.echo(f"\n{outcome}: {fault.id} ({fault.means})\n    {reason}")
+    outcomes = Counter(found[fault.id].outcome for fault in planted)
+    percent = 100 * outcomes["caught"] / len(planted)
+    click.echo(
+        f"\n{outcomes['caught']} of {len(planted)} faults caught ({percent:.1f}%)"
+    )
+    return percent >= WANTED_PERCENT and not outcomes["unclear"]
+
+
+# --- From run to run ------------------------------------------------------------------
+
+
+def _key(fault: Fault) -> str:
+    text = json.dumps(asdict(fault), sort_keys=True) + _digest()
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@functools.cache
+def _digest() -> str:
+    """Of all that a verdict depends on, the list of faults apart."""
+    sha = hashlib.sha256()
+    for folder in ("bootstrap", "macros", "models", "refresh", "seeds", "tests"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".sql", ".yml", ".csv") and path != faults.FAULTS:
+                sha.update(str(path.relative_to(ROOT)).encode())
+                sha.update(path.read_bytes())
+    return sha.hexdigest()
+
+
+def _read_found() -> Found:
+    if not FOUND.exists():
+        return {}
+    entries = json.loads(FOUND.read_text(encoding="utf-8"))
+    return {key: Verdict(**entry) for key, entry in entries.items()}
+
+
+def _write_found(found: Found) -> None:
+    FOUND.parent.mkdir(exist_ok=True)
+    part = Path(f"{FOUND}.part")
+    part.write_text(json.dumps({key: asdict(each) for key, each in found.items()}))
+    part.replace(FOUND)
+
+
+if __name__ == "__main__":
+    main()

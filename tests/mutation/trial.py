@@ -1,0 +1,356 @@
+"""One trial: a fault is planted in a copy of the project, and the tests are run.
+
+From the cheap to the dear, up to the first that fails:
+
+1. dbt builds what the fault touches, on a company whose marts were right, with all unit
+    tests, contracts and data tests of it;
+2. pytest runs the files that compare marts, or counters, with a second implementation.
+
+Only a failing test catches. Whatever doesn't come to an end, dbt that doesn't start or
+SQL that isn't valid, leaves the fault unclear.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from tests.mutation.faults import Fault
+from tests.python.support import (
+    DBT,
+    ROOT,
+    Database,
+    DbtProject,
+    environment,
+    new_database,
+)
+
+# The same company and the same "now", whatever the day.
+COMPANY = ("--scale", "0.02", "--seed", "1", "--until", "2026-06-30")
+NOW = '{"as_of": "2026-06-30T23:59:59Z"}'
+
+# A step that takes longer hangs.
+STEP_SECONDS = 1200
+
+NOT_COPIED = shutil.ignore_patterns(
+    *(".git", ".venv", ".postgres", ".env", "target", "logs", "node_modules"),
+    *("__pycache__", ".*_cache", ".hypothesis"),
+)
+
+# Who can tell of a fault in these files, the cheaper first. Tests that notice any
+# change of a file, whatever it means, are none of them.
+USAGE, MONEY = "test_marts_usage.py", "test_marts_money.py"
+REFRESHES = ("test_refresh_exact.py", "test_refresh_weak_spots.py")
+PYTESTS = {
+    "models/*/usage/*": (USAGE, *REFRESHES),
+    "models/*/adoption/*": (USAGE, *REFRESHES),
+    "models/*/affiliates/*": (MONEY, *REFRESHES),
+    "models/*/revenue/*": (MONEY, *REFRESHES),
+    "models/*/operations/*": (MONEY, *REFRESHES),
+    "models/staging/*": (MONEY, USAGE, *REFRESHES),
+    "seeds/*": (MONEY, USAGE),
+    "macros/refresh/*": REFRESHES,
+    "macros/*": (MONEY, USAGE, *REFRESHES),
+    "bootstrap/migrations/002*": ("test_affiliate_counters.py",),
+    "bootstrap/migrations/003*": ("test_usage_aggregates.py",),
+    "bootstrap/migrations/004*": ("test_usage_aggregates.py",),
+    "bootstrap/migrations/005*": ("test_change_capture.py", *REFRESHES),
+    "tests/integrity/*": ("test_integrity.py",),
+}
+
+
+def pytests_of(file: str) -> Sequence[str]:
+    """The test files that can tell of a fault in a file."""
+    return next(files for pattern, files in PYTESTS.items() if fnmatch(file, pattern))
+
+
+# What a contract says when it is broken.
+BROKEN_CONTRACT = re.compile(
+    "has an enforced contract that failed|violates not-null constraint"
+    "|contains null values"
+)
+# How dbt names a failed test within another program's output.
+FAILED_IN_DBT = re.compile(r"Failure in (?:unit_)?test (\w+)")
+
+
+class Unclear(Exception):
+    """A trial that came to no verdict."""
+
+
+@dataclass(frozen=True)
+class Catch:
+    """The first test that failed."""
+
+    by: str
+    """Its sort, one of SORTS."""
+    test: str
+
+
+SORTS = (
+    *("unit test", "data test", "warning", "contract", "check of a refresh"),
+    "pytest",
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a fault."""
+
+    outcome: str
+    """caught, survived or unclear."""
+    by: str
+    """The sort of test."""
+    test: str
+    """Its name, or why it is unclear."""
+    seconds: float
+
+
+@dataclass
+class Bench:
+    """A copy of the project, and a database to be damaged."""
+
+    root: Path
+    server_url: str
+    name: str
+    """Of the database: with another one dbt would parse the whole project anew."""
+    template: str = ""
+    """A database whose marts are right."""
+    warnings: set[str] = field(default_factory=set)
+    """Tests that warn of the undamaged company."""
+    sound_files: set[str] = field(default_factory=set)
+    """Test files that pass without a fault."""
+    files_for: Callable[[str], Sequence[str]] = pytests_of
+    """The test files that can tell of a fault in a file."""
+
+    @classmethod
+    def make(cls, folder: Path, server_url: str, name: str) -> Bench:
+        """A bench with a copy of the project as it is in the working tree."""
+        root = folder / name
+        shutil.copytree(ROOT, root, ignore=NOT_COPIED)
+        return cls(root, server_url, name)
+
+    # --- Without a fault --------------------------------------------------------------
+
+    def make_template(self, name: str) -> None:
+        """A company with its marts, on which every test passes: the control.
+
+        Raises:
+            Unclear: one doesn't.
+        """
+        with new_database(self.server_url, name=self.name) as database:
+            bootstrap = (sys.executable, "-m", "bootstrap")
+            self._run(database, *bootstrap, "migrate")
+            self._run(database, *bootstrap, "demo", *COMPANY)
+            results = self._dbt(database, "build")
+            self.warnings = {
+                result["name"] for result in results if result["status"] == "warn"
+            }
+            if catch := self._catch(results):
+                raise Unclear(f"without any fault {catch.test} fails: mend that first")
+            with new_database(
+                self.server_url, template=self.name, name=name, keep=True
+            ):
+                pass
+        self.template = name
+
+    def _make_sure_that_it_passes(self, file: str) -> None:
+        if file not in self.sound_files:
+            if catch := self._pytest(file):
+                raise Unclear(f"without any fault {catch.test} fails: mend that first")
+            self.sound_files.add(file)
+
+    # --- With one ---------------------------------------------------------------------
+
+    def try_fault(self, fault: Fault) -> Verdict:
+        """Plant a fault, and tell which test fails first."""
+        started = time.monotonic()
+        try:
+            if fault.statement:
+                catch = self._damage(fault)
+            else:
+                catch = self._try_dbt(fault) or self._try_pytest(fault)
+            outcome = "caught" if catch else "survived"
+        except (Unclear, subprocess.TimeoutExpired, psycopg2.Error) as error:
+            outcome, catch = "unclear", Catch("", " ".join(str(error).split()))
+        catch = catch or Catch("", fault.survives)
+        return Verdict(
+            outcome, catch.by, catch.test, round(time.monotonic() - started, 1)
+        )
+
+    def _damage(self, fault: Fault) -> Catch | None:
+        with new_database(
+            self.server_url, template=self.template, name=self.name
+        ) as database:
+            try:
+                if not self._execute(database, fault.statement):
+                    raise Unclear("the statement damages nothing")
+            except psycopg2.IntegrityError as error:
+                return Catch("contract", str(error).splitlines()[0])
+            if "analytics." not in fault.statement:
+                refreshed = self._run(
+                    database, sys.executable, "-m", "refresh", codes=(0, 1)
+                )
+                if refreshed.returncode == 1:
+                    failed = re.search(r"^error: .* fails (\w+):", refreshed.stderr)
+                    if not failed:
+                        raise Unclear(refreshed.stderr)
+                    return Catch("check of a refresh", failed[1])
+            return self._catch(
+                self._dbt(database, "test", *_what_to_test(fault.statement))
+            )
+
+    @staticmethod
+    def _execute(database: Database, statement: str) -> int:
+        with database.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.rowcount
+
+    def _try_dbt(self, fault: Fault) -> Catch | None:
+        selection = _what_to_build(fault.file)
+        if selection is None:
+            return None
+        with (
+            self._planted(fault),
+            new_database(
+                self.server_url, template=self.template, name=self.name
+            ) as database,
+        ):
+            return self._catch(self._dbt(database, "build", *selection))
+
+    def _try_pytest(self, fault: Fault) -> Catch | None:
+        for file in self.files_for(fault.file):
+            self._make_sure_that_it_passes(file)
+            with self._planted(fault):
+                if catch := self._pytest(file):
+                    return catch
+        return None
+
+    def _planted(self, fault: Fault) -> AbstractContextManager[None]:
+        return DbtProject(self.root).altered(fault.file, {fault.find: fault.put})
+
+    # --- The programs -----------------------------------------------------------------
+
+    def _run(
+        self, database: Database, *command: str, codes: tuple[int, ...] = (0,)
+    ) -> subprocess.CompletedProcess[str]:
+        result = subprocess.run(
+            command,
+            cwd=self.root,
+            env=database.environment(**self._variables()),
+            capture_output=True,
+            text=True,
+            timeout=STEP_SECONDS,
+            check=False,
+        )
+        if result.returncode not in codes:
+            shown = " ".join(Path(word).name for word in command[:4])
+            raise Unclear(f"{shown} failed: {result.stdout[-500:]}{result.stderr}")
+        return result
+
+    def _variables(self) -> dict[str, str]:
+        target = str(self.root / "target")
+        return {
+            # The virtual environment is the project's, the modules are the copy's.
+            "PYTHONPATH": str(self.root),
+            "DBT_TARGET_PATH": target,
+            "DBT_LOG_PATH": target,
+        }
+
+    def _dbt(self, database: Database, *arguments: str) -> list[dict[str, Any]]:
+        """What dbt says of each node, up to the first failure."""
+        file = self.root / "target" / "run_results.json"
+        file.unlink(missing_ok=True)
+        options = ("--fail-fast", "--quiet", "--vars", NOW)
+        result = self._run(database, str(DBT), *arguments, *options, codes=(0, 1, 2))
+        if not file.exists():
+            raise Unclear(f"dbt did not get so far: {result.stdout}{result.stderr}")
+        results: list[dict[str, Any]] = json.loads(file.read_text())["results"]
+        for each in results:
+            each["name"] = _name_of(each["unique_id"])
+        return results
+
+    def _catch(self, results: list[dict[str, Any]]) -> Catch | None:
+        """The failed test among dbt's results; a failure stops other nodes midway."""
+        for result in results:
+            if result["status"] == "fail":
+                is_unit = result["unique_id"].startswith("unit_test.")
+                return Catch("unit test" if is_unit else "data test", result["name"])
+        broken = [result for result in results if result["status"] == "error"]
+        for result in broken:
+            if BROKEN_CONTRACT.search(result["message"] or ""):
+                return Catch("contract", result["name"])
+        if broken:
+            raise Unclear(f"{broken[0]['name']}: {broken[0]['message']}")
+        for result in results:
+            if result["status"] == "warn" and result["name"] not in self.warnings:
+                return Catch("warning", result["name"])
+        return None
+
+    def _pytest(self, file: str) -> Catch | None:
+        report = self.root / "target" / "pytest.xml"
+        report.unlink(missing_ok=True)
+        result = subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "--exitfirst", "--quiet"),
+                *("-p", "no:cacheprovider", f"--junitxml={report}"),
+                f"tests/python/{file}",
+            ],
+            cwd=self.root,
+            env=environment(PYTHONPATH=str(self.root)),
+            capture_output=True,
+            text=True,
+            timeout=STEP_SECONDS,
+            check=False,
+        )
+        if result.returncode == 0:
+            return None
+        if result.returncode == 1:
+            for case in ET.parse(report).iter("testcase"):
+                if case.find("failure") is not None:
+                    return Catch(
+                        "pytest", f"{case.get('classname')}::{case.get('name')}"
+                    )
+                # A fixture that builds marts, and whose data tests fail.
+                if (error := case.find("error")) is not None and (
+                    failed := FAILED_IN_DBT.search(error.text or "")
+                ):
+                    return Catch("data test", failed[1])
+        raise Unclear(f"{file} did not get so far: {result.stdout[-1500:]}")
+
+
+def _what_to_build(file: str) -> tuple[str, ...] | None:
+    """dbt's selection of what a file bears on; none where dbt doesn't build it."""
+    if file.startswith(("models/", "seeds/")):
+        return ("--select", f"{Path(file).stem}+")
+    if file.startswith("macros/") and not file.startswith("macros/refresh/"):
+        return ()
+    return None
+
+
+def _what_to_test(statement: str) -> tuple[str, ...]:
+    """dbt's selection of the data tests that a damaged table bears on."""
+    damaged = re.search(r"(?:insert into|update|delete from) ([\w.]+)", statement)
+    assert damaged, statement
+    name = damaged[1]
+    mart = name.removeprefix("analytics.")
+    selected = f"source:saas.{name}+" if mart == name else mart
+    return ("--select", selected, "--exclude-resource-type", "unit_test")
+
+
+def _name_of(unique_id: str) -> str:
+    """What a node is called: a unit test with its model."""
+    parts = unique_id.split(".")
+    return ".".join(parts[2:]) if parts[0] == "unit_test" else parts[2]
