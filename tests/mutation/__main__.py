@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+import psutil
 
 from bootstrap.errors import UserError
 from tests.mutation import faults
@@ -98,7 +99,14 @@ def try_all(planted: Sequence[Fault], jobs: int, found: Found) -> Found:
                 bench.sound_files = first.sound_files
                 benches.put(bench)
             with ThreadPoolExecutor(jobs) as pool:
-                list(pool.map(attempt, left))
+                try:
+                    list(pool.map(attempt, left))
+                except BaseException:
+                    # Or the trials that wait would still be made.
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    for child in psutil.Process().children(recursive=True):
+                        child.send_signal(signal.SIGINT)
+                    raise
         finally:
             server.stop()
     return verdicts
