@@ -13,7 +13,8 @@ fault unclear.
 
 from __future__ import annotations
 
-import json
+import multiprocessing
+import os
 import re
 import shutil
 import subprocess
@@ -24,14 +25,14 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import psycopg2
 
+from bootstrap import dbt_environment
 from tests.mutation.faults import Fault
 from tests.python.support import (
-    DBT,
     ROOT,
     Database,
     DbtProject,
@@ -89,8 +90,23 @@ BROKEN_CONTRACT = re.compile(
 FAILED_IN_DBT = re.compile(r"Failure in (?:unit_)?test (\w+)")
 
 
+# Each dbt is a process of its own, forked from one that has already read dbt's modules.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([__name__, "dbt.cli.main"])
+
+
 class Unclear(Exception):
     """A trial that came to no verdict."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What dbt says of one node."""
+
+    name: str
+    status: str
+    message: str
+    is_unit: bool
 
 
 @dataclass(frozen=True)
@@ -159,7 +175,7 @@ class Bench:
             self._run(database, *bootstrap, "demo", *COMPANY)
             results = self._dbt(database, "build")
             self.warnings = {
-                result["name"] for result in results if result["status"] == "warn"
+                result.name for result in results if result.status == "warn"
             }
             if catch := self._catch(results):
                 raise Unclear(f"without any fault {catch.test} fails: mend that first")
@@ -275,34 +291,47 @@ class Bench:
             "DBT_LOG_PATH": target,
         }
 
-    def _dbt(self, database: Database, *arguments: str) -> list[dict[str, Any]]:
+    def _dbt(self, database: Database, *arguments: str) -> list[Result]:
         """What dbt says of each node, up to the first failure."""
-        file = self.root / "target" / "run_results.json"
-        file.unlink(missing_ok=True)
-        options = ("--fail-fast", "--quiet", "--log-level-file=none", "--vars", NOW)
-        result = self._run(database, str(DBT), *arguments, *options, codes=(0, 1, 2))
-        if not file.exists():
-            raise Unclear(f"dbt did not get so far: {result.stdout}{result.stderr}")
-        results: list[dict[str, Any]] = json.loads(file.read_text())["results"]
-        for each in results:
-            each["name"] = _name_of(each["unique_id"])
-        return results
+        options = ("--fail-fast", "--vars", NOW)
+        variables = database.environment(**self._variables())
+        receiver, sender = FORKS.Pipe(duplex=False)
+        process = FORKS.Process(
+            target=run_dbt,
+            args=([*arguments, *options], variables, self.root, sender),
+        )
+        process.start()
+        sender.close()
+        try:
+            if not receiver.poll(STEP_SECONDS):
+                raise Unclear(f"dbt took longer than {STEP_SECONDS} s")
+            told: list[Result] | str = receiver.recv()
+            process.join(60)
+        except EOFError as error:
+            raise Unclear("dbt came to an untimely end") from error
+        finally:
+            process.kill()
+            process.join()
+        if isinstance(told, str):
+            raise Unclear(f"dbt did not get so far: {told}")
+        return told
 
-    def _catch(self, results: list[dict[str, Any]]) -> Catch | None:
+    def _catch(self, results: list[Result]) -> Catch | None:
         """The failed test among dbt's results; a failure stops other nodes midway."""
         for result in results:
-            if result["status"] == "fail":
-                is_unit = result["unique_id"].startswith("unit_test.")
-                return Catch("unit test" if is_unit else "data test", result["name"])
-        broken = [result for result in results if result["status"] == "error"]
+            if result.status == "fail":
+                return Catch(
+                    "unit test" if result.is_unit else "data test", result.name
+                )
+        broken = [result for result in results if result.status == "error"]
         for result in broken:
-            if BROKEN_CONTRACT.search(result["message"] or ""):
-                return Catch("contract", result["name"])
+            if BROKEN_CONTRACT.search(result.message):
+                return Catch("contract", result.name)
         if broken:
-            raise Unclear(f"{broken[0]['name']}: {broken[0]['message']}")
+            raise Unclear(f"{broken[0].name}: {broken[0].message}")
         for result in results:
-            if result["status"] == "warn" and result["name"] not in self.warnings:
-                return Catch("warning", result["name"])
+            if result.status == "warn" and result.name not in self.warnings:
+                return Catch("warning", result.name)
         return None
 
     def _pytest(self, file: str) -> Catch | None:
@@ -354,6 +383,44 @@ def _what_to_test(statement: str) -> tuple[str, ...]:
     mart = name.removeprefix("analytics.")
     selected = f"source:saas.{name}+" if mart == name else mart
     return ("--select", selected, "--exclude-resource-type", "unit_test")
+
+
+def run_dbt(
+    arguments: list[str], variables: dict[str, str], root: Path, sender: Connection
+) -> None:
+    """Run dbt in a process of its own, and send what it says of each node.
+
+    A text in place of that says why it did not get so far.
+    """
+    from dbt.cli.main import dbtRunner
+
+    os.chdir(root)
+    os.environ.clear()
+    os.environ.update(variables)
+    os.environ.update(dbt_environment.variables())
+    # Files that nobody reads take much of the time.
+    sparing = (
+        "--quiet",
+        "--no-write-json",
+        "--log-level-file=none",
+        "--log-level=none",
+    )
+    outcome = dbtRunner().invoke([*arguments, *sparing])
+    results = getattr(outcome.result, "results", None)
+    if outcome.exception is not None or results is None:
+        sender.send(str(outcome.exception or outcome.result))
+        return
+    sender.send(
+        [
+            Result(
+                _name_of(result.node.unique_id),
+                str(result.status),
+                result.message or "",
+                result.node.unique_id.startswith("unit_test."),
+            )
+            for result in results
+        ]
+    )
 
 
 def _name_of(unique_id: str) -> str:

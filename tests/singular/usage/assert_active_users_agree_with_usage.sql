@@ -1,5 +1,6 @@
--- The users of a day, of the last 30 days and of a month are the distinct users of the
--- usage marts, however they were counted. One row per period that disagrees.
+-- The users of a day, of the last 30 days and of a month, and those who are new in it,
+-- are the distinct users of the usage marts, however they were counted. One row per
+-- period that disagrees.
 with usage_daily as (
     select * from {{ ref("fct_usage_daily") }}
 ),
@@ -19,6 +20,15 @@ growth as (
 
 last_days as (
     select max(usage_date) as last_date from usage_daily
+),
+
+first_months as (
+    select
+        user_id,
+        min(usage_month) as first_month
+    from usage_monthly
+    where user_id is not null
+    group by user_id
 ),
 
 counted as (
@@ -44,6 +54,13 @@ counted as (
         count(distinct user_id) as user_count
     from usage_monthly
     group by usage_month
+    union all
+    select
+        'new in the month' as period,
+        first_month as period_date,
+        count(*) as user_count
+    from first_months
+    group by first_month
 ),
 
 published as (
@@ -67,6 +84,13 @@ published as (
         active_users as user_count
     from growth
     where active_users > 0
+    union all
+    select
+        'new in the month' as period,
+        activity_month as period_date,
+        new_users as user_count
+    from growth
+    where new_users > 0
 )
 
 select
