@@ -75,6 +75,11 @@ def test_requirements_hold_every_dependency() -> None:
     assert set(direct) <= pins("requirements.txt").keys()
 
 
+def test_no_file_is_taken_for_a_plugin_of_dbt() -> None:
+    """It imports what is called dbt_… and lies where a program or the project is."""
+    assert [*ROOT.glob("dbt_*.py"), *ROOT.glob("scripts/dbt_*.py")] == []
+
+
 def test_no_package_brings_a_gpu() -> None:
     heavy = re.compile(r"torch|nvidia|cuda")
     assert not [name for name in pins("requirements-dev.txt") if heavy.search(name)]

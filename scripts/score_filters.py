@@ -1,5 +1,7 @@
 """Of what dbt-score asks what: named by the rules in pyproject.toml."""
 
+# dbt would import a file called dbt_… from this folder, as a plugin of its own.
+
 from dbt_score import Macro, Model, rule_filter
 
 # What dbt itself calls: a macro for one engine, a test, a way to make a table.
