@@ -30,15 +30,19 @@ from tests.python.support import (
 from tests.python.torture import refresh
 
 FOLDER_VARIABLE = "SAAS_ANALYTICS_TEST_FOLDER"
-# With two workers, a long file that begins last leaves one of them idle.
+# A long file that begins last leaves the other workers idle.
 LONGEST = (
     "test_refresh_exact.py",
     "test_whole_build.py",
     "test_mart_definitions.py",
     "test_marts_usage.py",
     "test_marts_money.py",
+    "test_faults.py",
     "test_demo.py",
+    "test_mutation.py",
+    "test_settings.py",
     "test_integrity.py",
+    "test_expectations.py",
 )
 
 DEBIAN_PROGRAMS = Path("/usr/lib/postgresql/15/bin")

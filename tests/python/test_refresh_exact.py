@@ -42,7 +42,7 @@ def test_marts_equal_a_rebuild_whatever_is_written_meanwhile(
 ) -> None:
     generator = random.Random(seed)
     with torture.Writers(marts, seed) as writers:
-        for _ in range(7):
+        for _ in range(5):
             refresh(marts)
             if generator.random() < 0.7:
                 administrate(marts, generator)
