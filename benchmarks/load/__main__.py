@@ -107,10 +107,12 @@ def main(rows: int, rounds: int, seconds: int, rate: int) -> None:
             for way in WAYS:
                 click.echo(way.name, err=True)
                 _round(company, way, figures[way.name], seconds, rate)
+        _report(figures, rate)
         companies.run_project(company, *REFRESH)
         drift = _drift(company)
         company.connection.close()
-    _report(figures, rate, drift)
+    differing = ", ".join(f"{count:,} {what}" for what, count in drift.items())
+    click.echo(f"\nDifferent from their rows afterwards: {differing}")
     failed = any(each.failed or each.complaints for each in figures.values())
     sys.exit(1 if failed or any(drift.values()) else 0)
 
@@ -222,8 +224,9 @@ def _drift(company: Company) -> dict[str, int]:
     ((cents,),) = company.execute(
         """
         select coalesce(sum(
-            abs(total_earnings_cents - coalesce(paid, 0))
-            + abs(pending_earnings_cents - coalesce(approved, 0))
+            abs(paid_out_cents - coalesce(paid, 0))
+            + abs(pending_payout_cents - coalesce(approved, 0))
+            + abs(total_earnings_cents - coalesce(paid, 0) - coalesce(approved, 0))
         ), 0)
         from affiliates
         left join (
@@ -239,7 +242,7 @@ def _drift(company: Company) -> dict[str, int]:
     return {"rows of marts": int(marts), "cents of counters": int(cents)}
 
 
-def _report(figures: dict[str, Figures], rate: int, drift: dict[str, int]) -> None:
+def _report(figures: dict[str, Figures], rate: int) -> None:
     arriving = f"{rate} transactions a second come" if rate else "as fast as they can"
     click.echo(
         f"{CLIENTS} clients, {arriving}, {ANALYSTS} analysts; medians of rounds\n"
@@ -266,8 +269,6 @@ def _report(figures: dict[str, Figures], rate: int, drift: dict[str, int]) -> No
         *("median ms", "p99 ms", "of alone"),
     ]
     click.echo(report.table(headers, lines))
-    differing = ", ".join(f"{count:,} {what}" for what, count in drift.items())
-    click.echo(f"\nDifferent from their rows afterwards: {differing}")
     for name, each in figures.items():
         for complaint in each.complaints:
             click.echo(f"\n{name}: {complaint}")
