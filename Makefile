@@ -8,8 +8,8 @@
 PYTHON ?=
 # More arguments for dbt or pytest: make build ARGS="--select fct_mrr_monthly"
 ARGS ?=
-# Test processes: one more than there are cores, for some tests wait.
-TEST_WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+# Test processes; "logical" is one per core.
+TEST_WORKERS ?= logical
 
 export PYTHON
 # dbt and its libraries phone home unless told not to.

@@ -57,14 +57,27 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
 
 
 # Of one name in all tests: with another one dbt would parse the whole project anew.
-@pytest.fixture
-def company(doomed_server: EmbeddedServer, project: DbtProject) -> Iterator[Database]:
-    """A company that has errors, one mart, and a server that nobody else needs."""
-    doomed_server.start()
-    with new_database(doomed_server.url("postgres"), name="saas_faults") as made:
+NAME = "saas_faults"
+
+
+@pytest.fixture(scope="module")
+def template(doomed_server: EmbeddedServer, project: DbtProject) -> str:
+    """Name of a database of a company that has errors, and one mart."""
+    url = doomed_server.url("postgres")
+    with new_database(url, name=NAME) as made:
         run("migrate", env=made.environment()).check_returncode()
         made.execute(ADD_ERRORS.format(types=3, count=500))
         assert project.dbt("run", "--select", f"+{MART}", database=made) == ""
+        with new_database(url, template=NAME, name=f"{NAME}_template", keep=True):
+            return f"{NAME}_template"
+
+
+@pytest.fixture
+def company(doomed_server: EmbeddedServer, template: str) -> Iterator[Database]:
+    """The company, on a server that nobody else needs."""
+    doomed_server.start()
+    url = doomed_server.url("postgres")
+    with new_database(url, template=template, name=NAME) as made:
         yield made
 
 
