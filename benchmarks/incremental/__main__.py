@@ -81,8 +81,10 @@ def _measure(
     scratch: server.Server, count: int, shortest: int, runs: int, peers: bool
 ) -> tuple[Figures, dict[str, list[str]]]:
     figures = Figures()
+    own_changes = {round(share * count) for share in CHANGES} if peers else set()
+    changes = sorted({round(share * shortest) for share in CHANGES} | own_changes)
     _say(f"{count:,} events: loading")
-    company = companies.build(scratch, count)
+    company = companies.build(scratch, count, more=runs * sum(changes))
     _say("first dbt run")
     companies.run_project(company, "dbt", "seed", "--quiet")
     first = companies.run_project(company, "dbt", "run", "--quiet")
@@ -96,8 +98,7 @@ def _measure(
         ways.prepare_windows(company, models)
         company.settle()
     _report_start(company, first, runs)
-    own_changes = {round(share * count) for share in CHANGES} if peers else set()
-    for change in sorted({round(share * shortest) for share in CHANGES} | own_changes):
+    for change in changes:
         for run in range(runs):
             _say(f"{change:,} changed")
             company.live_on(change)

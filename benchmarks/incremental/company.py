@@ -56,8 +56,12 @@ class Company:
         self.execute("checkpoint")
 
 
-def build(scratch: server.Server, events: int) -> Company:
-    """A company of that many usage events up to now, in a new database."""
+def build(scratch: server.Server, events: int, more: int = 0) -> Company:
+    """A company of that many usage events up to now, in a new database.
+
+    It has partitions for as many more as it is to live on, and the usual months ahead:
+    each costs a refresh something.
+    """
     dsn = scratch.create_database(f"company_{events}")
     server.apply_migrations(dsn)
     connection = server.connect(dsn)
@@ -69,12 +73,12 @@ def build(scratch: server.Server, events: int) -> Company:
         "'1 day')",
         (days,),
     )
-    # As long again as the largest changes go on, and a month for the late rows.
+    # A month before the first event for late rows.
     company.execute(
         "select create_event_partitions("
         "(now() - %s * interval '1 day' - interval '32 days')::date, "
-        "(now() + %s * interval '1 day')::date)",
-        (days, days),
+        "(now() + %s * interval '1 day' + interval '3 months')::date)",
+        (days, more / EVENTS_A_DAY),
     )
     _trust(connection)
     company.execute("call made_up.add_accounts()")
