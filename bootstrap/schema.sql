@@ -1438,6 +1438,10 @@ CREATE INDEX api_usage_change_xid_idx ON ONLY public.api_usage USING btree (chan
 
 CREATE INDEX api_usage_default_change_xid_idx ON public.api_usage_default USING btree (change_xid);
 
+CREATE INDEX api_usage_endpoint_day_idx ON ONLY public.api_usage USING btree (endpoint, method, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+
+CREATE INDEX api_usage_default_endpoint_method_timezone_idx ON public.api_usage_default USING btree (endpoint, method, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+
 CREATE INDEX api_usage_license_id_idx ON ONLY public.api_usage USING btree (license_id) WHERE (license_id IS NOT NULL);
 
 CREATE INDEX api_usage_default_license_id_idx ON public.api_usage_default USING btree (license_id) WHERE (license_id IS NOT NULL);
@@ -1452,9 +1456,13 @@ CREATE INDEX api_usage_user_id_idx ON ONLY public.api_usage USING btree (user_id
 
 CREATE INDEX api_usage_default_user_id_idx ON public.api_usage_default USING btree (user_id) WHERE (user_id IS NOT NULL);
 
+CREATE INDEX audit_logs_action_day_idx ON ONLY public.audit_logs USING btree (action, resource_type, status, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+
 CREATE INDEX audit_logs_brin_idx ON ONLY public.audit_logs USING brin (occurred_at, id, action text_bloom_ops (n_distinct_per_range='32'), resource_type text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
 
 CREATE INDEX audit_logs_change_xid_idx ON ONLY public.audit_logs USING btree (change_xid);
+
+CREATE INDEX audit_logs_default_action_resource_type_status_timezone_idx ON public.audit_logs_default USING btree (action, resource_type, status, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
 CREATE INDEX audit_logs_default_change_xid_idx ON public.audit_logs_default USING btree (change_xid);
 
@@ -1483,6 +1491,10 @@ CREATE INDEX error_logs_brin_idx ON ONLY public.error_logs USING brin (occurred_
 CREATE INDEX error_logs_change_xid_idx ON ONLY public.error_logs USING btree (change_xid);
 
 CREATE INDEX error_logs_default_change_xid_idx ON public.error_logs_default USING btree (change_xid);
+
+CREATE INDEX error_logs_type_day_idx ON ONLY public.error_logs USING btree (error_type, severity, source, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+
+CREATE INDEX error_logs_default_error_type_severity_source_timezone_idx ON public.error_logs_default USING btree (error_type, severity, source, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
 CREATE INDEX error_logs_license_id_idx ON ONLY public.error_logs USING btree (license_id) WHERE (license_id IS NOT NULL);
 
@@ -1588,6 +1600,8 @@ CREATE INDEX users_role_idx ON public.users USING btree (role) WHERE ((role)::te
 
 ALTER INDEX public.api_usage_change_xid_idx ATTACH PARTITION public.api_usage_default_change_xid_idx;
 
+ALTER INDEX public.api_usage_endpoint_day_idx ATTACH PARTITION public.api_usage_default_endpoint_method_timezone_idx;
+
 ALTER INDEX public.api_usage_license_id_idx ATTACH PARTITION public.api_usage_default_license_id_idx;
 
 ALTER INDEX public.api_usage_brin_idx ATTACH PARTITION public.api_usage_default_occurred_at_id_endpoint_idx;
@@ -1597,6 +1611,8 @@ ALTER INDEX public.api_usage_pkey ATTACH PARTITION public.api_usage_default_pkey
 ALTER INDEX public.api_usage_status_code_idx ATTACH PARTITION public.api_usage_default_status_code_idx;
 
 ALTER INDEX public.api_usage_user_id_idx ATTACH PARTITION public.api_usage_default_user_id_idx;
+
+ALTER INDEX public.audit_logs_action_day_idx ATTACH PARTITION public.audit_logs_default_action_resource_type_status_timezone_idx;
 
 ALTER INDEX public.audit_logs_change_xid_idx ATTACH PARTITION public.audit_logs_default_change_xid_idx;
 
@@ -1613,6 +1629,8 @@ ALTER INDEX public.audit_logs_team_id_idx ATTACH PARTITION public.audit_logs_def
 ALTER INDEX public.audit_logs_user_id_idx ATTACH PARTITION public.audit_logs_default_user_id_idx;
 
 ALTER INDEX public.error_logs_change_xid_idx ATTACH PARTITION public.error_logs_default_change_xid_idx;
+
+ALTER INDEX public.error_logs_type_day_idx ATTACH PARTITION public.error_logs_default_error_type_severity_source_timezone_idx;
 
 ALTER INDEX public.error_logs_license_id_idx ATTACH PARTITION public.error_logs_default_license_id_idx;
 

@@ -235,18 +235,21 @@ as $$
 $$;
 
 
--- Whether an index finds the rows of an input's scopes, other than one on their time.
+-- Whether an index finds the rows of an input's scopes by more than their time.
 create or replace function {{ schema }}.has_index(input jsonb, mapping jsonb)
 returns boolean
 language sql stable
 as $$
     select exists (
         select from pg_index
+        inner join pg_class on pg_index.indexrelid = pg_class.oid
+        inner join pg_am on pg_class.relam = pg_am.oid
         inner join pg_attribute on pg_index.indrelid = pg_attribute.attrelid
-            and pg_index.indkey[0] = pg_attribute.attnum
+            and pg_attribute.attnum = any (pg_index.indkey)
         inner join jsonb_each(mapping) as part
             on part.value ->> 'expression' = pg_attribute.attname
         where pg_index.indrelid = (input ->> 'source')::regclass
+            and pg_am.amname = 'btree' and pg_index.indpred is null
     )
 $$;
 
@@ -442,6 +445,19 @@ end;
 $$;
 
 
+-- Whether a model's table is there with the columns that its select gives.
+create or replace function {{ schema }}.has_its_columns(known {{ schema }}.models)
+returns boolean
+language sql stable
+as $$
+    select known.columns <@ array(
+        select attname::text from pg_attribute
+        where attrelid = to_regclass(known.relation)
+            and attnum > 0 and not attisdropped
+    )
+$$;
+
+
 create or replace function {{ schema }}.refresh(
     model_name text, rebuild boolean default false
 )
@@ -490,6 +506,10 @@ begin
     if to_regclass(known.relation) is null then
         raise exception 'the table % is gone', known.relation
             using hint = format('dbt run --select %s makes it again', model_name);
+    end if;
+    if not {{ schema }}.has_its_columns(known) then
+        raise exception 'the table % has lost a column', known.relation
+            using hint = format('dbt run --select %s makes it anew', model_name);
     end if;
     run.model := model_name;
     run.method := 'quiet';

@@ -60,7 +60,7 @@
         "update " ~ schema ~ ".models set checks = $refresh$"
         ~ tojson(registration.checks) ~ "$refresh$, is_logged = "
         ~ registration.is_logged ~ " where model = '" ~ this.identifier
-        ~ "' and to_regclass('" ~ target_relation ~ "') is not null "
+        ~ "' and " ~ schema ~ ".has_its_columns(models) "
         ~ "returning definition_hash = '" ~ hash ~ "'"
     ).columns[0].values() -%}
     {%- set is_registered = known | length > 0 -%}

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 
+import psycopg2
 import pytest
 
 from refresh import engine
@@ -204,6 +205,16 @@ def test_a_column_added_retyped_or_removed_makes_the_table_anew(
             assert (
                 refresh(company, "fct_severities")["fct_severities"].method == "quiet"
             )
+
+
+def test_a_mart_that_lost_a_column_is_refused_by_a_refresh_and_made_anew_by_dbt(
+    project: DbtProject, company: Database
+) -> None:
+    company.execute(f"alter table analytics.{MART} drop column affected_users")
+    with pytest.raises(psycopg2.Error, match=r"has lost a column(?s:.*)dbt run"):
+        refresh(company, MART)
+    assert run(project, company, MART) == "created"
+    assert "affected_users" in columns(company, f"analytics.{MART}")
 
 
 def test_a_changed_scope_rebuilds_the_table_in_place(

@@ -1,70 +1,71 @@
 {{ config(
-    scope=["usage_month", "feature_name"],
+    scope=["usage_month", "feature_name", "plan_type"],
     changes={
-        "int_features_used_monthly": {
-            "usage_month": "usage_month", "feature_name": "feature_name",
+        "int_features_used_by_plan": {
+            "around": """
+                select uses.*
+                from changes
+                inner join int_features_used_by_plan as uses
+                    on changes.license_id = uses.license_id
+                    and changes.usage_month = uses.usage_month
+                    and changes.feature_name = uses.feature_name
+                union
+                select uses.*
+                from changes
+                inner join int_features_used_by_plan as uses
+                    on changes.user_id = uses.user_id
+                    and changes.usage_month = uses.usage_month
+                    and changes.feature_name = uses.feature_name
+                union
+                select uses.*
+                from changes
+                inner join int_features_used_by_plan as uses
+                    on uses.license_id is null
+                    and uses.user_id is null
+                    and changes.usage_month = uses.usage_month
+                    and changes.feature_name = uses.feature_name
+                where changes.license_id is null and changes.user_id is null
+            """,
         },
-        "int_licenses_features_used": """
-            select distinct uses.usage_month, uses.feature_name
-            from int_features_used_monthly as uses
-            inner join changes
-                on uses.license_id = changes.license_id
-                and uses.feature_name = changes.feature_name
-        """,
     },
+    rows_column="usage_groups",
 ) }}
 
--- One row per month, feature and plan with an event of a live licence: how many
--- licences and users used the feature, how many licences for the first time ever, and
--- how often.
-with feature_uses as (
-    select * from {{ ref("int_features_used_monthly") }}
-),
-
-licenses_features as (
-    select * from {{ ref("int_licenses_features_used") }}
-),
-
-eligible_uses as (
-    select
-        feature_uses.usage_month,
-        feature_uses.feature_name,
-        licenses_features.plan_type,
-        feature_uses.license_id,
-        feature_uses.user_id,
-        feature_uses.total_uses,
-        feature_uses.usage_month = licenses_features.first_use_month as is_first_month
-    from feature_uses
-    inner join licenses_features
-        on
-            feature_uses.license_id = licenses_features.license_id
-            and feature_uses.feature_name = licenses_features.feature_name
-    where
-        feature_uses.usage_month >= licenses_features.first_eligible_month
-        and (
-            licenses_features.last_eligible_month is null
-            or feature_uses.usage_month <= licenses_features.last_eligible_month
-        )
+-- One row per month, feature and plan with an event of a live licence, and one of `all`
+-- plans for each month and feature with any event: how many licences and users used the
+-- feature, how many licences for the first time ever, and how often.
+with uses as (
+    select * from {{ ref("int_features_used_by_plan") }}
 ),
 
 with_all_plans as (
-    select * from eligible_uses
+    select
+        usage_month,
+        feature_name,
+        plan_type,
+        license_id,
+        user_id,
+        is_first_month,
+        total_uses
+    from uses
+    where plan_type is not null
     union all
     select
         usage_month,
         feature_name,
         'all' as plan_type,
-        license_id,
-        user_id,
-        total_uses,
-        is_first_month
-    from eligible_uses
+        case when plan_type is not null then license_id end as license_id,
+        case when plan_type is not null then user_id end as user_id,
+        is_first_month,
+        case when plan_type is not null then total_uses else 0 end as total_uses
+    from uses
 )
 
 select
     usage_month,
     feature_name,
     plan_type,
+    count(*) as usage_groups,
     count(distinct license_id) as active_licenses,
     count(distinct license_id) filter (where is_first_month) as new_licenses,
     count(distinct user_id) as active_users,

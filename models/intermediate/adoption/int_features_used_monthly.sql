@@ -1,11 +1,7 @@
 {{ config(
     scope=["usage_month", "user_id"],
     changes={
-        "stg_saas__usage_events": {
-            "usage_month": "month of occurred_at",
-            "user_id": "user_id",
-            "where": "event_category = 'feature'",
-        },
+        "int_features_used_daily": {"usage_month": "usage_month", "user_id": "user_id"},
     },
     indexes=[
         {"columns": ["user_id", "feature_name"]},
@@ -16,22 +12,21 @@
 
 -- One row per month, feature, licence and user with an event of the feature. Null ids
 -- are groups of their own.
-with events as (
-    select * from {{ ref("stg_saas__usage_events") }}
-    where event_category = 'feature'
+with feature_uses as (
+    select * from {{ ref("int_features_used_daily") }}
 )
 
 select
-    {{ reporting_month("events.occurred_at") }} as usage_month,
-    events.event_name as feature_name,
-    events.license_id,
-    events.user_id,
-    count(*) as total_uses,
-    min(events.occurred_at) as first_used_at,
-    max(events.occurred_at) as last_used_at
-from events
+    usage_month,
+    feature_name,
+    license_id,
+    user_id,
+    cast(sum(total_uses) as bigint) as total_uses,
+    min(first_used_at) as first_used_at,
+    max(last_used_at) as last_used_at
+from feature_uses
 group by
-    {{ reporting_month("events.occurred_at") }},
-    events.event_name,
-    events.license_id,
-    events.user_id
+    usage_month,
+    feature_name,
+    license_id,
+    user_id

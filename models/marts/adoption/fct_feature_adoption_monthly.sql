@@ -1,11 +1,7 @@
 -- One row per month, feature and plan, without gaps from the feature's first event to
 -- the last event of any kind: how many of the licences that were live in the month used
 -- the feature in it, for the first time in it, or ever up to its end.
-with feature_uses as (
-    select * from {{ ref("int_features_used_monthly") }}
-),
-
-eligible as (
+with eligible as (
     select * from {{ ref("int_licenses_eligible_monthly") }}
 ),
 
@@ -21,7 +17,7 @@ features as (
     select
         feature_name,
         min(usage_month) as first_month
-    from feature_uses
+    from active
     group by feature_name
 ),
 

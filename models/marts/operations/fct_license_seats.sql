@@ -30,15 +30,23 @@ members_by_license as (
     group by teams.license_id
 ),
 
-
-active_users_by_license as (
-    select
+-- Brought to one row each and then counted: a distinct count would sort them all.
+active_users as (
+    select distinct
         usage.license_id,
-        count(distinct usage.user_id) as active_users_30d
+        usage.user_id
     from usage
     inner join last_day
         on usage.usage_date > {{ add_days("last_day.usage_date", -30) }}
-    group by usage.license_id
+    where usage.license_id is not null and usage.user_id is not null
+),
+
+active_users_by_license as (
+    select
+        license_id,
+        count(*) as active_users_30d
+    from active_users
+    group by license_id
 )
 
 select

@@ -1,0 +1,48 @@
+{{ config(
+    scope=["usage_month", "user_id"],
+    changes={
+        "int_features_used_monthly": {
+            "usage_month": "usage_month", "user_id": "user_id",
+        },
+        "int_licenses_features_used": """
+            select distinct uses.usage_month, uses.user_id
+            from int_features_used_monthly as uses
+            inner join changes
+                on uses.license_id = changes.license_id
+                and uses.feature_name = changes.feature_name
+        """,
+    },
+    indexes=[
+        {"columns": ["license_id", "usage_month"]},
+        {"columns": ["user_id", "usage_month"]},
+    ],
+) }}
+
+-- One row per month, feature, licence and user with an event of the feature, as in
+-- int_features_used_monthly, with the plan of the licence where it was live.
+with feature_uses as (
+    select * from {{ ref("int_features_used_monthly") }}
+),
+
+licenses_features as (
+    select * from {{ ref("int_licenses_features_used") }}
+)
+
+select
+    feature_uses.usage_month,
+    feature_uses.feature_name,
+    feature_uses.license_id,
+    feature_uses.user_id,
+    licenses_features.plan_type,
+    feature_uses.usage_month = licenses_features.first_use_month as is_first_month,
+    feature_uses.total_uses
+from feature_uses
+left join licenses_features
+    on
+        feature_uses.license_id = licenses_features.license_id
+        and feature_uses.feature_name = licenses_features.feature_name
+        and feature_uses.usage_month >= licenses_features.first_eligible_month
+        and (
+            licenses_features.last_eligible_month is null
+            or feature_uses.usage_month <= licenses_features.last_eligible_month
+        )
