@@ -13,9 +13,10 @@ from benchmarks import report, server
 from benchmarks.capture import designs, finding, waiting, writing
 from benchmarks.incremental import company
 from benchmarks.ingest import writing as ingest
-from benchmarks.ingest.designs import Design, Rows
+from benchmarks.ingest.designs import SHARES, Design, Rows
 
 TABLE = "usage_events"
+OTHERS = [table for table in SHARES if table != TABLE]
 
 # Of one client, for each kind of write.
 ROUNDS = 30
@@ -41,8 +42,19 @@ ROWS = 200
 @click.option(
     "--seconds", default=3.0, show_default=True, help="Length of such a round."
 )
+@click.option(
+    "--table",
+    type=click.Choice(OTHERS),
+    help="Another event table: COPY alone, with the index of its groups and without.",
+)
 def main(
-    history: int, rows: int, batch: int, clients: int, rounds: int, seconds: float
+    history: int,
+    rows: int,
+    batch: int,
+    clients: int,
+    rounds: int,
+    seconds: float,
+    table: str | None,
 ) -> None:
     """What change capture costs whoever writes events, and what it buys a run.
 
@@ -54,6 +66,9 @@ def main(
 
     Uses DATABASE_URL where it is set, else a private embedded server.
     """
+    if table is not None:
+        _measure_other(table, history, rows, batch)
+        return
     with (
         server.scratch_server() as scratch,
         designs.build(scratch, history + rows) as (every, source),
@@ -64,9 +79,10 @@ def main(
             pass
         ingest.vacuum(every, [TABLE])
         _say_load("copying")
-        costs = {"COPY": list(writing.copy_in_turns(every, source, history, batch))}
+        copies = writing.copy_in_turns(every, source, TABLE, history, batch)
+        costs = {"COPY": list(copies)}
         ingest.vacuum(every, [TABLE])
-        _report_size(every, history + rows)
+        _report_size(every, TABLE, history + rows)
         _say_load("inserting")
         _report_rates(
             every,
@@ -99,8 +115,27 @@ def main(
         _say_load("done")
 
 
-def _report_size(every: Sequence[Design], row_count: int) -> None:
-    sizes = {design.name: ingest.size(design, row_count) for design in every}
+def _measure_other(table: str, history: int, rows: int, batch: int) -> None:
+    with (
+        server.scratch_server() as scratch,
+        designs.build_with_groups(scratch, table, history + rows) as (every, source),
+    ):
+        click.echo(f"{scratch.describe()}, {table}\n")
+        _say_load("loading")
+        for _ in ingest.load_history(every, source, table, history):
+            pass
+        ingest.vacuum(every, [table])
+        _say_load("copying")
+        copies = writing.copy_in_turns(every, source, table, history, batch)
+        costs = {"COPY": list(copies)}
+        ingest.vacuum(every, [table])
+        _report_size(every, table, history + rows)
+        _report_costs(every, costs)
+        _say_load("done")
+
+
+def _report_size(every: Sequence[Design], table: str, row_count: int) -> None:
+    sizes = {design.name: ingest.size(design, row_count, table) for design in every}
     click.echo("Bytes per row\n")
     totals = {name: sum(size.indexes.values()) for name, size in sizes.items()}
     lines = [

@@ -10,6 +10,9 @@ from benchmarks.ingest.designs import Design, Rows
 
 FOLDER = Path(__file__).resolve().parent
 
+# usage_events is the same before and after it.
+BEFORE_GROUPS = "005_change_capture"
+
 # What a design with capture has run after the migrations. Ours has each scope's events
 # in one index, the last in one more.
 CAPTURES = {
@@ -36,3 +39,21 @@ def build(scratch: server.Server, total: int) -> Iterator[tuple[list[Design], Ro
                 server.run_file(design.connection, FOLDER / file)
             built.append(design)
         yield built, stack.enter_context(designs.made_up_rows(scratch, total))
+
+
+@contextlib.contextmanager
+def build_with_groups(
+    scratch: server.Server, table: str, total: int
+) -> Iterator[tuple[list[Design], Rows]]:
+    """Without capture, with it, and with the index of groups and days besides."""
+    with contextlib.ExitStack() as stack:
+        built = [
+            stack.enter_context(designs.ours(scratch, name, up_to=revision))
+            for name, revision in (
+                ("none", designs.BEFORE_CAPTURE),
+                ("capture", BEFORE_GROUPS),
+                ("ours", "head"),
+            )
+        ]
+        usage_events = round(total / designs.SHARES[table])
+        yield built, stack.enter_context(designs.made_up_rows(scratch, usage_events))

@@ -32,18 +32,18 @@ class Cost:
 
 
 def copy_in_turns(
-    designs: Sequence[Design], rows: Rows, start: int, batch_rows: int
+    designs: Sequence[Design], rows: Rows, table: str, start: int, batch_rows: int
 ) -> Iterator[dict[str, Cost]]:
     """Add events batch by batch."""
-    columns = rows.columns("usage_events")
+    columns = rows.columns(table)
 
     def works() -> Iterator[Work]:
-        for first in range(start, rows.total, batch_rows):
-            count = min(batch_rows, rows.total - first)
-            lines = rows.as_copy("usage_events", first, first + count)
+        for first in range(start, rows.count(table), batch_rows):
+            count = min(batch_rows, rows.count(table) - first)
+            lines = rows.as_copy(table, first, first + count)
 
             def work(design: Design, lines: str = lines, count: int = count) -> int:
-                copy_rows(design, "usage_events", columns, io.StringIO(lines))
+                copy_rows(design, table, columns, io.StringIO(lines))
                 return count
 
             yield work

@@ -44,22 +44,33 @@ def main(
     Both designs live on one server with the same settings and get the same rows in
     turns. Uses DATABASE_URL where it is set, else a private embedded server.
     """
+    checked = history + rows
+    total = checked + rows // 4
     with (
         server.scratch_server() as scratch,
-        designs.build(scratch, history + rows) as (plain, ours, source),
+        designs.build(scratch, total) as (plain, ours, source),
     ):
         both = (plain, ours)
         click.echo(f"{scratch.describe()}\n")
         _load(both, source, "usage_events", history)
         writing.vacuum(both, ["usage_events"])
-        rates = list(writing.copy_in_turns(both, source, history, batch))
+        batches = [*range(history, checked, batch), checked]
+        rates = list(writing.copy_in_turns(both, source, batches))
         _report_rates(
             f"COPY of {rows:,} rows onto {history:,}, every foreign key in place, "
             f"medians of {len(rates)} batches",
             rates,
         )
+        batches = [*range(checked, total, batch), total]
+        with writing.unchecked(both):
+            rates = list(writing.copy_in_turns(both, source, batches))
+        _report_rates(
+            "The same without the checks of foreign keys, as far as the user may, "
+            f"medians of {len(rates)} batches",
+            rates,
+        )
         writing.vacuum(both, ["usage_events"])
-        _report_size(*(writing.size(design, history + rows) for design in both))
+        _report_size(*(writing.size(design, total) for design in both))
         _report_rates(
             f"Single rows, {clients} clients, medians of {rounds} rounds",
             list(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import psycopg2
 import psycopg2.errors
@@ -25,7 +26,7 @@ def load_history(
 ) -> Iterator[int]:
     """Fill a table as quickly as may be, both designs at once; yields rows done."""
     columns = rows.columns(table)
-    with ThreadPoolExecutor(len(designs)) as pool, _unchecked(designs):
+    with ThreadPoolExecutor(len(designs)) as pool, unchecked(designs):
         for start in range(0, stop, HISTORY_BATCH):
             lines = rows.as_copy(table, start, min(start + HISTORY_BATCH, stop))
             copies = [
@@ -38,7 +39,7 @@ def load_history(
 
 
 @contextlib.contextmanager
-def _unchecked(designs: Sequence[Design]) -> Iterator[None]:
+def unchecked(designs: Sequence[Design]) -> Iterator[None]:
     """Spare the foreign keys' checks where the user may: the rows do match."""
     for design in designs:
         with (
@@ -56,22 +57,21 @@ def _unchecked(designs: Sequence[Design]) -> Iterator[None]:
 
 
 def copy_in_turns(
-    designs: Sequence[Design], rows: Rows, start: int, batch_rows: int
+    designs: Sequence[Design], rows: Rows, bounds: Sequence[int]
 ) -> Iterator[dict[str, float]]:
-    """Add usage events batch by batch, another design going first each time.
+    """Add the usage events between bounds, another design going first each time.
 
     Yields:
         The rows per second of each design.
     """
     columns = rows.columns("usage_events")
-    for turn, first in enumerate(range(start, rows.total, batch_rows)):
-        count = min(batch_rows, rows.total - first)
-        lines = rows.as_copy("usage_events", first, first + count)
+    for turn, (first, stop) in enumerate(pairwise(bounds)):
+        lines = rows.as_copy("usage_events", first, stop)
         rates = {}
         for design in in_turn(designs, turn):
             began = time.perf_counter()
             copy_rows(design, "usage_events", columns, io.StringIO(lines))
-            rates[design.name] = count / (time.perf_counter() - began)
+            rates[design.name] = (stop - first) / (time.perf_counter() - began)
         yield rates
 
 
@@ -100,15 +100,15 @@ def vacuum(designs: Sequence[Design], tables: Iterable[str]) -> None:
 
 @dataclass(frozen=True)
 class Size:
-    """Bytes per row of usage_events."""
+    """Bytes per row of an event table."""
 
     heap: float
     indexes: dict[str, float]
     """By the columns (or the expression) of the index."""
 
 
-def size(design: Design, row_count: int) -> Size:
-    """What usage_events takes on disk."""
+def size(design: Design, row_count: int, table: str = "usage_events") -> Size:
+    """What an event table takes on disk."""
     with design.connection.cursor() as cursor:
         cursor.execute(
             """
@@ -125,10 +125,10 @@ def size(design: Design, row_count: int) -> Size:
                 end as name,
                 sum(pg_table_size(coalesce(index_table.indexrelid, leaf.relid)))
             from (
-                select relid from pg_partition_tree('usage_events') where isleaf
+                select relid from pg_partition_tree(%(table)s) where isleaf
                 union
                 select oid from pg_class
-                where oid = 'usage_events'::regclass and relkind = 'r'
+                where oid = %(table)s::regclass and relkind = 'r'
             ) as leaf
             left join lateral (
                 select null::oid as indexrelid
@@ -141,7 +141,8 @@ def size(design: Design, row_count: int) -> Size:
                 on index_class.relam = access_method.oid
             group by 1, 2
             order by 1, 3 desc
-            """
+            """,
+            {"table": table},
         )
         sizes = cursor.fetchall()
     return Size(
