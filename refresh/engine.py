@@ -20,6 +20,10 @@ class Busy(UserError):
     """Another run holds the marts for longer than this one would wait."""
 
 
+class _Late(Exception):
+    """What is read was emptied or replaced after the snapshot was taken."""
+
+
 @dataclass(frozen=True)
 class Run:
     """What a refresh did to one model."""
@@ -67,23 +71,27 @@ def refresh(
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with connection:
-                _lock(connection, schema, models, wait_seconds)
+                _begin(connection, schema, models, wait_seconds)
                 runs = _run(connection, schema, models, rebuild)
                 if inspect is not None:
                     inspect(connection)
             return runs
-        except (errors.SerializationFailure, errors.DeadlockDetected):
+        except (errors.SerializationFailure, errors.DeadlockDetected, _Late):
             if attempt == ATTEMPTS:
                 raise Busy(
-                    "other runs kept getting ahead: run it again, or one at a time"
+                    "others kept getting ahead: run it again, or one run at a time"
                 ) from None
     raise AssertionError
 
 
-def _lock(
+def _begin(
     connection: Connection, schema: str, models: Sequence[str], wait_seconds: float
 ) -> None:
-    """Queue behind other runs, before the snapshot is taken."""
+    """Queue behind other runs, then take the snapshot, and hold what is read.
+
+    Nothing of it is emptied, taken away or replaced from then on: the snapshot would
+    see it as empty.
+    """
     with connection.cursor() as cursor:
         try:
             cursor.execute(
@@ -92,7 +100,8 @@ def _lock(
                     "jsonb_array_elements(inputs) as input "
                     "where to_regclass(input ->> 'log') is not null), "
                     "array(select input ->> 'relation' from "
-                    "jsonb_array_elements(inputs) as input) "
+                    "jsonb_array_elements(inputs) as input "
+                    "where input ->> 'kind' != 'source') "
                     "from {}.models order by model"
                 ).format(sql.Identifier(schema))
             )
@@ -120,17 +129,32 @@ def _lock(
         try:
             own = {logs[model] for model in models or logs}
             _lock_tables(cursor, own, "share update exclusive")
-            # What is read must not be emptied, taken away or replaced from now on: the
-            # snapshot would see it as empty.
             for column in (2, 3):
                 names = {name for row in rows for name in row[column]}
                 _lock_tables(cursor, names, "access share")
+            _hold_sources(cursor, schema)
         except errors.LockNotAvailable:
             raise Busy(
                 f"another run has held the marts for {wait_seconds:g} s: "
                 "try again later, or wait longer with --wait"
             ) from None
         cursor.execute("set local lock_timeout = 0")
+
+
+def _hold_sources(cursor: Cursor, schema: str) -> None:
+    try:
+        cursor.execute(
+            sql.SQL(
+                "select {0}.hold_sources(jsonb_agg(input)) "
+                "from {0}.models, jsonb_array_elements(inputs) as input"
+            ).format(sql.Identifier(schema))
+        )
+    except errors.UndefinedFunction:
+        raise UserError(
+            "the marts were built by an earlier version: run `make build` first"
+        ) from None
+    if cursor.fetchone() != (True,):
+        raise _Late
 
 
 def _lock_tables(cursor: Cursor, quoted_names: set[str], mode: str) -> None:

@@ -161,6 +161,51 @@ end;
 $$;
 
 
+-- Keeps the staging views among these inputs, their tables and partitions as they are
+-- until the transaction ends: nobody empties, rewrites, drops or replaces one. Returns
+-- whether the snapshot knows them so; if not, another transaction has to be begun, for
+-- it would see a table as empty that was filled again after it.
+--
+-- LOCK could come before the snapshot, but is for those who may read whole tables.
+create or replace function {{ schema }}.hold_sources(inputs jsonb) returns boolean
+language plpgsql
+as $$
+declare
+    source record;
+    is_known boolean := true;
+begin
+    for source in
+        select distinct input ->> 'relation' as view_name, input ->> 'source' as name
+        from jsonb_array_elements(inputs) as input
+        where input ->> 'kind' = 'source'
+        order by 1
+    loop
+        begin
+            execute format('select from %s limit 0', source.view_name);
+        exception when insufficient_privilege then
+            raise insufficient_privilege using
+                message = format('%s, which %s reads', sqlerrm, source.view_name),
+                hint = 'what is new in the source is opened by its owner, with '
+                    '`python -m bootstrap roles`';
+        end;
+        -- pg_class is as the snapshot sees it, the file's number as it is now.
+        is_known := is_known and not exists (
+            select from (
+                values (source.view_name::regclass), (source.name::regclass)
+                union select relid from pg_partition_tree(source.name::regclass)
+            ) as held (relid)
+            where not exists (
+                select from pg_class where oid = held.relid
+                    and nullif(relfilenode, 0)
+                    is not distinct from pg_relation_filenode(oid)
+            )
+        );
+    end loop;
+    return is_known;
+end;
+$$;
+
+
 -- A query of an input's rows that were written since (sign 1), and of those that went
 -- or came unseen, as they were (sign -1).
 create or replace function {{ schema }}.changes_sql(
@@ -172,6 +217,7 @@ as $$
 declare
     source_name text;
     view_sql text;
+    readable text;
     unseen text := format(
         'change_xid >= %L::xid8 and change_xid != %L::xid8 '
         'and change_xid < pg_snapshot_xmax(pg_current_snapshot()) '
@@ -197,12 +243,18 @@ begin
         raise exception 'the view % must read % once', input ->> 'relation',
             input ->> 'source';
     end if;
+    -- The columns that this role may read: hold_sources() knows them for enough.
+    select string_agg(format('%I', attname), ', ' order by attnum) into readable
+    from pg_attribute
+    where attrelid = (input ->> 'source')::regclass
+        and attnum > 0 and not attisdropped
+        and has_column_privilege(attrelid, attnum, 'select');
     return format(
         'select *, 1 as sign from (%s) as present '
         'union all select *, -1 from (%s) as former',
         replace(view_sql, source_name, format(
-            'FROM (select * from %s where %s) %I',
-            input ->> 'source', unseen, input ->> 'source_table'
+            'FROM (select %s from %s where %s) %I',
+            readable, input ->> 'source', unseen, input ->> 'source_table'
         )),
         replace(view_sql, source_name, format(
             'FROM (select former.* from (select old_row from %s '

@@ -46,14 +46,7 @@
 
     {%- do run_query("create table if not exists " ~ log ~ " ()") -%}
     {%- do saas_analytics.refresh_allow_nulls(target_relation) -%}
-    {%- set reads = saas_analytics.refresh_reads(registration) -%}
-    {#- Before the snapshot is taken: runs of one model queue up, and nobody empties or
-        replaces what it reads, which the snapshot would see as empty. -#}
-    {%- do run_query(
-        "commit; begin isolation level repeatable read; lock table " ~ log
-        ~ " in share update exclusive mode"
-        ~ ("; lock table " ~ reads ~ " in access share mode" if reads)
-    ) -%}
+    {%- do saas_analytics.refresh_begin(registration, log) -%}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {%- set known = run_query(
@@ -242,12 +235,47 @@
 {%- endmacro %}
 
 
-{#- The relations that a model reads and the logs of their changes, as far as they are
-    there, separated by commas. -#}
+{#-
+    Begins the transaction of a model. Runs of one model queue up before its snapshot is
+    taken, and from then on nobody empties or replaces what it reads, which the snapshot
+    would see as empty.
+-#}
+{% macro refresh_begin(registration, log) -%}
+    {%- set reads = saas_analytics.refresh_reads(registration) -%}
+    {%- set begin -%}
+        commit;
+        begin isolation level repeatable read;
+        lock table {{ log }} in share update exclusive mode
+        {%- if reads -%}; lock table {{ reads }} in access share mode{%- endif -%}
+    {%- endset -%}
+    {%- set hold -%}
+        select {{ saas_analytics.refresh_schema() }}.hold_sources(
+            $refresh${{ registration.inputs | tojson }}$refresh$
+        )
+    {%- endset -%}
+    {%- set held = namespace(is_known=false) -%}
+    {%- for attempt in range(5) if not held.is_known -%}
+        {%- do run_query(begin) -%}
+        {%- set held.is_known = run_query(hold).columns[0].values()[0] -%}
+    {%- endfor -%}
+    {%- if not held.is_known -%}
+        {%- do exceptions.raise_compiler_error(
+            "What " ~ model.name ~ " reads was emptied or replaced again and again: "
+            ~ "run it once more when that is over."
+        ) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- The tables that a model reads, but for the source's, and the logs of their changes,
+    as far as they are there, separated by commas. -#}
 {% macro refresh_reads(registration) -%}
     {%- set names = registration.inputs | map(attribute="log") | select("defined")
         | list -%}
-    {%- do names.extend(registration.inputs | map(attribute="relation")) -%}
+    {%- do names.extend(
+        registration.inputs | rejectattr("kind", "equalto", "source")
+        | map(attribute="relation")
+    ) -%}
     {%- set present -%}
         select string_agg(name, ', ' order by position)
         from unnest(array[

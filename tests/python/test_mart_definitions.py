@@ -482,6 +482,27 @@ def test_a_run_takes_a_seed_that_is_being_loaded_as_it_will_be(
     assert company.execute("table analytics.fct_severities") == [("pro",)]
 
 
+def test_a_run_takes_a_table_that_is_being_filled_anew_as_it_will_be(
+    project: DbtProject, company: Database
+) -> None:
+    outcome: list[str] = []
+    command = ("run", "--select", MART)
+    run(project, company, MART)
+    with Session(company) as filling:
+        filling.run("create temporary table kept as select * from error_logs")
+        filling.run("truncate error_logs")
+        running = threading.Thread(
+            target=lambda: outcome.append(project.dbt(*command, database=company))
+        )
+        running.start()
+        wait_until_locked_out(company, "error_logs", running)
+        filling.run("insert into error_logs select * from kept")
+        filling.connection.commit()
+        running.join()
+    assert outcome == [""]
+    assert company.execute(f"select {SCHEMA}.differences(%s)", (MART,)) == [(0,)]
+
+
 def test_another_version_of_the_engine_rebuilds_in_place(
     project: DbtProject, company: Database
 ) -> None:

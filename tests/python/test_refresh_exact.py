@@ -6,6 +6,7 @@ import random
 import threading
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import Any
 
@@ -19,6 +20,7 @@ from bootstrap import erase
 from bootstrap.errors import UserError
 from refresh import engine
 from tests.python import support, torture
+from tests.python.concurrency import PATIENCE, Session, wait_until_waiting
 from tests.python.support import Database, new_database, refusal, run
 from tests.python.torture import SCHEMA, refresh
 
@@ -381,6 +383,30 @@ def test_what_a_refresh_reads_is_not_emptied_or_replaced_meanwhile(
 
     with closing(marts.connect()) as connection:
         engine.refresh(connection, SCHEMA, inspect=empty_and_replace)
+
+
+def test_what_was_emptied_or_replaced_just_before_is_read_as_it_became(
+    marts: Database,
+) -> None:
+    view = "analytics_staging.stg_saas__users"
+    with (
+        Session(marts) as other,
+        Session(marts) as refreshing,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        other.run("create temporary table kept as select * from error_logs")
+        other.run("truncate error_logs")
+        other.run("insert into error_logs select * from kept")
+        ((select,),) = other.run(f"select pg_get_viewdef('{view}'::regclass)")
+        other.run(f"drop view {view}")
+        other.run(f"create view {view} as {select}")
+        running = pool.submit(engine.refresh, refreshing.connection, SCHEMA)
+        wait_until_waiting([(refreshing, running)])
+        other.connection.commit()
+        running.result(PATIENCE)
+
+    with closing(marts.connect()) as connection:
+        engine.verify(connection, SCHEMA)
 
 
 def test_writers_never_wait_for_a_refresh(marts: Database) -> None:
