@@ -219,7 +219,8 @@ def roles_command() -> None:
     with database.connected(configuration) as connection, database.interruptible():
         roles.create(connection, configuration)
     click.echo(
-        f"{configuration.transformer_role} may read the source and write the marts; "
+        f"{configuration.transformer_role} may read the source, but for its private "
+        "columns, and write the marts; "
         f"{configuration.analyst_role} may read the marts; "
         f"{configuration.application_role} may write the source."
     )

@@ -166,12 +166,12 @@ def explain(error: psycopg2.Error) -> str:
         return f"{message}: this server is a standby or read-only; name the primary one"
     if code == "2BP01":
         return f"{message} ({detail}): drop what depends on it first"
+    if code in ("42501", "P0001") and error.diag.message_hint:
+        return f"{message}: {error.diag.message_hint}"
     if code == "42501":
         return f"{message}: ask the owner for the privilege, or connect as the owner"
     if code == "53100":
         return f"the server's disk is full ({message}): make room and run it again"
     if code == "55P03":
         return f"{message}: somebody else uses the table; run it again"
-    if code == "P0001" and error.diag.message_hint:
-        return f"{message}: {error.diag.message_hint}"
     return message

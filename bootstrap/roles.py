@@ -14,6 +14,41 @@ from bootstrap import changes
 from bootstrap.errors import UserError
 from bootstrap.settings import Settings
 
+# Columns that may say who somebody is, or are a secret, and that nothing of dbt reads.
+# Two that may say it are read: the staging view takes a number from
+# usage_events.event_data, and by payment_transactions.stripe_invoice_id a test finds
+# what was charged twice.
+PRIVATE_COLUMNS = {
+    "affiliate_clicks": (
+        *("ip_address", "user_agent", "referrer_url", "landing_page"),
+        *("utm_source", "utm_medium", "utm_content", "utm_term", "metadata"),
+    ),
+    "affiliate_commissions": ("notes", "metadata"),
+    "affiliate_payouts": ("payment_reference", "failed_reason", "metadata"),
+    "affiliate_referrals": (
+        *("referral_source", "ip_address", "user_agent"),
+        *("utm_source", "utm_medium", "utm_content", "utm_term", "metadata"),
+    ),
+    "affiliates": ("affiliate_code", "payment_details", "metadata"),
+    "api_usage": ("ip_address", "user_agent", "error_message", "metadata"),
+    "audit_logs": (
+        *("resource_id", "changes", "ip_address", "user_agent"),
+        *("failure_reason", "metadata"),
+    ),
+    "error_logs": (
+        *("error_message", "error_stack", "ip_address", "user_agent", "metadata"),
+    ),
+    "feature_usage": ("metadata",),
+    "licenses": ("license_key", "metadata"),
+    "payment_transactions": ("stripe_payment_intent_id", "failure_reason", "metadata"),
+    "subscriptions": ("stripe_subscription_id", "stripe_customer_id", "metadata"),
+    "teams": ("name", "slug", "metadata"),
+    "usage_aggregates_daily": ("metadata",),
+    "usage_aggregates_monthly": ("metadata",),
+    "usage_events": ("ip_address", "user_agent", "client_version", "metadata"),
+    "users": ("email", "password_hash", "full_name", "metadata"),
+}
+
 
 def create(connection: Connection, settings: Settings) -> None:
     """Make the roles and grant them what they need, all or nothing; safe to repeat.
@@ -21,7 +56,8 @@ def create(connection: Connection, settings: Settings) -> None:
     It also hands marts over to the transformer that the user built before.
 
     Raises:
-        UserError: the user may not make roles, or doesn't own the source.
+        UserError: the user may not make roles or doesn't own the source, or the
+            transformer could read private columns all the same.
     """
     with connection, connection.cursor() as cursor:
         cursor.execute("select current_user, current_database()")
@@ -46,11 +82,7 @@ def create(connection: Connection, settings: Settings) -> None:
 
         run("grant connect, temporary on database {database} to {transformer}")
         run("grant usage on schema {source} to {transformer}")
-        run("grant select on all tables in schema {source} to {transformer}")
-        run(
-            "alter default privileges in schema {source} "
-            "grant select on tables to {transformer}"
-        )
+        _open_source(cursor, settings)
         _check_source(cursor, settings.transformer_role, user)
 
         for schema in settings.dbt_schemas():
@@ -75,6 +107,56 @@ def create(connection: Connection, settings: Settings) -> None:
             f"grant {write} on tables to {{application}}"
         )
         _keep_from(cursor, settings)
+        _check_private(cursor, settings)
+
+
+def _open_source(cursor: Cursor, settings: Settings) -> None:
+    """Let the transformer read the source but for its private columns.
+
+    What earlier versions granted goes: whole tables, and whatever table was to come.
+    Partitions are read through their table.
+    """
+    names = {
+        "source": sql.Identifier(settings.source_schema),
+        "transformer": sql.Identifier(settings.transformer_role),
+    }
+    revoke = "revoke select on all tables in schema {source} from {transformer}"
+    cursor.execute(sql.SQL(revoke).format(**names))
+    cursor.execute(
+        "select distinct pg_get_userbyid(defaclrole) "
+        "from pg_default_acl, aclexplode(defaclacl) as granted "
+        "where defaclnamespace = to_regnamespace(quote_ident(%s)) "
+        "and granted.grantee = to_regrole(quote_ident(%s)) and defaclobjtype = 'r'",
+        (settings.source_schema, settings.transformer_role),
+    )
+    for (maker,) in cursor.fetchall():
+        revoke = (
+            "alter default privileges for role {maker} in schema {source} "
+            "revoke select on tables from {transformer}"
+        )
+        cursor.execute(sql.SQL(revoke).format(maker=sql.Identifier(maker), **names))
+    cursor.execute(
+        "select relname::text, array_agg(attname::text order by attnum) "
+        "from pg_class inner join pg_attribute on pg_class.oid = attrelid "
+        "where relnamespace = to_regnamespace(quote_ident(%s)) "
+        "and relkind in ('r', 'p', 'v', 'm', 'f') and not relispartition "
+        "and attnum > 0 and not attisdropped group by relname",
+        (settings.source_schema,),
+    )
+    for table, columns in cursor.fetchall():
+        private = PRIVATE_COLUMNS.get(table, ())
+        readable = [column for column in columns if column not in private]
+        only = sql.SQL(", ").join(map(sql.Identifier, readable))
+        grant = "grant select ({only}) on {table} to {transformer}"
+        if readable == columns:
+            grant = "grant select on {table} to {transformer}"
+        cursor.execute(
+            sql.SQL(grant).format(
+                only=only,
+                table=sql.Identifier(settings.source_schema, table),
+                **names,
+            )
+        )
 
 
 def _keep_from(cursor: Cursor, settings: Settings) -> None:
@@ -128,12 +210,42 @@ def _make_roles(cursor: Cursor, statements: list[sql.Composed]) -> None:
 def _check_source(cursor: Cursor, transformer: str, user: str) -> None:
     """Make sure that the grants took effect: PostgreSQL only warns if they did not."""
     cursor.execute(
-        "select has_table_privilege(%s, to_regclass('users'), 'select')", (transformer,)
+        "select has_any_column_privilege(%s, to_regclass('users'), 'select')",
+        (transformer,),
     )
     if (cursor.fetchone() or (None,))[0] is False:
         raise UserError(
             f'user "{user}" may not grant others the right to read the source: run '
             "this as the user who migrates it"
+        )
+
+
+def _check_private(cursor: Cursor, settings: Settings) -> None:
+    """Make sure that nothing else opens what is private, such as an owner's right."""
+    private = tuple(
+        (table, column)
+        for table, columns in PRIVATE_COLUMNS.items()
+        for column in columns
+    )
+    cursor.execute(
+        "select relname || '.' || attname "
+        "from pg_class inner join pg_attribute on pg_class.oid = attrelid "
+        "where relnamespace = to_regnamespace(quote_ident(%(schema)s)) "
+        "and (relname::text, attname::text) in %(private)s "
+        "and (has_column_privilege(%(role)s, pg_class.oid, attnum, 'select') "
+        "or pg_has_role(%(role)s, relowner, 'member')) order by 1 limit 1",
+        {
+            "schema": settings.source_schema,
+            "role": settings.transformer_role,
+            "private": private,
+        },
+    )
+    if (found := cursor.fetchone()) is not None:
+        raise UserError(
+            f'role "{settings.transformer_role}" could read {found[0]} all the same, '
+            "as a superuser, as the owner of the source, as a member of another role "
+            "or by somebody else's grant: take that right from it, or name another "
+            "role in DB_TRANSFORMER_ROLE"
         )
 
 

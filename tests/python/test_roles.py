@@ -1,15 +1,27 @@
 """The roles: each can do its work and nothing more."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 
 import pytest
 from psycopg2 import errors, sql
 
 from bootstrap import settings
-from tests.python.personal_data import PERSON, plant, rows_of_a_person
+from bootstrap.roles import PRIVATE_COLUMNS
+from tests.python.personal_data import (
+    PERSON,
+    personal_columns,
+    plant,
+    rows_of_a_person,
+)
 from tests.python.roles import MakeStage, Stage, attempt, set_stage
-from tests.python.support import refusal, run
+from tests.python.support import Database, refusal, run
+
+PRIVATE = {
+    f"{table}.{column}"
+    for table, columns in PRIVATE_COLUMNS.items()
+    for column in columns
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +71,6 @@ def test_who_may_make_roles_needs_no_more_and_may_repeat_it(
     assert sorted(owners) == sorted((schema, stage.transformer) for schema in schemas)
     source = stage.relations("public")
     assert len(source) > 20
-    # What tells a run which rows were written.
-    assert {
-        ("public", "change_tombstones"),
-        ("public", "change_tombstones_cleared"),
-    } <= source
-    assert stage.allowed(stage.transformer, "select") >= source
     assert not stage.allowed(stage.transformer, "insert, update, delete") & source
     assert stage.allowed(stage.analyst, "select") == {("analytics", "old")}
 
@@ -84,9 +90,123 @@ def test_who_may_make_roles_needs_no_more_and_may_repeat_it(
         ("analytics", "new"),
         ("analytics", "by_owner"),
     }
-    # Migrations to come bring tables that dbt may read.
-    stage.owner.execute("create table public.invoices (id integer)")
-    assert ("public", "invoices") in stage.allowed(stage.transformer, "select")
+
+
+# --- What dbt may read of the source --------------------------------------------------
+
+
+def columns_of_source(stage: Stage, *, of_partitions: bool) -> set[str]:
+    """Table and column, of partitions or of everything else in the source's schema."""
+    rows = stage.admin.execute(
+        "select relname || '.' || attname from pg_attribute "
+        "inner join pg_class on attrelid = pg_class.oid "
+        "where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v') "
+        "and attnum > 0 and not attisdropped and relispartition = %s",
+        (of_partitions,),
+    )
+    return {column for (column,) in rows}
+
+
+def selected(database: Database, columns: set[str]) -> set[str]:
+    """Those of the columns that a select is not refused; each is tried."""
+    found = set()
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        for column in columns:
+            table, _, name = column.partition(".")
+            select = sql.SQL("select {} from public.{} limit 0").format(
+                sql.Identifier(name), sql.Identifier(table)
+            )
+            with suppress(errors.InsufficientPrivilege):
+                cursor.execute(select)
+                found.add(column)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["18 createrole", "15 superuser"])
+def test_dbt_reads_each_column_that_is_not_private_and_no_other(
+    make_stage: MakeStage, kind: str
+) -> None:
+    stage = make_stage(kind)
+    stage.make_roles().check_returncode()
+    transformer = stage.login(stage.transformer)
+    partitions = columns_of_source(stage, of_partitions=True)
+    columns = columns_of_source(stage, of_partitions=False)
+    assert columns >= PRIVATE
+    # What tells a run which rows were written.
+    assert {
+        *("change_tombstones.old_row", "change_tombstones_cleared.up_to_xid"),
+        "usage_events.change_xid",
+    } <= columns - PRIVATE
+
+    assert selected(transformer, columns | partitions) == columns - PRIVATE
+
+    # What comes later stays closed until the roles are made again. A partition needs
+    # nothing: it is read through its table.
+    stage.owner.execute(
+        "create table public.invoices (id integer);"
+        "alter table public.users add locale text;"
+        "select public.create_event_partitions('2031-01-01', '2031-01-01')"
+    )
+    later = columns_of_source(stage, of_partitions=True) | {
+        *("invoices.id", "users.locale")
+    }
+    assert selected(transformer, later) == set()
+    read = "select id from public.usage_events where occurred_at >= '2031-01-01'"
+    assert attempt(transformer, read) is None
+
+    # An earlier version granted whole tables, and those to come.
+    stage.owner.execute(
+        sql.SQL(
+            "grant select on all tables in schema public to {0};"
+            "alter default privileges in schema public grant select on tables to {0};"
+            "create table public.payouts (id integer)"
+        ).format(sql.Identifier(stage.transformer))
+    )
+    every = columns | later | {"payouts.id"}
+    assert selected(transformer, every) == every
+    stage.make_roles().check_returncode()
+    columns = columns_of_source(stage, of_partitions=False)
+    assert selected(transformer, every) == columns - PRIVATE
+    stage.owner.execute("create table public.refunds (id integer)")
+    assert selected(transformer, {"refunds.id"}) == set()
+
+
+def test_each_personal_column_is_private_unless_something_reads_it(
+    database: Database,
+) -> None:
+    personal = {
+        f"{table}.{column}"
+        for table, columns in personal_columns(database).items()
+        for column in columns
+    }
+
+    assert personal >= PRIVATE
+    assert personal - PRIVATE == {
+        # Only its duration_seconds, and only as a number.
+        "usage_events.event_data",
+        # In a query of those that are there twice, which doesn't show it.
+        "payment_transactions.stripe_invoice_id",
+    }
+
+
+def test_who_can_read_private_columns_all_the_same_cannot_be_dbt(
+    make_stage: MakeStage,
+) -> None:
+    stage = make_stage("18 createrole")
+    owner = owner_of(stage)
+    as_owner = stage.environment() | {"DB_TRANSFORMER_ROLE": owner}
+
+    message = refusal(run("roles", env=as_owner))
+
+    assert f'role "{owner}" could read affiliate_clicks.' in message
+    assert "DB_TRANSFORMER_ROLE" in message
+    assert attempt(stage.owner, "select email from public.users") is None
+
+    stage.owner.execute("grant select (email) on public.users to public")
+    message = refusal(stage.make_roles())
+    assert f'role "{stage.transformer}" could read users.email' in message
+    assert stage.relations("analytics%") == set(), "all or nothing"
 
 
 # --- What is refused ------------------------------------------------------------------

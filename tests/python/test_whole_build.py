@@ -25,7 +25,7 @@ from tests.python.personal_data import (
     rows_of_a_person,
 )
 from tests.python.roles import PASSWORD, Stage, attempt, set_stage
-from tests.python.support import ROOT, Database, dbt, refresh, run
+from tests.python.support import ROOT, Database, dbt, refresh, refusal, run
 from tests.python.test_properties import MARTS
 
 # What the planted faults have to make fail.
@@ -163,7 +163,7 @@ def test_an_analyst_can_run_the_example_of_every_mart(build: Build) -> None:
         assert attempt(build.analyst, example) is None, name
 
 
-def test_the_transformer_can_neither_write_the_source_nor_grow(
+def test_the_transformer_can_neither_write_the_source_nor_see_all_of_it_nor_grow(
     build: Build,
 ) -> None:
     refused = {
@@ -177,6 +177,11 @@ def test_the_transformer_can_neither_write_the_source_nor_grow(
             "create table public.mine ()",
             "create schema mine",
             "create role mine",
+            "select email from public.users",
+            "select * from public.users",
+            "select whole from public.users as whole",
+            "table public.usage_events",
+            "select from public.usage_events_default",
         )
     }
 
@@ -249,6 +254,23 @@ def test_only_triggers_use_what_runs_as_its_owner(build: Build) -> None:
         "and nspname not like 'pg\\_%%'"
     )
     assert definers == [("record_change()", True, False)]
+
+
+def test_a_column_that_is_not_granted_is_told_with_what_to_do(build: Build) -> None:
+    stage = build.stage
+    stage.owner.execute(
+        sql.SQL("revoke select (role) on public.users from {}").format(
+            sql.Identifier(stage.transformer)
+        )
+    )
+
+    message = refusal(refresh(build.transformer))
+
+    assert "permission denied for table users" in message
+    assert "stg_saas__users" in message
+    assert "`python -m bootstrap roles`" in message
+    stage.make_roles().check_returncode()
+    refresh(build.transformer).check_returncode()
 
 
 # --- What nobody is told --------------------------------------------------------------
@@ -328,7 +350,7 @@ def test_no_personal_data_is_in_the_traces_of_what_is_gone(build: Build) -> None
         "delete from users",
     ):
         build.stage.owner.execute(statement)
-    refresh(build.transformer).check_returncode()
+    refresh(build.transformer, "--verify").check_returncode()
 
     traces = build.stage.admin.execute(
         "select distinct table_name from change_tombstones"

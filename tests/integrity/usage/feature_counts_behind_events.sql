@@ -2,7 +2,13 @@
 -- More uses than events may be: old events are dropped. A day is left for a job that
 -- counts later, and the groups of erased users grow without a use.
 with feature_usage as (
-    select * from {{ source("saas", "feature_usage") }}
+    select
+        id,
+        user_id,
+        license_id,
+        feature_name,
+        total_uses
+    from {{ source("saas", "feature_usage") }}
 ),
 
 events as (

@@ -1,7 +1,14 @@
 -- depends_on: {{ ref("dim_features") }}
 -- The table's unique key takes each null for another value.
 with feature_usage as (
-    select * from {{ source("saas", "feature_usage") }}
+    select
+        id,
+        user_id,
+        license_id,
+        feature_name,
+        total_uses,
+        created_at
+    from {{ source("saas", "feature_usage") }}
 ),
 
 counted as (
