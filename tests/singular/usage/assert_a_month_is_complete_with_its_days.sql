@@ -1,0 +1,9 @@
+-- A month is over when all its days are. One row per month that is told otherwise.
+with dates as (
+    select * from {{ ref("dim_dates") }}
+)
+
+select month_start
+from dates
+group by month_start
+having bool_or(is_complete_month) != bool_and(is_complete_day)
