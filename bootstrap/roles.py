@@ -228,12 +228,16 @@ def _check_private(cursor: Cursor, settings: Settings) -> None:
         for column in columns
     )
     cursor.execute(
-        "select relname || '.' || attname "
-        "from pg_class inner join pg_attribute on pg_class.oid = attrelid "
-        "where relnamespace = to_regnamespace(quote_ident(%(schema)s)) "
-        "and (relname::text, attname::text) in %(private)s "
-        "and (has_column_privilege(%(role)s, pg_class.oid, attnum, 'select') "
-        "or pg_has_role(%(role)s, relowner, 'member')) order by 1 limit 1",
+        "select tables.relname || '.' || attname "
+        "from pg_class as tables "
+        "inner join pg_class as roots "
+        "on roots.oid = coalesce(pg_partition_root(tables.oid), tables.oid) "
+        "inner join pg_attribute on tables.oid = attrelid "
+        "where roots.relnamespace = to_regnamespace(quote_ident(%(schema)s)) "
+        "and (roots.relname::text, attname::text) in %(private)s "
+        "and exists (select from pg_roles where pg_has_role(%(role)s, oid, 'member') "
+        "and has_column_privilege(oid, tables.oid, attnum, 'select')) "
+        "order by 1 limit 1",
         {
             "schema": settings.source_schema,
             "role": settings.transformer_role,

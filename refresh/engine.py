@@ -12,12 +12,12 @@ from psycopg2.extensions import cursor as Cursor
 
 from bootstrap.errors import UserError
 
-# How often a run starts again that another one got ahead of.
+# How often a run starts again that others got ahead of.
 ATTEMPTS = 5
 
 
 class Busy(UserError):
-    """Another run holds the marts for longer than this one would wait."""
+    """Others hold what is read, or change it, for longer than this run would wait."""
 
 
 class _Late(Exception):

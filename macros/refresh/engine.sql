@@ -166,7 +166,8 @@ $$;
 -- whether the snapshot knows them so; if not, another transaction has to be begun, for
 -- it would see a table as empty that was filled again after it.
 --
--- LOCK could come before the snapshot, but is for those who may read whole tables.
+-- LOCK could come before the snapshot, but is for those who may read whole tables. A
+-- view replaced in place between snapshot and hold is noticed by the next run.
 create or replace function {{ schema }}.hold_sources(inputs jsonb) returns boolean
 language plpgsql
 as $$
@@ -243,7 +244,8 @@ begin
         raise exception 'the view % must read % once', input ->> 'relation',
             input ->> 'source';
     end if;
-    -- The columns that this role may read: hold_sources() knows them for enough.
+    -- A `*` would need a right on every column. hold_sources() has made sure that the
+    -- view's own are among these.
     select string_agg(format('%I', attname), ', ' order by attnum) into readable
     from pg_attribute
     where attrelid = (input ->> 'source')::regclass
@@ -297,7 +299,7 @@ as $$
         inner join pg_class on pg_index.indexrelid = pg_class.oid
         inner join pg_am on pg_class.relam = pg_am.oid
         inner join pg_attribute on pg_index.indrelid = pg_attribute.attrelid
-            and pg_attribute.attnum = any (pg_index.indkey)
+            and pg_attribute.attnum = pg_index.indkey[0]
         inner join jsonb_each(mapping) as part
             on part.value ->> 'expression' = pg_attribute.attname
         where pg_index.indrelid = (input ->> 'source')::regclass
@@ -497,7 +499,7 @@ end;
 $$;
 
 
--- Whether a model's table is there with the columns that its select gives.
+-- Whether a model's table is there with all columns that its select gives.
 create or replace function {{ schema }}.has_its_columns(known {{ schema }}.models)
 returns boolean
 language sql stable

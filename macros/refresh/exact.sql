@@ -53,7 +53,8 @@
         "update " ~ schema ~ ".models set checks = $refresh$"
         ~ tojson(registration.checks) ~ "$refresh$, is_logged = "
         ~ registration.is_logged ~ " where model = '" ~ this.identifier
-        ~ "' and " ~ schema ~ ".has_its_columns(models) "
+        ~ "' and relation = $refresh$" ~ target_relation.include(database=False)
+        ~ "$refresh$ and " ~ schema ~ ".has_its_columns(models) "
         ~ "returning definition_hash = '" ~ hash ~ "'"
     ).columns[0].values() -%}
     {%- set is_registered = known | length > 0 -%}

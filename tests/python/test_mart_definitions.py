@@ -217,6 +217,15 @@ def test_a_mart_that_lost_a_column_is_refused_by_a_refresh_and_made_anew_by_dbt(
     assert "affected_users" in columns(company, f"analytics.{MART}")
 
 
+def test_a_mart_that_moves_to_another_schema_is_made_there(
+    project: DbtProject, company: Database
+) -> None:
+    moved = {"{{ config(": '{{ config(schema="elsewhere",'}
+    with project.altered(SELECT, moved):
+        assert run(project, company, MART) == "created"
+    assert oid(company, f"analytics_elsewhere.{MART}")
+
+
 def test_a_changed_scope_rebuilds_the_table_in_place(
     project: DbtProject, company: Database
 ) -> None:

@@ -250,7 +250,13 @@ def test_a_late_event_touches_its_own_groups_alone(marts: Database) -> None:
         assert runs[mart].method == "scoped"
         assert runs[mart].scopes == 1
         assert (runs[mart].rows_removed, runs[mart].rows_added) == (0, 1)
-    for neighbours in ("int_active_users_changes", "int_users_arrivals_monthly"):
+    for model in ("daily", "monthly", "by_plan"):
+        assert runs[f"int_features_used_{model}"].method == "scoped"
+        assert runs[f"int_features_used_{model}"].scopes == 1
+    for neighbours in (
+        *("int_active_users_changes", "int_users_arrivals_monthly"),
+        "int_features_active_monthly",
+    ):
         assert runs[neighbours].method == "summed"
     assert runs["fct_api_usage_daily"].method == "quiet"
     assert runs["fct_affiliate_earnings"].method == "quiet"
@@ -385,8 +391,9 @@ def test_what_a_refresh_reads_is_not_emptied_or_replaced_meanwhile(
         engine.refresh(connection, SCHEMA, inspect=empty_and_replace)
 
 
+@pytest.mark.parametrize("change", ["emptied", "replaced"])
 def test_what_was_emptied_or_replaced_just_before_is_read_as_it_became(
-    marts: Database,
+    marts: Database, change: str
 ) -> None:
     view = "analytics_staging.stg_saas__users"
     with (
@@ -394,12 +401,14 @@ def test_what_was_emptied_or_replaced_just_before_is_read_as_it_became(
         Session(marts) as refreshing,
         ThreadPoolExecutor(1) as pool,
     ):
-        other.run("create temporary table kept as select * from error_logs")
-        other.run("truncate error_logs")
-        other.run("insert into error_logs select * from kept")
-        ((select,),) = other.run(f"select pg_get_viewdef('{view}'::regclass)")
-        other.run(f"drop view {view}")
-        other.run(f"create view {view} as {select}")
+        if change == "emptied":
+            other.run("create temporary table kept as select * from error_logs")
+            other.run("truncate error_logs")
+            other.run("insert into error_logs select * from kept")
+        else:
+            ((select,),) = other.run(f"select pg_get_viewdef('{view}'::regclass)")
+            other.run(f"drop view {view}")
+            other.run(f"create view {view} as {select}")
         running = pool.submit(engine.refresh, refreshing.connection, SCHEMA)
         wait_until_waiting([(refreshing, running)])
         other.connection.commit()
