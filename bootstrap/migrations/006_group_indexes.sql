@@ -1,6 +1,6 @@
 -- 006: an index of groups and days on the tables of calls, errors and actions, by which
--- a run finds the rows of the groups that changed instead of reading whole months. Equal
--- keys are packed (docs/performance.md).
+-- a run finds the rows of the groups that changed instead of reading whole months.
+-- Equal keys are packed (docs/performance.md).
 
 -- Nothing is built "concurrently": that is not for partitioned tables.
 -- squawk-ignore-file require-concurrent-index-creation
