@@ -64,7 +64,7 @@ def refresh(
         wait_seconds: how long another run may hold the marts.
 
     Raises:
-        Busy: another run held them for longer.
+        Busy: another run held them for longer, or others kept getting ahead.
         UserError: there are no marts yet, or a model is unknown.
     """
     connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ)

@@ -16,7 +16,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import parse_dsn
 
 from benchmarks import server
-from bootstrap import settings
+from bootstrap import partitions, settings
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -77,8 +77,8 @@ def build(scratch: server.Server, events: int, more: int = 0) -> Company:
     company.execute(
         "select create_event_partitions("
         "(now() - %s * interval '1 day' - interval '32 days')::date, "
-        "(now() + %s * interval '1 day' + interval '3 months')::date)",
-        (days, more / EVENTS_A_DAY),
+        "(now() + %s * interval '1 day' + %s * interval '1 month')::date)",
+        (days, more / EVENTS_A_DAY, partitions.MONTHS_AHEAD),
     )
     _trust(connection)
     company.execute("call made_up.add_accounts()")
