@@ -270,6 +270,39 @@ end;
 $$;
 
 
+-- The changes of an input, as something to select from. A few of a source are found once
+-- for all models of a run that have seen the same of it: to plan the search through all
+-- partitions takes longer than to search.
+create or replace function {{ schema }}.changes_of(
+    input jsonb, seen {{ schema }}.inputs
+)
+returns text
+language plpgsql
+as $$
+declare
+    few constant integer := 20000;
+    query constant text := {{ schema }}.changes_sql(input, seen);
+    table_name constant text := 'refresh_changes_' || md5(query);
+    number integer;
+begin
+    -- A log grows within a run.
+    if input ->> 'kind' = 'model' then
+        return format('(%s)', query);
+    end if;
+    if to_regclass('pg_temp.' || table_name) is null then
+        execute format('create temporary table %I on commit drop as '
+            'select * from (%s) as changes limit %s', table_name, query, few + 1);
+        get diagnostics number = row_count;
+        if number > few then
+            execute format('drop table pg_temp.%I', table_name);
+            return format('(%s)', query);
+        end if;
+    end if;
+    return format('pg_temp.%I', table_name);
+end;
+$$;
+
+
 -- The join of scopes with rows by their scope columns, null being equal to null. An
 -- index serves it: each combination of nulls is a query of its own.
 create or replace function {{ schema }}.scope_join(
@@ -526,7 +559,6 @@ declare
     run {{ schema }}.runs;
     input jsonb;
     mapping jsonb;
-    test jsonb;
     seen {{ schema }}.inputs;
     identity jsonb;
     identities jsonb := '{}';
@@ -544,6 +576,8 @@ declare
     mappings integer := 0;
     touched text;
     parts text[] := '{}';
+    scope_queries text[] := '{}';
+    old text := 'refresh_old';
     pattern boolean[];
     partition jsonb;
     last_cleared xid8;
@@ -585,9 +619,8 @@ begin
     end if;
 
     -- 1 and 2: what changed, and the scopes of it.
-    drop table if exists pg_temp.refresh_found, pg_temp.refresh_scopes,
-        pg_temp.refresh_periods, pg_temp.refresh_old, pg_temp.refresh_new,
-        pg_temp.refresh_difference;
+    drop table if exists pg_temp.refresh_scopes, pg_temp.refresh_periods,
+        pg_temp.refresh_old, pg_temp.refresh_new, pg_temp.refresh_difference;
     for input in select * from jsonb_array_elements(known.inputs) loop
         exit when run.method = 'whole';
         identity := {{ schema }}.input_identity(input);
@@ -611,15 +644,14 @@ begin
                 exit;
             end if;
         end if;
-        changes := {{ schema }}.changes_sql(input, seen);
-        if input ? 'filter' then
-            changes := format('select * from (%s) as changes where %s',
-                changes, input ->> 'filter');
-        end if;
+        changes := format('select * from %s as changes where %s',
+            {{ schema }}.changes_of(input, seen), coalesce(input ->> 'filter', 'true'));
         execute format('select exists (%s)', changes) into is_changed;
         continue when not is_changed and seen.identity -> 'partitions'
             is not distinct from identity -> 'partitions';
         if known.scope = '{}' or not (input ?| array['mappings', 'through', 'around'])
+            -- A sum is one input's.
+            or run.method = 'summed' or run.method = 'scoped' and input ? 'around'
         then
             run.method := 'whole';
             exit;
@@ -640,26 +672,21 @@ begin
             perform {{ schema }}.sum_up(known, input, changes);
             continue;
         end if;
-        if run.method = 'quiet' then
-            run.method := 'scoped';
-            execute format('create temporary table refresh_found on commit drop as '
-                'select %s from %s limit 0',
-                (select string_agg(format('%I', name), ', ')
-                    from unnest(known.scope) as name), known.relation);
-        end if;
+        run.method := 'scoped';
         if is_changed and input ? 'through' then
-            execute format('insert into refresh_found with changes as (%s) %s',
+            scope_queries := scope_queries || format('(with changes as (%s) %s)',
                 changes, input ->> 'through');
         end if;
         for mapping in select * from jsonb_array_elements(input -> 'mappings') loop
             if is_changed then
-                execute format('insert into refresh_found select distinct %s from (%s) '
-                    'as changes',
+                scope_queries := scope_queries || format(
+                    '(select distinct %s from (%s) as changes)',
                     (select string_agg(mapping -> name ->> 'expression', ', '
                         order by position)
                         from unnest(known.scope)
                             with ordinality as columns (name, position)),
-                    changes);
+                    changes
+                );
             end if;
             -- Partitions that came, went or were emptied: their whole time.
             for partition in
@@ -671,18 +698,27 @@ begin
                     coalesce(seen.identity -> 'partitions', '{}')
                 ) where identity -> 'partitions' -> key is distinct from value
             loop
-                if not {{ schema }}.find_scopes_of_partition(
+                scope_queries := scope_queries || {{ schema }}.partition_scopes_sql(
                     known, input, mapping, partition ->> 2
-                ) then
-                    run.method := 'whole';
-                end if;
+                );
             end loop;
         end loop;
     end loop;
 
+    -- The time of one of the partitions isn't known.
+    if array_position(scope_queries, null) is not null then
+        run.method := 'whole';
+    end if;
     if run.method = 'scoped' then
+        -- The columns' names and types are the model's.
         execute format('create temporary table refresh_scopes on commit drop as '
-            'select distinct * from refresh_found %s',
+            'select distinct * from (%s) as found %s',
+            array_to_string(
+                format('(select %s from %s limit 0)', (
+                    select string_agg(format('%I', name), ', ' order by position)
+                    from unnest(known.scope) with ordinality as columns (name, position)
+                ), known.relation) || scope_queries, ' union all '
+            ),
             (select 'where ' || string_agg(format('%I is not null', part.key), ' and ')
                 from jsonb_array_elements(known.inputs) as each_input (item),
                     jsonb_array_elements(each_input.item -> 'mappings')
@@ -760,15 +796,15 @@ begin
                     from unnest(known.scope) as name)
             );
         end if;
-        execute format('create temporary table refresh_old on commit drop as '
-            'select ctid as row_id, %s from %s limit 0', names, known.relation);
+        parts := array[format('(select ctid as row_id, %s from %s limit 0)',
+            names, known.relation)];
         for pattern in execute format(
             'select distinct array[%s] from refresh_scopes',
             (select string_agg(format('%I is null', name), ', ' order by position)
                 from unnest(known.scope) with ordinality as columns (name, position))
         ) loop
-            execute format(
-                'insert into refresh_old select present.ctid, %s from refresh_scopes '
+            parts := parts || format(
+                'select present.ctid as row_id, %s from refresh_scopes '
                 'as scopes inner join %s as present on %s where %s',
                 (select string_agg(format('present.%I', name), ', ')
                     from unnest(known.columns) as name),
@@ -780,6 +816,7 @@ begin
                         with ordinality as columns (name, position))
             );
         end loop;
+        old := format('(%s)', array_to_string(parts, ' union all '));
     end if;
 
     -- 4: the difference alone is written.
@@ -792,12 +829,12 @@ begin
             'create temporary table refresh_difference on commit drop as '
             'select %1$s, sum(sign) as sign, min(row_id) as row_id from ('
             'select %1$s, 1 as sign, null::tid as row_id from %2$s as made '
-            'union all select %1$s, -1, %3$s from %4$s) as both_sides '
+            'union all select %1$s, -1, %3$s from %4$s as present) as both_sides '
             'group by %1$s having sum(sign) != 0', names,
             case run.method when 'whole' then format('(%s)', known.definition)
                 else 'refresh_new' end,
             case run.method when 'whole' then 'ctid' else 'row_id' end,
-            case run.method when 'whole' then known.relation else 'refresh_old' end
+            case run.method when 'whole' then known.relation else old end
         );
         execute format('delete from %s where ctid = any (array(select row_id '
             'from refresh_difference where sign < 0))', known.relation);
@@ -810,21 +847,21 @@ begin
                 from unnest(places) with ordinality as columns (name, position)));
         get diagnostics run.rows_added = row_count;
         -- The data tests that look at one row or one group, where something is new.
-        for test in select * from jsonb_array_elements(known.checks) loop
-            exit when run.rows_added = 0;
-            execute format('select exists (select from %s)', case when test ? 'grain'
-                then format('(select from %s group by %s having count(*) > 1)'
-                    ' as repeated',
-                    case run.method when 'whole' then known.relation
-                        else 'refresh_new' end,
-                    test ->> 'grain')
-                else format('refresh_difference where sign > 0 and (%s)',
-                    test ->> 'fails')
-            end) into is_changed;
-            if is_changed then
-                run.failed_checks := run.failed_checks || (test ->> 'name');
-            end if;
-        end loop;
+        if run.rows_added > 0 and known.checks != '[]' then
+            execute format(
+                'select array_remove(array[%s], null) from refresh_difference '
+                'where sign > 0 group by ()',
+                (select string_agg(format('case when %s then %L end',
+                    case when test ? 'grain' then format(
+                        'exists (select from %s group by %s having count(*) > 1)',
+                        case run.method when 'whole' then known.relation
+                            else 'refresh_new' end, test ->> 'grain'
+                    ) else format('bool_or(%s)', test ->> 'fails') end,
+                    test ->> 'name'), ', ' order by position)
+                    from jsonb_array_elements(known.checks)
+                        with ordinality as checks (test, position))
+            ) into run.failed_checks;
+        end if;
         if known.is_logged then
             execute format('delete from %s where change_xid < (select '
                 'min(pg_snapshot_xmin(seen)::text::numeric)::text::xid8 '
@@ -910,12 +947,12 @@ end;
 $$;
 
 
--- Adds the scopes of a partition's time, in the input and in the model. False where
+-- A query of the scopes of a partition's time, in the input and in the model. Null where
 -- its time isn't known.
-create or replace function {{ schema }}.find_scopes_of_partition(
+create or replace function {{ schema }}.partition_scopes_sql(
     known {{ schema }}.models, input jsonb, mapping jsonb, partition_bound text
 )
-returns boolean
+returns text
 language plpgsql
 as $$
 declare
@@ -928,24 +965,22 @@ begin
     select key, value into period_column, period
     from jsonb_each(mapping) where value ? 'period' limit 1;
     if period is null or bounds is null then
-        return false;
+        return null;
     end if;
-    execute format(
-        'insert into refresh_found select distinct %s from %s '
-        'where %s >= %L::timestamptz and %s < %L::timestamptz',
+    -- In the model a day or month more on each side: zones.
+    return format(
+        '(select distinct %1$s from %2$s '
+        'where %3$s >= %4$L::timestamptz and %3$s < %5$L::timestamptz) '
+        'union all (select distinct %6$s from %7$s '
+        'where %8$I >= %4$L::timestamptz::date - 32 '
+        'and %8$I <= %5$L::timestamptz::date + 1)',
         (select string_agg(mapping -> name ->> 'expression', ', ' order by position)
             from unnest(known.scope) with ordinality as columns (name, position)),
-        input ->> 'relation', period ->> 'column', bounds[1], period ->> 'column',
-        bounds[2]
+        input ->> 'relation', period ->> 'column', bounds[1], bounds[2],
+        (select string_agg(format('%I', name), ', ' order by position)
+            from unnest(known.scope) with ordinality as columns (name, position)),
+        known.relation, period_column
     );
-    -- A day or month more on each side: zones.
-    execute format(
-        'insert into refresh_found select distinct %s from %s '
-        'where %I >= %L::timestamptz::date - 32 and %I <= %L::timestamptz::date + 1',
-        (select string_agg(format('%I', name), ', ') from unnest(known.scope) as name),
-        known.relation, period_column, bounds[1], period_column, bounds[2]
-    );
-    return true;
 end;
 $$;
 
