@@ -20,6 +20,7 @@ from bootstrap import settings
 from bootstrap.embedded import EmbeddedServer
 from tests.python.support import (
     Database,
+    copy_of_marts,
     dbt,
     fast_server,
     new_database,
@@ -27,7 +28,6 @@ from tests.python.support import (
     server_folder,
     with_database,
 )
-from tests.python.torture import refresh
 
 FOLDER_VARIABLE = "SAAS_ANALYTICS_TEST_FOLDER"
 # A long file that begins last leaves the other workers idle.
@@ -146,8 +146,7 @@ def marts_template(
 @pytest.fixture
 def marts(server_url: str, marts_template: str) -> Iterator[Database]:
     """A company with its marts, all of it this test's own."""
-    with new_database(server_url, template=marts_template) as made:
-        refresh(made)
+    with copy_of_marts(server_url, marts_template) as made:
         yield made
 
 

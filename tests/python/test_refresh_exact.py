@@ -21,7 +21,7 @@ from bootstrap.errors import UserError
 from refresh import engine
 from tests.python import support, torture
 from tests.python.concurrency import PATIENCE, Session, wait_until_waiting
-from tests.python.support import Database, new_database, refusal, run
+from tests.python.support import Database, copy_of_marts, refusal, run
 from tests.python.torture import SCHEMA, refresh
 
 
@@ -210,8 +210,7 @@ def test_any_sequence_of_writes_and_refreshes_ends_in_equal_marts(
     server_url: str, marts_template: str, steps: list[str], seed: int
 ) -> None:
     generator = random.Random(seed)
-    with new_database(server_url, template=marts_template) as database:
-        refresh(database)
+    with copy_of_marts(server_url, marts_template) as database:
         with closing(database.connect()) as connection:
             for step in steps:
                 if step == "refresh":

@@ -333,6 +333,46 @@ REFERENCES: dict[str, str] = {
             and (plans.plan = 'all' or plans.plan = active.plan)
         group by 1, 2
     """,
+    "fct_feature_adoption_monthly": """
+        with uses as materialized (
+            select date_trunc('month', occurred_at at time zone 'UTC')::date as month,
+                event_name::text as feature, license_id, user_id, count(*) as uses
+            from usage_events where event_category = 'feature' group by 1, 2, 3, 4
+        ),
+        features as (select feature, min(month) as first_month from uses group by 1),
+        first_uses as materialized (
+            select license_id, feature, min(month) as month from uses group by 1, 2
+        ),
+        months as (
+            select generate_series(min(month), (
+                select max(occurred_at at time zone 'UTC') from usage_events
+            ), '1 month')::date as month from uses
+        ),
+        plans as (select distinct plan_type::text as plan from licenses
+            union all select 'all'),
+        live as materialized (
+            select month, plan, id from months cross join plans left join licenses
+                on (plan = 'all' or plan = plan_type)
+                and started_at < (month + interval '1 month') at time zone 'UTC'
+                and (cancelled_at < month::timestamp at time zone 'UTC') is not true
+                and (expires_at < month::timestamp at time zone 'UTC') is not true
+        )
+        select live.month as adoption_month, features.feature as feature_name, plan as plan_type,
+            count(distinct id) as eligible_licenses,
+            count(distinct id) filter (where uses > 0) as active_licenses,
+            count(distinct id) filter (where uses > 0 and first_uses.month = live.month)
+                as new_licenses,
+            count(distinct id) filter (where first_uses.month <= live.month)
+                as adopted_licenses,
+            count(distinct user_id) as active_users,
+            coalesce(sum(uses), 0)::bigint as total_uses
+        from live inner join features on first_month <= live.month
+        left join first_uses on id = first_uses.license_id
+            and features.feature = first_uses.feature
+        left join uses on id = uses.license_id and live.month = uses.month
+            and features.feature = uses.feature
+        group by 1, 2, 3
+    """,
     "fct_affiliate_earnings": """
         select affiliate_id, upper(currency) as currency,
             (coalesce(sum(cents) filter (where kind = 'c' and status in
