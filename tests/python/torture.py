@@ -357,7 +357,8 @@ REFERENCES: dict[str, str] = {
                 and (cancelled_at < month::timestamp at time zone 'UTC') is not true
                 and (expires_at < month::timestamp at time zone 'UTC') is not true
         )
-        select live.month as adoption_month, features.feature as feature_name, plan as plan_type,
+        select live.month as adoption_month, features.feature as feature_name,
+            plan as plan_type,
             count(distinct id) as eligible_licenses,
             count(distinct id) filter (where uses > 0) as active_licenses,
             count(distinct id) filter (where uses > 0 and first_uses.month = live.month)
