@@ -271,6 +271,44 @@ def test_an_update_that_moves_an_event_touches_both_its_days(marts: Database) ->
     assert refresh(marts)["fct_usage_daily"].scopes == 2
 
 
+def test_changes_of_a_source_are_looked_for_once_for_all_that_read_it(
+    marts: Database,
+) -> None:
+    looked_for: list[tuple[int, int]] = []
+
+    def count(connection: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "select (select count(*) from pg_class where relname like "
+                "'refresh_changes_%' and relnamespace = pg_my_temp_schema()), "
+                "count(distinct input ->> 'source') "
+                "from analytics_refresh.models, jsonb_array_elements(inputs) as input "
+                "where input ->> 'kind' = 'source'"
+            )
+            looked_for.extend(cursor.fetchall())
+
+    with closing(marts.connect()) as connection:
+        # dbt has built each model in a snapshot of its own.
+        engine.refresh(connection, SCHEMA)
+        engine.refresh(connection, SCHEMA, inspect=count)
+
+    ((tables, sources),) = looked_for
+    assert tables == sources
+
+
+def test_more_changes_than_are_kept_at_hand_are_taken_in(marts: Database) -> None:
+    marts.execute(
+        "insert into error_logs (error_type, error_message, severity, occurred_at) "
+        "select 'many', 'x', 'error', timestamptz '2026-01-05' + n * interval '1 min' "
+        "from generate_series(1, 20001) as n"
+    )
+
+    runs = refresh(marts)
+
+    # The 5th of January and the 13 days that follow.
+    assert runs["fct_errors_daily"].rows_added == 14
+
+
 def test_marts_of_one_refresh_agree_with_each_other(marts: Database) -> None:
     agree = """
         select
