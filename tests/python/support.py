@@ -268,6 +268,24 @@ class DbtProject:
 
     def dbt(self, *arguments: str, database: Database, **more: str) -> str:
         """Run dbt on a database. Returns what it complained of: nothing, mostly."""
+        outcome = self._invoke(*arguments, database=database, **more)
+        if outcome.exception is not None:
+            return str(outcome.exception)
+        results = getattr(outcome.result, "results", [])
+        return "\n".join(
+            str(each.message)
+            for each in results
+            if each.status in ("error", "fail", "skipped", "partial success")
+        )
+
+    def statuses(
+        self, *arguments: str, database: Database, **more: str
+    ) -> dict[str, str]:
+        """Run dbt on a database. Returns the status of each node by its name."""
+        outcome = self._invoke(*arguments, database=database, **more)
+        return {each.node.name: str(each.status) for each in outcome.result.results}
+
+    def _invoke(self, *arguments: str, database: Database, **more: str) -> Any:
         # Takes seconds to import.
         from dbt.cli.main import dbtRunner
 
@@ -280,15 +298,7 @@ class DbtProject:
             folders = (f"--project-dir={self.root}", f"--profiles-dir={self.root}")
             # Files that nobody reads take most of the time.
             sparing = ("--quiet", "--no-write-json", "--log-level-file=none")
-            outcome = dbtRunner().invoke([*arguments, *folders, *sparing])
-        if outcome.exception is not None:
-            return str(outcome.exception)
-        results = getattr(outcome.result, "results", [])
-        return "\n".join(
-            str(each.message)
-            for each in results
-            if each.status in ("error", "fail", "skipped", "partial success")
-        )
+            return dbtRunner().invoke([*arguments, *folders, *sparing])
 
 
 def refresh(database: Database, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -5,11 +5,9 @@ reporting zone and the session's TimeZone.
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,7 +18,7 @@ from psycopg2.extras import RealDictCursor
 from tests.python.reference import affiliates, operations, revenue
 from tests.python.reference.calendar import months_through
 from tests.python.reference.rows import Rows, random_rows
-from tests.python.support import ROOT, Database, dbt, new_database
+from tests.python.support import ROOT, Database, DbtProject, new_database
 
 MONTHS = months_through(date(2025, 1, 1), date(2026, 5, 1))
 # In the middle of the last month but one: what comes later isn't shown yet.
@@ -82,13 +80,18 @@ IN_NEW_YORK = ("America/New_York", "Asia/Kolkata", ("model", "seed", "test"))
 IN_UTC = ("UTC", "UTC", ("model", "seed"))
 
 
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
+    """A copy of the project, without tests of the source: random rows fail many."""
+    domains = ("usage", "adoption", "affiliates", "revenue", "operations")
+    return DbtProject.copy(tmp_path_factory.mktemp("money"), domains)
+
+
 @pytest.fixture(
     scope="module", params=[IN_NEW_YORK, IN_UTC], ids=["new_york_from_kolkata", "utc"]
 )
 def built(
-    request: pytest.FixtureRequest,
-    module_database: Database,
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, module_database: Database, project: DbtProject
 ) -> Built:
     """The marts, built for a reporting zone in a session of another TimeZone."""
     reporting_zone, session_zone, resource_types = request.param
@@ -98,36 +101,16 @@ def built(
     connection = module_database.connect()
     rows.insert(connection)
     connection.close()
-    build(
-        module_database,
-        tmp_path_factory.mktemp("target"),
-        reporting_timezone=reporting_zone,
-        session_timezone=session_zone,
-        resource_types=resource_types,
-    )
-    return Built(rows, zone, module_database)
-
-
-def build(
-    database: Database,
-    target: Path,
-    *,
-    reporting_timezone: str,
-    session_timezone: str,
-    resource_types: Sequence[str],
-) -> None:
-    """Build the marts; random rows are full of what tests/integrity calls wrong."""
     selection = [f"+{name}" for name in MARTS]
-    result = dbt(
+    failures = project.dbt(
         *("build", "--select", *selection, "stg_saas__affiliates"),
-        *("--exclude", "integrity"),
-        *("--indirect-selection", "buildable", "--vars", variables(reporting_timezone)),
+        *("--indirect-selection", "buildable", "--vars", variables(reporting_zone)),
         *("--resource-types", *resource_types),
-        database=database,
-        target=target,
-        PGTZ=session_timezone,
+        database=module_database,
+        PGTZ=session_zone,
     )
-    assert result.returncode == 0, result.stdout + result.stderr
+    assert failures == ""
+    return Built(rows, zone, module_database)
 
 
 def variables(reporting_timezone: str) -> str:
@@ -231,7 +214,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("built", [IN_NEW_YORK], indirect=True)
 def test_singular_tests_notice_a_wrong_row(
-    built: Built, server_url: str, tmp_path: Path
+    built: Built, server_url: str, project: DbtProject
 ) -> None:
     """Each singular test, green on the marts as built, fails for one wrong row."""
     built_in = psycopg2.extensions.parse_dsn(built.database.url)["dbname"]
@@ -241,17 +224,10 @@ def test_singular_tests_notice_a_wrong_row(
                 f"update analytics.{mart} set {change} where ctid ="
                 f" (select min(ctid) from analytics.{mart} where {condition})"
             )
-        dbt(
+        statuses = project.statuses(
             *("test", "--select", *FAULTS, "--vars", variables(built.zone.key)),
             database=spoilt,
-            target=tmp_path,
         )
-    results = json.loads((tmp_path / "run_results.json").read_text())["results"]
-    statuses = {
-        result["unique_id"].rpartition(".")[2]: result["status"]
-        for result in results
-        if result["unique_id"].startswith("test.")
-    }
     assert statuses == dict.fromkeys(FAULTS, "fail")
 
 

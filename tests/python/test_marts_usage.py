@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.python.support import Database, dbt
+from tests.python.support import Database, DbtProject
 from tests.python.usage_company import Company, draw
 from tests.python.usage_reference import Reference
 
@@ -57,11 +56,16 @@ IN_UTC = (1, "UTC", "Pacific/Auckland")
 IN_AUCKLAND = (2, "Pacific/Auckland", "America/New_York")
 
 
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
+    """A copy of the project, as far as these marts go."""
+    folder = tmp_path_factory.mktemp("usage")
+    return DbtProject.copy(folder, domains=("usage", "adoption"))
+
+
 @pytest.fixture(scope="module", params=[IN_UTC, IN_AUCKLAND], ids=lambda case: case[1])
 def built(
-    request: pytest.FixtureRequest,
-    module_database: Database,
-    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest, module_database: Database, project: DbtProject
 ) -> tuple[Database, Company, str]:
     """A company whose marts were built, tests included, and its reporting zone."""
     seed, zone, session_zone = request.param
@@ -69,33 +73,27 @@ def built(
     module_database.execute("truncate users, licenses, usage_events cascade")
     company.store(module_database)
     aggregate(module_database)
-    result = build(
-        module_database,
-        tmp_path_factory.mktemp("target"),
-        "--vars",
-        f"{{reporting_timezone: {zone}}}",
-        PGOPTIONS=f"-c TimeZone={session_zone}",
-    )
-    assert result.returncode == 0, result.stdout
+    options = f"-c TimeZone={session_zone}"
+    assert build(project, module_database, zone, PGOPTIONS=options) == ""
     return module_database, company, zone
 
 
-def build(database: Database, target: Path, *arguments: str, **environment: str) -> Any:
-    """Build the usage and adoption marts with their data tests."""
-    return dbt(
-        "build",
-        "--select",
-        MODELS,
+def build(
+    project: DbtProject, database: Database, zone: str, **environment: str
+) -> str:
+    """Build the usage and adoption marts with their data tests: what fails."""
+    return project.dbt(
+        *("build", "--select", MODELS, "--vars", variables(zone)),
         # Tests of these marts alone: no unit tests, none that read other marts as well.
-        "--exclude-resource-type",
-        "unit_test",
-        "--indirect-selection",
-        "cautious",
-        *arguments,
+        *("--exclude-resource-type", "unit_test"),
+        *("--indirect-selection", "cautious"),
         database=database,
-        target=target,
         **environment,
     )
+
+
+def variables(zone: str) -> str:
+    return f"{{reporting_timezone: {zone}}}"
 
 
 def aggregate(database: Database) -> None:
@@ -204,10 +202,9 @@ def test_dates_know_their_week(built: tuple[Database, Company, str]) -> None:
 
 
 def test_marts_of_an_empty_database_are_empty(
-    database: Database, tmp_path: Path
+    database: Database, project: DbtProject
 ) -> None:
-    result = build(database, tmp_path)
-    assert result.returncode == 0, result.stdout
+    assert build(project, database, "UTC") == ""
     for mart in MARTS:
         assert rows_of(database, mart) == {}
 
@@ -220,10 +217,10 @@ DAILY, MONTHLY = (
 
 @pytest.mark.parametrize("built", [IN_UTC], ids=["UTC"], indirect=True)
 def test_a_wrong_aggregate_of_the_application_is_found(
-    built: tuple[Database, Company, str], tmp_path: Path
+    built: tuple[Database, Company, str], project: DbtProject
 ) -> None:
     """The build compared all of them; now some are put wrong, and some out of date."""
-    database, company, _ = built
+    database, company, zone = built
     days = sorted({event.occurred_at.date() for event in company.events})
     wrong, lost, late = days[0], days[1], days[-1]
     groups = database.execute(
@@ -245,7 +242,8 @@ def test_a_wrong_aggregate_of_the_application_is_found(
         (dt.datetime.combine(late, dt.time(12), dt.timezone.utc),),
     )
 
-    dbt("test", "--select", DAILY, MONTHLY, database=database, target=tmp_path)
+    command = ("test", "--select", DAILY, MONTHLY, "--vars", variables(zone))
+    assert project.dbt(*command, database=database) != ""
 
     assert database.execute(
         f"select (select count(*) from analytics_test_failures.{DAILY}),"
