@@ -25,6 +25,7 @@ from bootstrap.errors import UserError
 from tests.python.support import (
     ROOT,
     Database,
+    DbtProject,
     command,
     copy_project,
     environment,
@@ -474,6 +475,7 @@ def test_ctrl_c_ends_the_wait_for_another_migration(database: Database) -> None:
 def test_ctrl_c_ends_the_build_of_make_demo_with_one_line(
     database: Database, tmp_path: Path
 ) -> None:
+    root = DbtProject.copy(tmp_path, domains=()).root
     waiting = (
         "select count(*) from pg_locks where not granted "
         "and relation = 'users'::regclass"
@@ -483,12 +485,11 @@ def test_ctrl_c_ends_the_build_of_make_demo_with_one_line(
         with subprocess.Popen(
             [
                 sys.executable,
-                "scripts/build_with_progress.py",
+                str(ROOT / "scripts" / "build_with_progress.py"),
                 *("--select", "stg_saas__users"),
-                *("--target-path", str(tmp_path), "--log-path", str(tmp_path)),
             ],
-            cwd=ROOT,
-            env=database.environment(),
+            cwd=root,
+            env=database.environment(PYTHONPATH=str(ROOT)),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
 
 import psycopg2
 import pytest
@@ -200,7 +199,7 @@ def test_a_run_whose_server_is_killed_changes_nothing_and_says_so(
     ids=["refresh", "dbt"],
 )
 def test_a_run_that_is_killed_changes_nothing_and_leaves_nothing_running(
-    project: DbtProject, company: Database, tmp_path: Path, command: list[str]
+    project: DbtProject, company: Database, command: list[str]
 ) -> None:
     before = contents(company)
     company.execute(ADD_ERRORS.format(types=5, count=100))
@@ -209,10 +208,8 @@ def test_a_run_that_is_killed_changes_nothing_and_leaves_nothing_running(
         mart_held(company),
         subprocess.Popen(
             command,
-            cwd=ROOT,
-            env=company.environment(
-                DBT_TARGET_PATH=str(tmp_path), DBT_LOG_PATH=str(tmp_path)
-            ),
+            cwd=project.root,
+            env=company.environment(PYTHONPATH=str(ROOT)),
             stdout=subprocess.DEVNULL,
         ) as process,
     ):

@@ -17,6 +17,7 @@ from tests.python.support import (
     FAST,
     ROOT,
     Database,
+    DbtProject,
     copy_project,
     dbt,
     environment,
@@ -253,13 +254,8 @@ def test_dbt_works_with_parts_other_schemas_and_an_env_file(
     database: Database, tmp_path: Path
 ) -> None:
     """A copy of the project, as .env lies in its root."""
-    root = tmp_path / "project"
-    shutil.copytree(
-        ROOT,
-        root,
-        ignore=shutil.ignore_patterns(".*", "target", "logs", "benchmarks", "__py*"),
-    )
-    shutil.copy(ROOT / ".dbtignore", root)
+    root = DbtProject.copy(tmp_path, domains=()).root
+    shutil.copytree(ROOT / "bootstrap", root / "bootstrap")
     found = parse_dsn(database.url)
     (root / ".env").write_text(
         f"DB_HOST='{found['host']}'\n"
