@@ -270,9 +270,10 @@ end;
 $$;
 
 
--- The changes of an input, as something to select from. A few of a source are found once
--- for all models of a run that have seen the same of it: to plan the search through all
--- partitions takes longer than to search.
+-- The changes of an input, as something to select from; null where there are none. Those
+-- of a source are looked for once for all models of a run that have seen the same of it,
+-- and kept if they are few: to plan the search through all partitions takes longer than
+-- to search.
 create or replace function {{ schema }}.changes_of(
     input jsonb, seen {{ schema }}.inputs
 )
@@ -281,24 +282,34 @@ language plpgsql
 as $$
 declare
     few constant integer := 20000;
+    unchanged constant text := 'saas_refresh.unchanged';
     query constant text := {{ schema }}.changes_sql(input, seen);
     table_name constant text := 'refresh_changes_' || md5(query);
+    -- A log grows within a run.
+    is_fixed constant boolean := input ->> 'kind' = 'source';
+    is_changed boolean;
     number integer;
 begin
-    -- A log grows within a run.
-    if input ->> 'kind' = 'model' then
-        return format('(%s)', query);
+    if is_fixed and to_regclass('pg_temp.' || table_name) is not null then
+        return format('pg_temp.%I', table_name);
+    elsif is_fixed and position(table_name in current_setting(unchanged, true)) > 0 then
+        return null;
     end if;
-    if to_regclass('pg_temp.' || table_name) is null then
+    execute format('select exists (%s)', query) into is_changed;
+    if is_fixed and not is_changed then
+        perform set_config(unchanged, concat_ws(
+            ' ', nullif(current_setting(unchanged, true), ''), table_name
+        ), true);
+    elsif is_fixed then
         execute format('create temporary table %I on commit drop as '
             'select * from (%s) as changes limit %s', table_name, query, few + 1);
         get diagnostics number = row_count;
-        if number > few then
-            execute format('drop table pg_temp.%I', table_name);
-            return format('(%s)', query);
+        if number <= few then
+            return format('pg_temp.%I', table_name);
         end if;
+        execute format('drop table pg_temp.%I', table_name);
     end if;
-    return format('pg_temp.%I', table_name);
+    return case when is_changed then format('(%s)', query) end;
 end;
 $$;
 
@@ -644,9 +655,15 @@ begin
                 exit;
             end if;
         end if;
-        changes := format('select * from %s as changes where %s',
-            {{ schema }}.changes_of(input, seen), coalesce(input ->> 'filter', 'true'));
-        execute format('select exists (%s)', changes) into is_changed;
+        changes := {{ schema }}.changes_of(input, seen);
+        is_changed := changes is not null;
+        if is_changed then
+            changes := format('select * from %s as changes where %s',
+                changes, coalesce(input ->> 'filter', 'true'));
+            if input ? 'filter' then
+                execute format('select exists (%s)', changes) into is_changed;
+            end if;
+        end if;
         continue when not is_changed and seen.identity -> 'partitions'
             is not distinct from identity -> 'partitions';
         if known.scope = '{}' or not (input ?| array['mappings', 'through', 'around'])
