@@ -137,6 +137,7 @@ def status() -> None:
     with database.connected(configuration) as connection:
         states = migrate.states(connection, configuration.source_schema)
         unnoted = migrate.unnoted(connection, configuration.source_schema)
+    click.echo(f"The schema of {database.name_in_use(configuration)}:")
     for state in states:
         applied = "edited" if state.is_edited else "applied"
         click.echo(f"{applied if state.is_applied else 'missing':8} {state.revision}")
@@ -154,7 +155,8 @@ def _echo_place() -> None:
 
     applied = [state.revision for state in migrate.states_in_use() if state.is_applied]
     click.echo(
-        f"The schema is at {applied[-1] if applied else 'base, without its tables'}."
+        f"The schema of {database.name_in_use(settings.load())} is at "
+        f"{applied[-1] if applied else 'base, without its tables'}."
     )
 
 

@@ -34,6 +34,16 @@ def url_in_use(configuration: settings.Settings) -> str:
     return server.url()
 
 
+def name_in_use(configuration: settings.Settings) -> str:
+    """The database that is meant, as people say it: without who connects."""
+    if configuration.database_url is None:
+        return "the embedded server"
+    parameters = parse_dsn(configuration.database_url)
+    host = parameters.get("host", "localhost")
+    port = "" if host.startswith("/") else f":{parameters.get('port', 5432)}"
+    return f"{parameters.get('dbname', 'the database')} at {host}{port}"
+
+
 def connect(configuration: settings.Settings) -> Connection:
     """A connection whose search_path is the OLTP schema.
 

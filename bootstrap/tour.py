@@ -98,15 +98,20 @@ def show(connection: Connection, settings: Settings, console: Console) -> None:
             return cursor.fetchall()
 
     try:
-        active_users = rows(ACTIVE_USERS)
-        console.print()
-        _active_users(console, active_users)
-        _recurring_revenue(console, rows(MRR))
-        _features(console, rows(FEATURES))
-        _ledger(console, rows(LEDGER))
-        _incidents(console, rows(INCIDENTS))
+        found = [
+            rows(query) for query in (ACTIVE_USERS, MRR, FEATURES, LEDGER, INCIDENTS)
+        ]
     except (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn):
         raise UserError("the marts aren't built yet: run `make build` first") from None
+    active_users, revenue, features, ledger, incidents = found
+    console.print()
+    _active_users(console, active_users)
+    _recurring_revenue(console, revenue)
+    _features(console, features)
+    _ledger(console, ledger)
+    _incidents(console, incidents)
+    if not any(found):
+        console.print("The marts are built, and have nothing to show yet.\n")
     _where_next(console, settings)
 
 

@@ -388,6 +388,20 @@ def test_what_cant_be_refreshed_is_one_line_that_says_what_to_do(
     assert "`python -m bootstrap migrate`" in refusal(support.refresh(marts))
 
 
+def test_somebody_elses_marts_are_refused_with_the_command_that_hands_them_over(
+    marts: Database,
+) -> None:
+    stranger = f"stranger_{uuid.uuid4().hex[:12]}"
+    marts.execute(f"create role {stranger} login password 'strange'")
+    try:
+        theirs = Database(support.with_login(marts.url, stranger, "strange"))
+        message = refusal(support.refresh(theirs))
+    finally:
+        marts.execute(f"drop role {stranger}")
+    assert "permission denied" in message
+    assert "`python -m bootstrap roles` as the source's owner" in message
+
+
 def test_a_quiet_refresh_says_nothing_when_all_is_well(marts: Database) -> None:
     marts.execute(torture.WRITES["events arrive"].format(n=3))
     result = support.refresh(marts, "--quiet")
