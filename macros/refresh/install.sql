@@ -36,6 +36,7 @@
                 ~ "itself. If you mean it, add --vars 'allow_full_refresh: true'."
             ) -%}
         {%- endif -%}
+        {%- do saas_analytics.refuse_missing_sources() -%}
         {%- set schema = saas_analytics.refresh_schema() -%}
         {%- set engine = saas_analytics.refresh_engine(schema)
             ~ saas_analytics.refresh_pin_functions(schema) -%}
@@ -106,6 +107,37 @@
         end;
         $forget$;
         commit
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- Stops before anything is made where a source table to be read is not there. -#}
+{% macro refuse_missing_sources() -%}
+    {%- set names = [] -%}
+    {%- for node in graph.nodes.values() if node.unique_id in selected_resources -%}
+        {%- for unique_id in node.depends_on.nodes if unique_id in graph.sources -%}
+            {%- set source = graph.sources[unique_id] -%}
+            {%- do names.append(
+                "($name$" ~ source.schema ~ "$name$, $name$" ~ source.identifier
+                ~ "$name$)"
+            ) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- set missing -%}
+        select string_agg(distinct schema_name || '.' || name, ', ')
+        from (values {{ names | join(", ") }}) as sources (schema_name, name)
+        where not exists (
+            select from pg_class
+            inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid
+            where nspname = schema_name and relname = name
+        )
+    {%- endset -%}
+    {%- set found = run_query(missing).columns[0].values()[0] if names -%}
+    {%- if found -%}
+        {%- do exceptions.raise_compiler_error(
+            "The source tables are not there (" ~ found ~ "): run `python -m "
+            ~ "bootstrap migrate` first, or name their schema with DB_SCHEMA."
+        ) -%}
     {%- endif -%}
 {%- endmacro %}
 

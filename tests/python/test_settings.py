@@ -287,6 +287,26 @@ def test_dbt_works_with_parts_other_schemas_and_an_env_file(
     assert "stg_saas__users" in plain_dbt("ls", "-s", "stg_saas__users")
 
 
+def test_dbt_run_before_the_migrations_says_so_and_makes_nothing(
+    empty_database: Database, tmp_path: Path
+) -> None:
+    project = DbtProject.copy(tmp_path, domains=())
+
+    message = project.dbt("build", database=empty_database)
+
+    assert "public.users" in message
+    assert "run `python -m bootstrap migrate` first" in message
+    assert (
+        empty_database.execute(
+            "select nspname from pg_namespace where nspname like 'analytics%refresh'"
+            " union all select relname from pg_class where relnamespace not in ("
+            "'pg_catalog'::regnamespace, 'information_schema'::regnamespace, "
+            "'pg_toast'::regnamespace)"
+        )
+        == []
+    )
+
+
 def test_dbt_run_with_a_malformed_url_prints_one_line_and_fails(tmp_path: Path) -> None:
     nonsense = Database("postgresql://ada:s3cret@host:port/saas")
 
