@@ -277,7 +277,7 @@ def test_changes_of_a_source_are_looked_for_once_for_all_that_read_it(
     # dbt has built each model in a snapshot of its own.
     refresh(marts)
     marts.execute("update error_logs set severity = 'warning' where severity = 'error'")
-    looked_for: list[tuple[int, int]] = []
+    looked_for: list[tuple[int, int, int]] = []
 
     def count(connection: Any) -> None:
         with connection.cursor() as cursor:
