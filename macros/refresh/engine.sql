@@ -270,10 +270,10 @@ end;
 $$;
 
 
--- The changes of an input, as something to select from; null where there are none. Those
--- of a source are looked for once for all models of a run that have seen the same of it,
--- and kept if they are few: to plan the search through all partitions takes longer than
--- to search.
+-- The changes of an input, as something to select from; null where there are none.
+-- Those of a source are looked for once for all models of a run that have seen the same
+-- of it, and kept if they are few: to plan the search through all partitions takes
+-- longer than to search.
 create or replace function {{ schema }}.changes_of(
     input jsonb, seen {{ schema }}.inputs
 )
@@ -964,8 +964,8 @@ end;
 $$;
 
 
--- A query of the scopes of a partition's time, in the input and in the model. Null where
--- its time isn't known.
+-- A query of the scopes of a partition's time, in the input and in the model. Null
+-- where its time isn't known.
 create or replace function {{ schema }}.partition_scopes_sql(
     known {{ schema }}.models, input jsonb, mapping jsonb, partition_bound text
 )
