@@ -283,7 +283,11 @@ class DbtProject:
     ) -> dict[str, str]:
         """Run dbt on a database. Returns the status of each node by its name."""
         outcome = self._invoke(*arguments, database=database, **more)
-        return {each.node.name: str(each.status) for each in outcome.result.results}
+        return {
+            each.node.name: str(each.status)
+            for each in outcome.result.results
+            if each.node.resource_type != "operation"
+        }
 
     def _invoke(self, *arguments: str, database: Database, **more: str) -> Any:
         # Takes seconds to import.

@@ -378,7 +378,7 @@ def test_a_missing_table_is_named_and_the_marts_stay(
 
     said = project.dbt("run", "--select", f"+{MART}", database=company)
 
-    assert 'relation "public.error_logs" does not exist' in said
+    assert "The source tables are not there (public.error_logs)" in said
     assert "does not exist" in refusal(refresh(company))
     assert contents(company) == before
 
