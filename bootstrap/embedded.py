@@ -206,8 +206,10 @@ class EmbeddedServer:
 
     def _initialise(self) -> None:
         """Make the data directory, under another name first: a kill leaves none."""
-        unfinished = self.folder / "data.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
+        for left in self.folder.glob("data.unfinished*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # Of its own: an initdb that was interrupted may still be clearing up its.
+        unfinished = self.folder / f"data.unfinished.{os.getpid()}"
         result = self._run(
             "initdb",
             f"--pgdata={unfinished}",
