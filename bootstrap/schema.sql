@@ -303,29 +303,67 @@ CREATE FUNCTION public.aggregate_stale_usage() RETURNS integer
     SET search_path TO 'public', 'pg_temp'
     AS $$
 declare
-    stale record;
-    periods integer := 0;
+    tries constant integer := 6;
+    callers_lock_timeout constant text := current_setting('lock_timeout');
+    period_types text[];
+    period_starts date[];
 begin
-    for stale in
-        with taken as (
-            delete from usage_aggregate_stale_periods
-            returning period_type, period_start
-        )
+    with
+    taken as (
+        delete from usage_aggregate_stale_periods
+        returning period_type, period_start
+    ),
 
+    periods as (
         select distinct period_type, period_start from taken
-        order by period_type, period_start
-    loop
-        if stale.period_type = 'day' then
-            perform aggregate_daily_usage(stale.period_start);
-        else
-            perform aggregate_monthly_usage(
-                extract(year from stale.period_start)::integer,
-                extract(month from stale.period_start)::integer
-            );
-        end if;
-        periods := periods + 1;
+    )
+
+    select
+        array_agg(period_type order by period_type, period_start),
+        array_agg(period_start order by period_type, period_start)
+    into period_types, period_starts
+    from periods;
+
+    if period_types is null then
+        return 0;
+    end if;
+
+    -- Other runs over these periods are waited for here, where nothing is held that
+    -- anybody else needs.
+    insert into usage_aggregate_runs (period_type, period_start, aggregated_at)
+    select periods.period_type, periods.period_start, clock_timestamp()
+    from unnest(period_types, period_starts) as periods (period_type, period_start)
+    order by periods.period_type, periods.period_start
+    on conflict (period_type, period_start)
+    do update set aggregated_at = clock_timestamp();
+
+    for attempt in 1 .. tries loop
+        begin
+            if attempt = tries then
+                lock table users, licenses, teams in share mode;
+            else
+                -- Much shorter than anybody looks for a deadlock.
+                perform set_config('lock_timeout', '20ms', true);
+            end if;
+            for position in 1 .. cardinality(period_types) loop
+                if period_types[position] = 'day' then
+                    perform aggregate_daily_usage(period_starts[position]);
+                else
+                    perform aggregate_monthly_usage(
+                        extract(year from period_starts[position])::integer,
+                        extract(month from period_starts[position])::integer
+                    );
+                end if;
+            end loop;
+            perform set_config('lock_timeout', callers_lock_timeout, true);
+            return cardinality(period_types);
+        exception when lock_not_available or deadlock_detected then
+            if attempt = tries then
+                raise;
+            end if;
+        end;
+        perform pg_sleep(0.02 * 2 ^ attempt);
     end loop;
-    return periods;
 end;
 $$;
 
