@@ -206,10 +206,8 @@ class EmbeddedServer:
 
     def _initialise(self) -> None:
         """Make the data directory, under another name first: a kill leaves none."""
-        for left in self.folder.glob("data.unfinished*"):
-            shutil.rmtree(left, ignore_errors=True)
-        # Of its own: an initdb that was interrupted may still be clearing up its.
-        unfinished = self.folder / f"data.unfinished.{os.getpid()}"
+        unfinished = self.folder / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
         result = self._run(
             "initdb",
             f"--pgdata={unfinished}",
@@ -332,7 +330,7 @@ class EmbeddedServer:
             tempfile.TemporaryFile("w+") as output,
             tempfile.TemporaryFile("w+") as errors,
         ):
-            result = subprocess.run(
+            process = subprocess.Popen(
                 [str(self._programs() / program), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -340,14 +338,36 @@ class EmbeddedServer:
                 cwd=self.folder,
                 env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
                 start_new_session=True,
-                check=False,
                 **identity,  # type: ignore[call-overload]
             )
+            try:
+                process.wait()
+            except BaseException:
+                _kill_group(process.pid)
+                raise
             output.seek(0)
             errors.seek(0)
             return subprocess.CompletedProcess(
-                result.args, result.returncode, output.read(), errors.read()
+                process.args, process.returncode, output.read(), errors.read()
             )
+
+
+def _kill_group(leader: int) -> None:
+    """Kill a program and what it has started in its group, and see them end.
+
+    What initdb starts would go on writing to the folder that the next start clears.
+    """
+
+    def is_one_of_them(process: psutil.Process) -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            return os.getpgid(process.pid) == leader
+        return False
+
+    victims = list(filter(is_one_of_them, psutil.process_iter()))
+    for victim in victims:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
+    psutil.wait_procs(victims, timeout=1)
 
 
 def default_server() -> EmbeddedServer:

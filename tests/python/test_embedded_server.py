@@ -261,7 +261,7 @@ def test_it_is_made_anew_where_making_it_was_interrupted(
     make_server: MakeServer, folder: Path
 ) -> None:
     server = make_server(folder / "server")
-    unfinished = server.folder / "data.unfinished.1"
+    unfinished = server.folder / "data.unfinished"
     unfinished.mkdir(parents=True)
     (unfinished / "PG_VERSION").write_text("18\n")
 
@@ -499,7 +499,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing_to_repair(folder: Path) -> None:
         with subprocess.Popen(
             command("up"), cwd=root, env=env, stderr=subprocess.PIPE, text=True
         ) as process:
-            while not list((root / ".postgres").glob("data.unfinished.*")):
+            while not (root / ".postgres" / "data.unfinished").exists():
                 assert process.poll() is None
                 time.sleep(0.01)
             process.send_signal(signal.SIGINT)
@@ -512,3 +512,37 @@ def test_ctrl_c_while_it_starts_leaves_nothing_to_repair(folder: Path) -> None:
         assert run("up", env=env, root=root).returncode == 0
     finally:
         run("down", env=env, root=root)
+
+
+MAKE = """
+import sys
+from pathlib import Path
+from bootstrap.embedded import EmbeddedServer
+EmbeddedServer(Path(sys.argv[1]), programs=Path(sys.argv[2])).start()
+"""
+
+
+def test_ctrl_c_ends_what_makes_its_data_as_well(folder: Path) -> None:
+    """A program that outlives initdb writes to the folder that is being cleared."""
+    programs = folder / "programs"
+    programs.mkdir()
+    initdb = programs / "initdb"
+    initdb.write_text("#!/bin/sh\nsleep 60 &\necho $! > child\nwait\n")
+    for path in (folder, programs, initdb):
+        path.chmod(0o755)
+    child = folder / "server" / "child"
+    with subprocess.Popen(
+        [sys.executable, "-c", MAKE, str(folder / "server"), str(programs)],
+        env={**environment(), "PYTHONPATH": str(settings.ROOT)},
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while not (child.exists() and child.read_text().strip()):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+    # The system may take its time to clear an ended process away.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        state = psutil.Process(int(child.read_text())).status()
+        assert state == psutil.STATUS_ZOMBIE
