@@ -137,7 +137,8 @@ def status() -> None:
     with database.connected(configuration) as connection:
         states = migrate.states(connection, configuration.source_schema)
         unnoted = migrate.unnoted(connection, configuration.source_schema)
-    click.echo(f"The schema of {database.name_in_use(configuration)}:")
+        name = database.name_of(connection, configuration)
+    click.echo(f"The schema of {name}:")
     for state in states:
         applied = "edited" if state.is_edited else "applied"
         click.echo(f"{applied if state.is_applied else 'missing':8} {state.revision}")
@@ -153,11 +154,13 @@ def status() -> None:
 def _echo_place() -> None:
     from bootstrap import migrate
 
-    applied = [state.revision for state in migrate.states_in_use() if state.is_applied]
-    click.echo(
-        f"The schema of {database.name_in_use(settings.load())} is at "
-        f"{applied[-1] if applied else 'base, without its tables'}."
-    )
+    configuration = settings.load()
+    with database.connected(configuration) as connection:
+        states = migrate.states(connection, configuration.source_schema)
+        name = database.name_of(connection, configuration)
+    applied = [state.revision for state in states if state.is_applied]
+    place = applied[-1] if applied else "base, without its tables"
+    click.echo(f"The schema of {name} is at {place}.")
 
 
 @cli.command("partitions")

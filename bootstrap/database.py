@@ -34,16 +34,6 @@ def url_in_use(configuration: settings.Settings) -> str:
     return server.url()
 
 
-def name_in_use(configuration: settings.Settings) -> str:
-    """The database that is meant, as people say it: without who connects."""
-    if configuration.database_url is None:
-        return "the embedded server"
-    parameters = parse_dsn(configuration.database_url)
-    host = parameters.get("host", "localhost")
-    port = "" if host.startswith("/") else f":{parameters.get('port', 5432)}"
-    return f"{parameters.get('dbname', 'the database')} at {host}{port}"
-
-
 def connect(configuration: settings.Settings) -> Connection:
     """A connection whose search_path is the OLTP schema.
 
@@ -75,6 +65,15 @@ def connect(configuration: settings.Settings) -> Connection:
             )
         )
     return connection
+
+
+def name_of(connection: Connection, configuration: settings.Settings) -> str:
+    """Which database this is, for people: without who connects."""
+    if configuration.database_url is None:
+        return "the embedded server"
+    place = connection.info
+    port = "" if place.host.startswith("/") else f":{place.port}"
+    return f"{place.dbname} at {place.host}{port}"
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from bootstrap import embedded, migrate
 from bootstrap.errors import UserError
@@ -286,7 +287,9 @@ def test_status_exits_1_until_every_migration_is_applied(
     migrate.upgrade("002")
     result = run("status", env=env)
     assert result.returncode == 1
-    assert [line.split() for line in result.stdout.splitlines()[1:]] == [
+    first, *lines = result.stdout.splitlines()
+    assert first == f"The schema of {place(empty_database)}:"
+    assert [line.split() for line in lines] == [
         ["applied" if number < 2 else "missing", revision]
         for number, revision in enumerate(REVISIONS)
     ]
@@ -295,15 +298,34 @@ def test_status_exits_1_until_every_migration_is_applied(
     assert run("status", env=env).returncode == 0
 
 
+def place(database: Database) -> str:
+    """A database as commands name it."""
+    found = parse_dsn(database.url)
+    on_network = not found["host"].startswith("/")
+    port = f":{found.get('port', 5432)}" if on_network else ""
+    return f"{found['dbname']} at {found['host']}{port}"
+
+
+def test_a_database_that_the_url_leaves_to_the_environment_is_named(
+    database: Database,
+) -> None:
+    found = parse_dsn(database.url)
+    rest = Database(f"postgresql:///{found['dbname']}")
+    parts = {"host", "port", "user", "password"} & found.keys()
+    elsewhere = {f"PG{part.upper()}": found[part] for part in parts}
+
+    result = run("status", env=rest.environment(**elsewhere))
+
+    assert result.stdout.startswith(f"The schema of {place(database)}:\n")
+
+
 def test_migrating_twice_changes_nothing(database: Database) -> None:
     before = whole(database)
 
     result = run("migrate", env=database.environment())
 
     result.check_returncode()
-    name = database.execute("select current_database()")[0][0]
-    assert result.stdout.startswith(f"The schema of {name} at ")
-    assert result.stdout.endswith(f" is at {REVISIONS[-1]}.\n")
+    assert result.stdout == f"The schema of {place(database)} is at {REVISIONS[-1]}.\n"
     assert whole(database) == before
 
 
@@ -516,7 +538,8 @@ def test_a_database_made_with_psql_is_refused_until_it_is_stamped(
         assert status.stdout.splitlines()[-1].endswith(advice)
 
         result = run("stamp", "002", env=env)
-        assert result.stdout.endswith(" is at 002_affiliates.\n")
+        at = f"The schema of {place(database)} is at"
+        assert result.stdout == f"{at} 002_affiliates.\n"
         assert whole(database) == before
 
         migrate.upgrade()
