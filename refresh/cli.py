@@ -108,12 +108,12 @@ def _report_failures(runs: list[engine.Run]) -> bool:
 
 
 def _one_line(error: Exception) -> str:
-    text = database.explain(error) if isinstance(error, psycopg2.Error) else str(error)
     if isinstance(error, errors.InsufficientPrivilege) and not error.diag.message_hint:
-        text = (
+        return (
             f"{error.diag.message_primary}: where another role built the marts, "
             "`python -m bootstrap roles` as the source's owner hands them over"
         )
+    text = database.explain(error) if isinstance(error, psycopg2.Error) else str(error)
     if isinstance(error, (errors.UndefinedColumn, errors.UndefinedTable)):
         text += ": run `python -m bootstrap migrate`, and `make build` after it"
     return " ".join(text.split())

@@ -273,7 +273,8 @@ $$;
 -- The changes of an input, as something to select from; null where there are none.
 -- Those of a source are looked for once for all models of a run that have seen the same
 -- of it, and kept if they are few: to plan the search through all partitions takes
--- longer than to search.
+-- longer than to search. That there are none is kept in a setting of the transaction,
+-- for most runs find most sources unchanged, and shall leave nothing to clear away.
 create or replace function {{ schema }}.changes_of(
     input jsonb, seen {{ schema }}.inputs
 )
@@ -282,34 +283,36 @@ language plpgsql
 as $$
 declare
     few constant integer := 20000;
-    unchanged constant text := 'saas_refresh.unchanged';
+    setting constant text := 'saas_refresh.unchanged';
+    unchanged constant text := coalesce(current_setting(setting, true), '');
     query constant text := {{ schema }}.changes_sql(input, seen);
     table_name constant text := 'refresh_changes_' || md5(query);
-    -- A log grows within a run.
-    is_fixed constant boolean := input ->> 'kind' = 'source';
     is_changed boolean;
     number integer;
 begin
-    if is_fixed and to_regclass('pg_temp.' || table_name) is not null then
-        return format('pg_temp.%I', table_name);
-    elsif is_fixed and position(table_name in current_setting(unchanged, true)) > 0 then
+    -- A log grows within a run.
+    if input ->> 'kind' = 'model' then
+        execute format('select exists (%s)', query) into is_changed;
+        return case when is_changed then format('(%s)', query) end;
+    end if;
+    if to_regclass('pg_temp.' || table_name) is not null then
+        return 'pg_temp.' || table_name;
+    elsif position(table_name in unchanged) > 0 then
         return null;
     end if;
     execute format('select exists (%s)', query) into is_changed;
-    if is_fixed and not is_changed then
-        perform set_config(unchanged, concat_ws(
-            ' ', nullif(current_setting(unchanged, true), ''), table_name
-        ), true);
-    elsif is_fixed then
-        execute format('create temporary table %I on commit drop as '
-            'select * from (%s) as changes limit %s', table_name, query, few + 1);
-        get diagnostics number = row_count;
-        if number <= few then
-            return format('pg_temp.%I', table_name);
-        end if;
-        execute format('drop table pg_temp.%I', table_name);
+    if not is_changed then
+        perform set_config(setting, trim(unchanged || ' ' || table_name), true);
+        return null;
     end if;
-    return case when is_changed then format('(%s)', query) end;
+    execute format('create temporary table %s on commit drop as '
+        'select * from (%s) as changes limit %s', table_name, query, few + 1);
+    get diagnostics number = row_count;
+    if number > few then
+        execute format('drop table pg_temp.%s', table_name);
+        return format('(%s)', query);
+    end if;
+    return 'pg_temp.' || table_name;
 end;
 $$;
 
@@ -667,8 +670,6 @@ begin
         continue when not is_changed and seen.identity -> 'partitions'
             is not distinct from identity -> 'partitions';
         if known.scope = '{}' or not (input ?| array['mappings', 'through', 'around'])
-            -- A sum is one input's.
-            or run.method = 'summed' or run.method = 'scoped' and input ? 'around'
         then
             run.method := 'whole';
             exit;

@@ -18,8 +18,9 @@
             input's rows that came, with sign 1, or went, with sign -1) and the model's
             inputs by name;
         - {"around": a query of the input's rows that changed and those next to them},
-            for an input that is a model and a select that adds up: the sum over these
-            rows as they are, less the sum over them as they were, is the change.
+            for an input that is a model, the only one here, and a select that adds up:
+            the sum over these rows as they are, less the sum over them as they were, is
+            the change.
             `rows_column` names the column that counts the rows of a group; a group
             without any goes.
     A change of any other input recomputes the whole.
@@ -166,6 +167,13 @@
     {%- for name in changes if name not in relations -%}
         {%- do exceptions.raise_compiler_error(
             "`changes` names " ~ name ~ ", which " ~ model.name ~ " does not read."
+        ) -%}
+    {%- endfor -%}
+    {%- for name, change in changes.items()
+        if change is mapping and "around" in change and changes | length > 1 -%}
+        {%- do exceptions.raise_compiler_error(
+            "The `around` of " ~ name ~ " must be the only entry in `changes` of "
+            ~ model.name ~ ": a sum is one input's."
         ) -%}
     {%- endfor -%}
     {%- for input in inputs if input.called in changes -%}

@@ -111,7 +111,7 @@
 {%- endmacro %}
 
 
-{#- Stops before anything is made where a source table to be read is not there. -#}
+{#- Stops, before any table is made, where a source table to be read is not there. -#}
 {% macro refuse_missing_sources() -%}
     {%- set names = [] -%}
     {%- for node in graph.nodes.values() if node.unique_id in selected_resources -%}

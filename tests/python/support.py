@@ -272,10 +272,13 @@ class DbtProject:
         if outcome.exception is not None:
             return str(outcome.exception)
         results = getattr(outcome.result, "results", [])
-        return "\n".join(
+        complaints = "\n".join(
             str(each.message)
             for each in results
             if each.status in ("error", "fail", "skipped", "partial success")
+        )
+        return complaints or (
+            "" if outcome.success else "dbt failed, and didn't say why"
         )
 
     def statuses(

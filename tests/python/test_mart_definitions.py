@@ -397,6 +397,21 @@ def test_what_the_engine_cannot_follow_is_refused(
     assert f"fct_severities reads {named}, whose changes can't be followed" in message
 
 
+def test_an_input_that_is_summed_is_the_only_one_with_scopes(
+    project: DbtProject, company: Database
+) -> None:
+    config = (
+        '{{ config(contract={"enforced": false}, scope=["severity"], changes={'
+        '"stg_saas__error_logs": {"around": "select * from stg_saas__error_logs"}, '
+        '"plans": {"severity": "plan_type"}}) }}'
+    )
+    text = config + "select severity, plan_type from {{ ref('plans') }} "
+    text += "cross join {{ ref('stg_saas__error_logs') }}"
+    with project.added(OWN, text):
+        message = project.dbt("run", "--select", "fct_severities", database=company)
+    assert "must be the only entry in `changes` of fct_severities" in message
+
+
 # --- dbt's options --------------------------------------------------------------------
 
 

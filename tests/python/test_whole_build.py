@@ -163,6 +163,18 @@ def test_an_analyst_can_run_the_example_of_every_mart(build: Build) -> None:
         assert attempt(build.analyst, example) is None, name
 
 
+def test_a_tour_of_marts_without_rows_says_so(marts: Database) -> None:
+    said = "The marts are built, and have nothing to show yet."
+    assert said not in run("tour", env=marts.environment()).stdout
+    marts.execute("truncate users, usage_events, api_usage cascade")
+    refresh(marts).check_returncode()
+
+    result = run("tour", env=marts.environment())
+
+    result.check_returncode()
+    assert said in result.stdout
+
+
 def test_the_transformer_can_neither_write_the_source_nor_see_all_of_it_nor_grow(
     build: Build,
 ) -> None:

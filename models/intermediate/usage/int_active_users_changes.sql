@@ -1,57 +1,6 @@
 {{ config(
     scope=["change_date", "plan_type"],
-    changes={
-        "int_users_active_days": {
-            "around": """
-                select days.activity_date, days.user_id, days.plan_type
-                from changes
-                inner join int_users_active_days as days
-                    on changes.user_id = days.user_id
-                    and changes.activity_date = days.activity_date
-                union
-                select days.activity_date, days.user_id, days.plan_type
-                from changes
-                inner join int_users_active_days as days
-                    on days.user_id is null
-                    and changes.activity_date = days.activity_date
-                where changes.user_id is null
-                union
-                select days.activity_date, days.user_id, days.plan_type
-                from changes
-                cross join lateral (
-                    (
-                        select * from int_users_active_days as days
-                        where days.user_id = changes.user_id
-                            and days.activity_date < changes.activity_date
-                        order by days.activity_date desc limit 1
-                    )
-                    union all
-                    (
-                        select * from int_users_active_days as days
-                        where days.user_id = changes.user_id
-                            and days.activity_date > changes.activity_date
-                        order by days.activity_date limit 1
-                    )
-                    union all
-                    (
-                        select * from int_users_active_days as days
-                        where days.user_id = changes.user_id
-                            and days.plan_type = changes.plan_type
-                            and days.activity_date < changes.activity_date
-                        order by days.activity_date desc limit 1
-                    )
-                    union all
-                    (
-                        select * from int_users_active_days as days
-                        where days.user_id = changes.user_id
-                            and days.plan_type = changes.plan_type
-                            and days.activity_date > changes.activity_date
-                        order by days.activity_date limit 1
-                    )
-                ) as days
-            """,
-        },
-    },
+    changes={"int_users_active_days": {"around": active_days_around()}},
     rows_column="window_edges",
 ) }}
 
