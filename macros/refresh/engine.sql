@@ -207,6 +207,23 @@ end;
 $$;
 
 
+-- The condition that a row of an input was written since, and not by the run that noted
+-- this. Of a log also by this transaction.
+create or replace function {{ schema }}.unseen_sql(
+    input jsonb, seen {{ schema }}.inputs
+)
+returns text
+language sql stable
+as $$
+    select format(
+        'change_xid >= %L::xid8 and change_xid != %L::xid8 '
+        'and not pg_visible_in_snapshot(change_xid, %L::pg_snapshot)',
+        pg_snapshot_xmin(seen.seen), seen.seen_xid, seen.seen
+    ) || case input ->> 'kind' when 'source' then
+        ' and change_xid < pg_snapshot_xmax(pg_current_snapshot())' else '' end
+$$;
+
+
 -- A query of an input's rows that were written since (sign 1), and of those that went
 -- or came unseen, as they were (sign -1).
 create or replace function {{ schema }}.changes_sql(
@@ -219,20 +236,10 @@ declare
     source_name text;
     view_sql text;
     readable text;
-    unseen text := format(
-        'change_xid >= %L::xid8 and change_xid != %L::xid8 '
-        'and change_xid < pg_snapshot_xmax(pg_current_snapshot()) '
-        'and not pg_visible_in_snapshot(change_xid, %L::pg_snapshot)',
-        pg_snapshot_xmin(seen.seen), seen.seen_xid, seen.seen
-    );
+    unseen constant text := {{ schema }}.unseen_sql(input, seen);
 begin
     if input ->> 'kind' = 'model' then
-        -- The last condition above would hide what this transaction itself has logged.
-        return format(
-            'select * from %s where change_xid >= %L::xid8 and change_xid != %L::xid8 '
-            'and not pg_visible_in_snapshot(change_xid, %L::pg_snapshot)',
-            input ->> 'log', pg_snapshot_xmin(seen.seen), seen.seen_xid, seen.seen
-        );
+        return format('select * from %s where %s', input ->> 'log', unseen);
     end if;
     view_sql := {{ schema }}.view_sql(input ->> 'relation');
     select format('FROM %I.%I', relnamespace::regnamespace::text, relname)
@@ -285,13 +292,16 @@ declare
     few constant integer := 20000;
     setting constant text := 'saas_refresh.unchanged';
     unchanged constant text := coalesce(current_setting(setting, true), '');
-    query constant text := {{ schema }}.changes_sql(input, seen);
-    table_name constant text := 'refresh_changes_' || md5(query);
+    unseen constant text := {{ schema }}.unseen_sql(input, seen);
+    table_name constant text := 'refresh_changes_'
+        || md5(concat(input ->> 'relation', unseen));
+    query text;
     is_changed boolean;
     number integer;
 begin
     -- A log grows within a run.
     if input ->> 'kind' = 'model' then
+        query := {{ schema }}.changes_sql(input, seen);
         execute format('select exists (%s)', query) into is_changed;
         return case when is_changed then format('(%s)', query) end;
     end if;
@@ -300,11 +310,17 @@ begin
     elsif position(table_name in unchanged) > 0 then
         return null;
     end if;
-    execute format('select exists (%s)', query) into is_changed;
+    -- Without the other columns a fifth of the time to plan.
+    execute format(
+        'select exists (select from %s where %s) '
+        'or exists (select from %s where table_name = %L and %2$s)',
+        input ->> 'source', unseen, input ->> 'tombstones', input ->> 'source_table'
+    ) into is_changed;
     if not is_changed then
         perform set_config(setting, trim(unchanged || ' ' || table_name), true);
         return null;
     end if;
+    query := {{ schema }}.changes_sql(input, seen);
     execute format('create temporary table %s on commit drop as '
         'select * from (%s) as changes limit %s', table_name, query, few + 1);
     get diagnostics number = row_count;
@@ -559,8 +575,10 @@ as $$
 $$;
 
 
+-- Takes in what changed. `sources` may bring the identities of sources along, by the
+-- names of their staging views.
 create or replace function {{ schema }}.refresh(
-    model_name text, rebuild boolean default false
+    model_name text, rebuild boolean default false, sources jsonb default '{}'
 )
 returns {{ schema }}.runs
 language plpgsql
@@ -637,7 +655,9 @@ begin
         pg_temp.refresh_old, pg_temp.refresh_new, pg_temp.refresh_difference;
     for input in select * from jsonb_array_elements(known.inputs) loop
         exit when run.method = 'whole';
-        identity := {{ schema }}.input_identity(input);
+        identity := coalesce(
+            sources -> (input ->> 'relation'), {{ schema }}.input_identity(input)
+        );
         identities := identities || jsonb_build_object(input ->> 'name', identity);
         select * into seen from {{ schema }}.inputs
         where inputs.model = model_name and inputs.name = input ->> 'name';
@@ -1009,8 +1029,19 @@ returns setof {{ schema }}.runs
 language plpgsql
 as $$
 declare
+    sources jsonb;
     name text;
 begin
+    select jsonb_object_agg(view_name, {{ schema }}.input_identity(input)) into sources
+    from (
+        select distinct on (view_name) view_name, input
+        from {{ schema }}.models,
+            jsonb_array_elements(inputs) as input,
+            jsonb_extract_path_text(input, 'relation') as view_name
+        where input ->> 'kind' = 'source'
+            and (only_models is null or model = any (only_models))
+        order by view_name
+    ) as each_source;
     for name in
         with recursive edges as (
             select model, input ->> 'name' as upstream
@@ -1027,7 +1058,7 @@ begin
         where only_models is null or depths.model = any (only_models)
         group by depths.model order by max(depths.depth), depths.model
     loop
-        return next {{ schema }}.refresh(name);
+        return next {{ schema }}.refresh(name, sources => sources);
     end loop;
 end;
 $$;
