@@ -1570,6 +1570,8 @@ CREATE INDEX payment_transactions_status_idx ON public.payment_transactions USIN
 
 CREATE INDEX payment_transactions_subscription_id_idx ON public.payment_transactions USING btree (subscription_id) WHERE (subscription_id IS NOT NULL);
 
+CREATE INDEX payment_transactions_time_idx ON public.payment_transactions USING btree (COALESCE(processed_at, created_at));
+
 CREATE INDEX subscriptions_change_xid_idx ON public.subscriptions USING btree (change_xid);
 
 CREATE INDEX subscriptions_current_period_end_idx ON public.subscriptions USING btree (current_period_end) WHERE (current_period_end IS NOT NULL);

@@ -4,14 +4,20 @@
         "int_features_used_daily": {"usage_month": "usage_month", "user_id": "user_id"},
     },
     indexes=[
-        {"columns": ["user_id", "feature_name"]},
-        {"columns": ["license_id", "feature_name"]},
+        {
+            "columns": [
+                "user_id", "feature_name",
+                "license_id", "total_uses", "first_used_at", "last_used_at",
+            ],
+        },
+        {"columns": ["license_id", "feature_name", "usage_month"]},
         {"columns": ["usage_month", "feature_name"]},
     ],
 ) }}
 
 -- One row per month, feature, licence and user with an event of the feature. Null ids
--- are groups of their own.
+-- are groups of their own. All months of a user or licence are read from an index, for
+-- each stands in another place of the table.
 with feature_uses as (
     select * from {{ ref("int_features_used_daily") }}
 )
