@@ -337,7 +337,8 @@ def kill_9(server: EmbeddedServer) -> None:
     first = psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
     victims = [first, *first.children(recursive=True)]
     for victim in victims:
-        victim.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.kill()
     psutil.wait_procs(victims, timeout=10)
 
 
