@@ -302,6 +302,37 @@ def test_changes_of_a_source_are_looked_for_once_for_all_that_read_it(
     assert (changed, changed + unchanged) == (1, sources)
 
 
+def test_changes_are_found_at_whatever_time_they_happened(marts: Database) -> None:
+    """They are looked for in the months that have some; infinity is in none."""
+
+    def count() -> Any:
+        return marts.execute("select sum(errors) from analytics.fct_errors_daily")[0][0]
+
+    def add(*times: str) -> None:
+        for at in times:
+            marts.execute(
+                "insert into error_logs (error_type, error_message, severity, "
+                "occurred_at) values ('odd', 'x', 'error', %s)",
+                (at,),
+            )
+
+    before = count()
+    add("1970-01-01", "2025-12-31 23:30-05", "2026-02-28 23:59:59.999999Z")
+    refresh(marts)
+    assert count() == before + 3
+
+    add("infinity", "-infinity", "2026-02-01")
+    refresh(marts)
+    assert count() == before + 4
+
+    marts.execute(
+        "update error_logs set occurred_at = '2026-01-31' "
+        "where occurred_at = 'infinity'"
+    )
+    refresh(marts)
+    assert count() == before + 5
+
+
 def test_more_changes_than_are_kept_at_hand_are_taken_in(marts: Database) -> None:
     marts.execute(
         "insert into error_logs (error_type, error_message, severity, occurred_at) "
