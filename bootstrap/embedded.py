@@ -13,6 +13,7 @@ import pwd
 import re
 import shlex
 import shutil
+import signal
 import stat
 import subprocess
 import tempfile
@@ -206,8 +207,10 @@ class EmbeddedServer:
 
     def _initialise(self) -> None:
         """Make the data directory, under another name first: a kill leaves none."""
-        unfinished = self.folder / "data.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
+        for left in self.folder.glob("data.unfinished*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # Of its own: where whoever started it was killed, an initdb may still go on.
+        unfinished = self.folder / f"data.unfinished.{os.getpid()}"
         result = self._run(
             "initdb",
             f"--pgdata={unfinished}",
@@ -353,10 +356,7 @@ class EmbeddedServer:
 
 
 def _kill_group(leader: int) -> None:
-    """Kill a program and what it has started in its group, and see them end.
-
-    What initdb starts would go on writing to the folder that the next start clears.
-    """
+    """Kill a program and what it has started in its group, and wait for their end."""
 
     def is_one_of_them(process: psutil.Process) -> bool:
         with contextlib.suppress(ProcessLookupError):
@@ -364,9 +364,8 @@ def _kill_group(leader: int) -> None:
         return False
 
     victims = list(filter(is_one_of_them, psutil.process_iter()))
-    for victim in victims:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            victim.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
     psutil.wait_procs(victims, timeout=1)
 
 

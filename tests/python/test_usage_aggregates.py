@@ -836,39 +836,51 @@ def test_an_aggregation_waits_for_a_long_erasure(usage: Usage) -> None:
     usage.check_day()
 
 
+def wait_until_pausing(session: Session) -> None:
+    """Return when a session sleeps."""
+    deadline = time.monotonic() + PATIENCE
+    pid = session.connection.info.backend_pid
+    event = "select wait_event from pg_stat_activity where pid = %s"
+    while session.database.execute(event, (pid,)) != [("PgSleep",)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def test_aggregating_several_periods_lets_go_of_what_an_erasure_waits_for(
     usage: Usage,
 ) -> None:
-    owner = usage.owner()
-    usage.add(owner)
+    """It doesn't hold rows of a period while it waits in the next: a deadlock."""
+    next_day = DAY + datetime.timedelta(days=1)
+    changed, added = usage.owner(), usage.owner()
+    usage.add(changed)
     usage.aggregate_day()
-    # Now the day has a row that must change, and the month one that must be added.
-    usage.add(owner, session="late")
+    usage.add(changed, session="late")
+    usage.add(added, at=f"{next_day} 12:00Z")
     usage.run(
         "insert into usage_aggregate_stale_periods (period_type, period_start) "
-        "values ('day', %(day)s), ('month', date_trunc('month', %(day)s::date))",
-        {"day": DAY},
+        "values ('day', %s), ('day', %s)",
+        (DAY, next_day),
     )
+    erase = "delete from users where id = %s"
     with (
-        Session(usage.database) as between,
-        Session(usage.database, autocommit=True) as aggregating,
+        Session(usage.database) as long_erasure,
+        Session(usage.database) as aggregating,
         Session(usage.database, autocommit=True) as erasing,
     ):
-        between.run(
-            "insert into usage_aggregate_runs (period_type, period_start, "
-            "aggregated_at) values ('month', date_trunc('month', %s::date), now())",
-            (DAY,),
-        )
+        long_erasure.run(erase, (added.user,))
+        aggregating.run("set lock_timeout = '77s'")
         aggregated = aggregating.start("select aggregate_stale_usage()")
-        wait_until_waiting([(aggregating, aggregated)])
-        erased = erasing.start("delete from users where id = %s", (owner.user,))
-        wait_until_waiting([(erasing, erased)])
-        between.connection.commit()
+        wait_until_pausing(aggregating)
 
+        erasing.start(erase, (changed.user,)).result(PATIENCE)
+        assert not aggregated.done()
+
+        long_erasure.connection.commit()
         assert aggregated.result(PATIENCE) == [(2,)]
-        erased.result(PATIENCE)
-    usage.run("select aggregate_stale_usage()")
-    usage.check()
+        assert aggregating.run("show lock_timeout") == [("77s",)]
+        aggregating.connection.commit()
+    usage.check_day()
+    usage.check_day(next_day)
 
 
 def test_aggregating_while_events_come_and_users_go(usage_on_each: Usage) -> None:
