@@ -74,6 +74,15 @@ set search_path = pg_catalog
 as $$ select rtrim(pg_get_viewdef(view_name::regclass), ';') $$;
 
 
+-- How a staging view names the source that it reads.
+create or replace function {{ schema }}.from_source(input jsonb) returns text
+language sql stable
+as $$
+    select format('FROM %I.%I', relnamespace::regnamespace::text, relname)
+    from pg_class where oid = (input ->> 'source')::regclass
+$$;
+
+
 -- What tells that an input is still the one that was seen: another cluster, database,
 -- table, partition, file (TRUNCATE), view or definition.
 create or replace function {{ schema }}.input_identity(input jsonb) returns jsonb
@@ -88,12 +97,20 @@ declare
         )
     );
     found jsonb;
+    view_sql text;
 begin
     case input ->> 'kind'
     when 'source' then
+        view_sql := {{ schema }}.view_sql(input ->> 'relation');
+        if cardinality(
+            string_to_array(view_sql, {{ schema }}.from_source(input))
+        ) != 2 then
+            raise exception 'the view % must read % once', input ->> 'relation',
+                input ->> 'source';
+        end if;
         select jsonb_build_object(
             'table', jsonb_build_array(oid::text, pg_relation_filenode(oid)),
-            'view', md5({{ schema }}.view_sql(input ->> 'relation'))
+            'view', md5(view_sql)
         ) into found
         from pg_class where oid = (input ->> 'source')::regclass;
         -- While one of our four triggers is disabled, what is deleted leaves no trace;
@@ -208,7 +225,7 @@ $$;
 
 
 -- The condition that a row of an input was written since, and not by the run that noted
--- this. Of a log also by this transaction.
+-- this. What this transaction itself wrote counts in a log, not in a source.
 create or replace function {{ schema }}.unseen_sql(
     input jsonb, seen {{ schema }}.inputs
 )
@@ -224,9 +241,9 @@ as $$
 $$;
 
 
--- A condition on the time of a source's unseen rows, by which the planner leaves most
--- partitions out: the longest part of finding a few rows is to plan where to look. True
--- where it wouldn't help, null where there is no such row.
+-- A condition on the time of a source's unseen rows, by which the planner reads them
+-- from few partitions: to plan for all columns of each takes the longest. True where
+-- they are many or at odd times, null where there is none.
 create or replace function {{ schema }}.unseen_time_sql(
     input jsonb, unseen text, few integer
 )
@@ -249,12 +266,12 @@ begin
         return condition;
     end if;
     execute format(
-        'select case when count(*) > %1$s '
-        'or count(*) > count(*) filter (where isfinite(moment)) then ''true'' '
+        'select case when count(*) > %1$s or count(*) > count(month) then ''true'' '
         'else string_agg(distinct format(''(%2$s >= %%L and %2$s < %%L)'', month, '
         'month + interval ''1 month''), '' or '') end '
-        'from (select %2$s as moment from %3$s where %4$s limit %1$s + 1) as found, '
-        'date_trunc(''month'', moment) as month',
+        'from (select %2$s as moment from %3$s where %4$s limit %1$s + 1) as found '
+        'left join lateral date_trunc(''month'', moment) as month '
+        'on moment between ''0001-01-01'' and ''9999-12-31''',
         few, time_column, input ->> 'source', unseen
     ) into condition;
     return condition;
@@ -280,15 +297,7 @@ begin
         return format('select * from %s where %s', input ->> 'log', unseen);
     end if;
     view_sql := {{ schema }}.view_sql(input ->> 'relation');
-    select format('FROM %I.%I', relnamespace::regnamespace::text, relname)
-    into source_name
-    from pg_class where oid = (input ->> 'source')::regclass;
-    if length(view_sql) - length(replace(view_sql, source_name, ''))
-        != length(source_name)
-    then
-        raise exception 'the view % must read % once', input ->> 'relation',
-            input ->> 'source';
-    end if;
+    source_name := {{ schema }}.from_source(input);
     -- A `*` would need a right on every column. hold_sources() has made sure that the
     -- view's own are among these.
     select string_agg(format('%I', attname), ', ' order by attnum) into readable
@@ -332,7 +341,7 @@ declare
     unchanged constant text := coalesce(current_setting(setting, true), '');
     unseen constant text := {{ schema }}.unseen_sql(input, seen);
     table_name constant text := 'refresh_changes_'
-        || md5(concat(input ->> 'relation', unseen));
+        || md5(concat_ws(' ', input ->> 'relation', input ->> 'source', unseen));
     query text;
     present_condition text;
     is_changed boolean;
@@ -364,11 +373,12 @@ begin
     execute format('create temporary table %s on commit drop as '
         'select * from (%s) as changes limit %s', table_name, query, few + 1);
     get diagnostics number = row_count;
-    if number > few then
-        execute format('drop table pg_temp.%s', table_name);
-        return format('(%s)', query);
+    if number between 1 and few then
+        return 'pg_temp.' || table_name;
     end if;
-    return 'pg_temp.' || table_name;
+    execute format('drop table pg_temp.%s', table_name);
+    -- The view may leave out all that changed.
+    return case when number > 0 then format('(%s)', query) end;
 end;
 $$;
 
@@ -615,10 +625,12 @@ as $$
 $$;
 
 
--- Takes in what changed. `sources` may bring the identities of sources along, by the
--- names of their staging views.
+-- Takes in what changed. The identities of sources may come along, by the names of
+-- staging view and source.
 create or replace function {{ schema }}.refresh(
-    model_name text, rebuild boolean default false, sources jsonb default '{}'
+    model_name text,
+    rebuild boolean default false,
+    source_identities jsonb default '{}'
 )
 returns {{ schema }}.runs
 language plpgsql
@@ -696,7 +708,10 @@ begin
     for input in select * from jsonb_array_elements(known.inputs) loop
         exit when run.method = 'whole';
         identity := coalesce(
-            sources -> (input ->> 'relation'), {{ schema }}.input_identity(input)
+            source_identities -> concat_ws(
+                ' ', input ->> 'relation', input ->> 'source'
+            ),
+            {{ schema }}.input_identity(input)
         );
         identities := identities || jsonb_build_object(input ->> 'name', identity);
         select * into seen from {{ schema }}.inputs
@@ -1069,18 +1084,19 @@ returns setof {{ schema }}.runs
 language plpgsql
 as $$
 declare
-    sources jsonb;
+    source_identities jsonb;
     name text;
 begin
-    select jsonb_object_agg(view_name, {{ schema }}.input_identity(input)) into sources
+    select jsonb_object_agg(names, {{ schema }}.input_identity(input))
+    into source_identities
     from (
-        select distinct on (view_name) view_name, input
+        select distinct on (names) names, input
         from {{ schema }}.models,
             jsonb_array_elements(inputs) as input,
-            jsonb_extract_path_text(input, 'relation') as view_name
+            concat_ws(' ', input ->> 'relation', input ->> 'source') as names
         where input ->> 'kind' = 'source'
             and (only_models is null or model = any (only_models))
-        order by view_name
+        order by names
     ) as each_source;
     for name in
         with recursive edges as (
@@ -1098,7 +1114,9 @@ begin
         where only_models is null or depths.model = any (only_models)
         group by depths.model order by max(depths.depth), depths.model
     loop
-        return next {{ schema }}.refresh(name, sources => sources);
+        return next {{ schema }}.refresh(
+            name, source_identities => source_identities
+        );
     end loop;
 end;
 $$;

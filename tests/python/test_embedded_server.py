@@ -261,7 +261,7 @@ def test_it_is_made_anew_where_making_it_was_interrupted(
     make_server: MakeServer, folder: Path
 ) -> None:
     server = make_server(folder / "server")
-    unfinished = server.folder / "data.unfinished"
+    unfinished = server.folder / "data.unfinished.1"
     unfinished.mkdir(parents=True)
     (unfinished / "PG_VERSION").write_text("18\n")
 
@@ -499,7 +499,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing_to_repair(folder: Path) -> None:
         with subprocess.Popen(
             command("up"), cwd=root, env=env, stderr=subprocess.PIPE, text=True
         ) as process:
-            while not (root / ".postgres" / "data.unfinished").exists():
+            while not list((root / ".postgres").glob("data.unfinished.*")):
                 assert process.poll() is None
                 time.sleep(0.01)
             process.send_signal(signal.SIGINT)

@@ -299,6 +299,8 @@ def test_a_build_before_the_migrations_says_so_and_makes_no_table(
     # Of the schemas that dbt makes before it asks anything, none has anything in it.
     assert (
         empty_database.execute(
+            "select nspname from pg_namespace where nspname like 'analytics%refresh' "
+            "union all "
             "select relname from pg_class where relnamespace::regnamespace::text "
             "!~ '^(pg_|information_schema)' union all select proname from pg_proc "
             "where pronamespace::regnamespace::text !~ '^(pg_|information_schema)'"
