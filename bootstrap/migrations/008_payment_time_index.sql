@@ -1,5 +1,5 @@
--- 008: an index of payments by their time, by which a run finds those of the months that
--- changed instead of reading every payment.
+-- 008: an index of payments by their time, by which a run finds those of the months
+-- that changed instead of reading every payment.
 
 -- Nothing is built "concurrently": a migration is one transaction.
 -- squawk-ignore-file require-concurrent-index-creation
