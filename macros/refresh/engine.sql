@@ -74,6 +74,12 @@ set search_path = pg_catalog
 as $$ select rtrim(pg_get_viewdef(view_name::regclass), ';') $$;
 
 
+-- What tells one source from another: which view reads which table.
+create or replace function {{ schema }}.source_name(input jsonb) returns text
+language sql immutable
+as $$ select concat_ws(' ', input ->> 'relation', input ->> 'source') $$;
+
+
 -- How a staging view names the source that it reads.
 create or replace function {{ schema }}.from_source(input jsonb) returns text
 language sql stable
@@ -341,7 +347,7 @@ declare
     unchanged constant text := coalesce(current_setting(setting, true), '');
     unseen constant text := {{ schema }}.unseen_sql(input, seen);
     table_name constant text := 'refresh_changes_'
-        || md5(concat_ws(' ', input ->> 'relation', input ->> 'source', unseen));
+        || md5(concat({{ schema }}.source_name(input), unseen));
     query text;
     present_condition text;
     is_changed boolean;
@@ -625,8 +631,7 @@ as $$
 $$;
 
 
--- Takes in what changed. The identities of sources may come along, by the names of
--- staging view and source.
+-- Takes in what changed. The identities of sources may come along, by source_name().
 create or replace function {{ schema }}.refresh(
     model_name text,
     rebuild boolean default false,
@@ -708,9 +713,7 @@ begin
     for input in select * from jsonb_array_elements(known.inputs) loop
         exit when run.method = 'whole';
         identity := coalesce(
-            source_identities -> concat_ws(
-                ' ', input ->> 'relation', input ->> 'source'
-            ),
+            source_identities -> {{ schema }}.source_name(input),
             {{ schema }}.input_identity(input)
         );
         identities := identities || jsonb_build_object(input ->> 'name', identity);
@@ -1087,16 +1090,16 @@ declare
     source_identities jsonb;
     name text;
 begin
-    select jsonb_object_agg(names, {{ schema }}.input_identity(input))
+    select jsonb_object_agg(source_name, {{ schema }}.input_identity(input))
     into source_identities
     from (
-        select distinct on (names) names, input
+        select distinct on (source_name) source_name, input
         from {{ schema }}.models,
             jsonb_array_elements(inputs) as input,
-            concat_ws(' ', input ->> 'relation', input ->> 'source') as names
+            {{ schema }}.source_name(input) as source_name
         where input ->> 'kind' = 'source'
             and (only_models is null or model = any (only_models))
-        order by names
+        order by source_name
     ) as each_source;
     for name in
         with recursive edges as (

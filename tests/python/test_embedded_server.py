@@ -492,7 +492,10 @@ def test_any_path_will_do(make_server: MakeServer, folder: Path, name: str) -> N
     assert server.stop() is True
 
 
-def test_ctrl_c_while_it_starts_leaves_nothing_to_repair(folder: Path) -> None:
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
+def test_ctrl_c_or_a_kill_while_it_starts_leaves_nothing_to_repair(
+    folder: Path, signal_number: signal.Signals
+) -> None:
     root = copy_project(folder)
     env = {**environment(), "PYTHONPATH": str(root)}
     try:
@@ -502,12 +505,13 @@ def test_ctrl_c_while_it_starts_leaves_nothing_to_repair(folder: Path) -> None:
             while not list((root / ".postgres").glob("data.unfinished.*")):
                 assert process.poll() is None
                 time.sleep(0.01)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal_number)
             _, errors = process.communicate(timeout=60)
-        assert process.returncode == 130
-        assert errors.splitlines() == [
-            "error: interrupted: what was not finished was undone"
-        ]
+        if signal_number == signal.SIGINT:
+            assert process.returncode == 130
+            assert errors.splitlines() == [
+                "error: interrupted: what was not finished was undone"
+            ]
 
         assert run("up", env=env, root=root).returncode == 0
     finally:
@@ -523,7 +527,6 @@ EmbeddedServer(Path(sys.argv[1]), programs=Path(sys.argv[2])).start()
 
 
 def test_ctrl_c_ends_what_makes_its_data_as_well(folder: Path) -> None:
-    """A program that outlives initdb writes to the folder that is being cleared."""
     programs = folder / "programs"
     programs.mkdir()
     initdb = programs / "initdb"
