@@ -8,8 +8,8 @@
 PYTHON ?=
 # More arguments for dbt or pytest: make build ARGS="--select fct_mrr_monthly"
 ARGS ?=
-# Test processes; "logical" is one per core.
-TEST_WORKERS ?= logical
+# Test processes: one more than cores, as each waits for servers now and then.
+TEST_WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 export PYTHON
 # dbt and its libraries phone home unless told not to.

@@ -5,7 +5,6 @@ Alembic, numpy and rich take long to import: only the commands that use them do 
 
 import datetime
 import os
-import shlex
 import shutil
 import sys
 import uuid
@@ -58,8 +57,7 @@ def up() -> None:
         state = "is up" if started else "was up already"
         click.echo(f"The embedded PostgreSQL {state}; `make down` stops it.")
         if started:
-            psql = shlex.join([str(embedded.binaries() / "psql"), server.url()])
-            click.echo(f"Connect with: {psql}")
+            click.echo("Connect with: .venv/bin/python -m bootstrap psql")
     else:
         with database.connected(configuration) as connection:
             click.echo(f"PostgreSQL {connection.server_version // 10000} answers.")

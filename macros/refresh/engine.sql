@@ -107,6 +107,21 @@ declare
 begin
     case input ->> 'kind'
     when 'source' then
+        -- Its rows would be read now, and again as changes by the next run.
+        if pg_current_xact_id_if_assigned() is not null and exists (
+            select from pg_locks
+            where pid = pg_backend_pid() and locktype = 'relation'
+                and mode = 'RowExclusiveLock'
+                and relation in (
+                    select (input ->> 'source')::regclass
+                    union
+                    select relid from pg_partition_tree((input ->> 'source')::regclass)
+                )
+        ) then
+            raise exception 'this transaction has written to %',
+                (input ->> 'source')::regclass
+                using hint = 'commit first: a refresh is a transaction of its own';
+        end if;
         view_sql := {{ schema }}.view_sql(input ->> 'relation');
         if cardinality(
             string_to_array(view_sql, {{ schema }}.from_source(input))
@@ -230,8 +245,8 @@ end;
 $$;
 
 
--- The condition that a row of an input was written since, and not by the run that noted
--- this. What this transaction itself wrote counts in a log, not in a source.
+-- The condition that a row of an input was written since. A log has rows of the run that
+-- noted this, too, which that run has seen; a source has none: see input_identity().
 create or replace function {{ schema }}.unseen_sql(
     input jsonb, seen {{ schema }}.inputs
 )
@@ -239,11 +254,12 @@ returns text
 language sql stable
 as $$
     select format(
-        'change_xid >= %L::xid8 and change_xid != %L::xid8 '
-        'and not pg_visible_in_snapshot(change_xid, %L::pg_snapshot)',
-        pg_snapshot_xmin(seen.seen), seen.seen_xid, seen.seen
-    ) || case input ->> 'kind' when 'source' then
-        ' and change_xid < pg_snapshot_xmax(pg_current_snapshot())' else '' end
+        'change_xid >= %L::xid8 '
+        'and not pg_visible_in_snapshot(change_xid, %L::pg_snapshot) and ',
+        pg_snapshot_xmin(seen.seen), seen.seen
+    ) || case input ->> 'kind'
+        when 'source' then 'change_xid < pg_snapshot_xmax(pg_current_snapshot())'
+        else format('change_xid != %L::xid8', seen.seen_xid) end
 $$;
 
 

@@ -162,9 +162,8 @@ def test_two_starts_at_once_make_one_server(folder: Path) -> None:
             "The embedded PostgreSQL was up already; `make down` stops it."
         ]
         # What is printed can be run.
-        assert first[1].startswith("Connect with: ")
-        connect = first[1].removeprefix("Connect with: ") + " -XAtc 'select 1'"
-        answer = subprocess.run(connect, shell=True, capture_output=True, text=True)
+        connect = first[1].removeprefix("Connect with: .venv/bin/python -m bootstrap ")
+        answer = run(connect, "-XAtc", "select 1", env=env, root=root)
         assert answer.stdout == "1\n"
     finally:
         down = run("down", env=env, root=root)

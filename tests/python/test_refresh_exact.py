@@ -386,6 +386,32 @@ def test_more_changes_than_are_kept_at_hand_are_taken_in(marts: Database) -> Non
     assert runs["fct_errors_daily"].rows_added == 14
 
 
+def test_what_a_transaction_writes_is_found_after_its_refresh_and_refused_before(
+    marts: Database,
+) -> None:
+    event = torture.WRITES["events arrive years late"].format(n=20)
+
+    def write(connection: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(event)
+
+    with closing(marts.connect()) as connection:
+        engine.refresh(connection, SCHEMA, inspect=write)
+        assert refresh(marts)["fct_active_users_daily"].method != "quiet"
+
+        connection.set_session(isolation_level="repeatable read")
+        for call in ("refresh_all()", "refresh('fct_usage_daily', true)"):
+            write(connection)
+            with (
+                pytest.raises(
+                    errors.RaiseException, match=r"written to public\.usage_events"
+                ),
+                connection.cursor() as cursor,
+            ):
+                cursor.execute(f"select from {SCHEMA}.{call}")
+            connection.rollback()
+
+
 def test_marts_of_one_refresh_agree_with_each_other(marts: Database) -> None:
     agree = """
         select
