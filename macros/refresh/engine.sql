@@ -245,8 +245,8 @@ end;
 $$;
 
 
--- The condition that a row of an input was written since. A log has rows of the run that
--- noted this, too, which that run has seen; a source has none: see input_identity().
+-- The condition that a row of an input was written since. A log has rows of the run
+-- that noted this, too, which it has seen; a source has none: see input_identity().
 create or replace function {{ schema }}.unseen_sql(
     input jsonb, seen {{ schema }}.inputs
 )
