@@ -267,15 +267,13 @@ $$;
 -- from few partitions: to plan for all columns of each takes the longest. True where
 -- they are many or at odd times, null where there is none.
 create or replace function {{ schema }}.unseen_time_sql(
-    input jsonb, unseen text, few integer
+    input jsonb, unseen text, few integer, out condition text, out is_many boolean
 )
-returns text
 language plpgsql stable
 set timezone = 'UTC' set datestyle = 'ISO'
 as $$
 declare
     time_column text;
-    condition text;
 begin
     select format('%I', attname) into time_column
     from pg_partitioned_table
@@ -285,18 +283,18 @@ begin
     if time_column is null then
         execute format('select ''true'' from %s where %s limit 1',
             input ->> 'source', unseen) into condition;
-        return condition;
+        return;
     end if;
     execute format(
-        'select case when count(*) > %1$s or count(*) > count(month) then ''true'' '
-        'else string_agg(distinct format(''(%2$s >= %%L and %2$s < %%L)'', month, '
-        'month + interval ''1 month''), '' or '') end '
-        'from (select %2$s as moment from %3$s where %4$s limit %1$s + 1) as found '
-        'left join lateral date_trunc(''month'', moment) as month '
-        'on moment between ''0001-01-01'' and ''9999-12-31''',
+        'select case when sum(number) > %1$s or bool_or(month is null) then ''true'' '
+        'else string_agg(format(''(%2$s >= %%L and %2$s < %%L)'', month, '
+        'month + interval ''1 month''), '' or '') end, sum(number) > %1$s '
+        'from (select case when %2$s between ''0001-01-01'' and ''9999-12-31'' '
+        'then date_trunc(''month'', %2$s) end as month, count(*) as number '
+        'from (select %2$s from %3$s where %4$s limit %1$s + 1) as found '
+        'group by month) as months',
         few, time_column, input ->> 'source', unseen
-    ) into condition;
-    return condition;
+    ) into condition, is_many;
 end;
 $$;
 
@@ -366,6 +364,7 @@ declare
         || md5(concat({{ schema }}.source_name(input), unseen));
     query text;
     present_condition text;
+    is_many boolean;
     is_changed boolean;
     number integer;
 begin
@@ -380,7 +379,8 @@ begin
     elsif position(table_name in unchanged) > 0 then
         return null;
     end if;
-    present_condition := {{ schema }}.unseen_time_sql(input, unseen, few);
+    select * into present_condition, is_many
+    from {{ schema }}.unseen_time_sql(input, unseen, few);
     execute format('select %L or exists (select from %s where table_name = %L and %s)',
         present_condition is not null, input ->> 'tombstones',
         input ->> 'source_table', unseen
@@ -392,6 +392,11 @@ begin
     query := {{ schema }}.changes_sql(
         input, seen, coalesce(present_condition, 'false')
     );
+    -- The view may leave out all that changed.
+    if is_many then
+        execute format('select exists (%s)', query) into is_changed;
+        return case when is_changed then format('(%s)', query) end;
+    end if;
     execute format('create temporary table %s on commit drop as '
         'select * from (%s) as changes limit %s', table_name, query, few + 1);
     get diagnostics number = row_count;
@@ -399,7 +404,6 @@ begin
         return 'pg_temp.' || table_name;
     end if;
     execute format('drop table pg_temp.%s', table_name);
-    -- The view may leave out all that changed.
     return case when number > 0 then format('(%s)', query) end;
 end;
 $$;

@@ -351,7 +351,7 @@ def test_the_months_that_are_searched_leave_no_change_out(
 
     def condition() -> Any:
         return marts.execute(
-            f"select {SCHEMA}.unseen_time_sql("
+            f"select condition from {SCHEMA}.unseen_time_sql("
             "jsonb_build_object('source', 'public.error_logs'), %s, 20000)",
             (unseen,),
         )[0][0]

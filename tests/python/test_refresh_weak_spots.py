@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 
 import psycopg2
 import pytest
-from psycopg2 import sql
+from psycopg2 import errors, sql
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from bootstrap import embedded
@@ -221,6 +221,26 @@ def test_a_table_that_was_replaced_is_noticed(marts: Database) -> None:
             "(select id from affiliate_clicks limit 1)"
         )
         assert refresh(marts)["fct_affiliate_funnel_daily"].method == "whole"
+
+
+def test_a_staging_view_that_reads_another_table_stops_every_run(
+    marts: Database,
+) -> None:
+    with closing(marts.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "create table other_clicks (like affiliate_clicks including all)"
+        )
+        cursor.execute(
+            "select replace(pg_get_viewdef(%s::regclass), "
+            "'affiliate_clicks', 'other_clicks')",
+            (STAGING_VIEW,),
+        )
+        ((select,),) = cursor.fetchall()
+        cursor.execute(f"create or replace view {STAGING_VIEW} as {select}")
+        connection.commit()
+
+    with pytest.raises(errors.RaiseException, match="must read .*affiliate_clicks"):
+        refresh(marts)
 
 
 def test_a_dropped_partition_takes_its_time_out_of_the_marts(company: Database) -> None:
