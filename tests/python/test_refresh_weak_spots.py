@@ -239,7 +239,7 @@ def test_a_staging_view_that_reads_another_table_stops_every_run(
         cursor.execute(f"create or replace view {STAGING_VIEW} as {select}")
         connection.commit()
 
-    with pytest.raises(errors.RaiseException, match="must read .*affiliate_clicks"):
+    with pytest.raises(errors.RaiseException, match=r"must read .+affiliate_clicks"):
         refresh(marts)
 
 
