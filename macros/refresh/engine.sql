@@ -107,7 +107,7 @@ declare
 begin
     case input ->> 'kind'
     when 'source' then
-        -- Its rows would be read now, and again as changes by the next run.
+        -- This run would read these rows, but not take them for changes.
         if pg_current_xact_id_if_assigned() is not null and exists (
             select from pg_locks
             where pid = pg_backend_pid() and locktype = 'relation'
@@ -245,8 +245,9 @@ end;
 $$;
 
 
--- The condition that a row of an input was written since. A log has rows of the run
--- that noted this, too, which it has seen; a source has none: see input_identity().
+-- The condition that a row of an input was written since. What the noting transaction
+-- wrote itself stood in a log before, as refresh() makes sure; to a source it came
+-- after, as input_identity() does. A snapshot may hold its own transaction visible.
 create or replace function {{ schema }}.unseen_sql(
     input jsonb, seen {{ schema }}.inputs
 )
@@ -254,18 +255,22 @@ returns text
 language sql stable
 as $$
     select format(
-        'change_xid >= %L::xid8 '
-        'and not pg_visible_in_snapshot(change_xid, %L::pg_snapshot) and ',
-        pg_snapshot_xmin(seen.seen), seen.seen
-    ) || case input ->> 'kind'
-        when 'source' then 'change_xid < pg_snapshot_xmax(pg_current_snapshot())'
-        else format('change_xid != %L::xid8', seen.seen_xid) end
+        case input ->> 'kind'
+            when 'source' then 'change_xid < pg_snapshot_xmax(pg_current_snapshot()) '
+                'and change_xid >= %1$L::xid8 and (change_xid = %2$L::xid8 '
+                'or not pg_visible_in_snapshot(change_xid, %3$L::pg_snapshot))'
+            else 'change_xid >= %1$L::xid8 and change_xid != %2$L::xid8 '
+                'and not pg_visible_in_snapshot(change_xid, %3$L::pg_snapshot)'
+        end,
+        pg_snapshot_xmin(seen.seen), seen.seen_xid, seen.seen
+    )
 $$;
 
 
 -- A condition on the time of a source's unseen rows, by which the planner reads them
 -- from few partitions: to plan for all columns of each takes the longest. True where
--- they are many or at odd times, null where there is none.
+-- they are many or at odd times, null where there is none. Whether they are many is
+-- only known, and not null, of a partitioned table.
 create or replace function {{ schema }}.unseen_time_sql(
     input jsonb, unseen text, few integer, out condition text, out is_many boolean
 )
@@ -403,6 +408,7 @@ begin
     if number between 1 and few then
         return 'pg_temp.' || table_name;
     end if;
+    -- The tombstones are many, or all rows of a table without partitions.
     execute format('drop table pg_temp.%s', table_name);
     return case when number > 0 then format('(%s)', query) end;
 end;
@@ -979,6 +985,14 @@ begin
             ) into run.failed_checks;
         end if;
         if known.is_logged then
+            if run.rows_removed + run.rows_added > 0 and exists (
+                select from {{ schema }}.inputs
+                where name = model_name and seen_xid = pg_current_xact_id()
+            ) then
+                raise exception 'a model that reads % was refreshed before it',
+                    model_name
+                    using hint = 'one refresh in a transaction, or both in their order';
+            end if;
             execute format('delete from %s where change_xid < (select '
                 'min(pg_snapshot_xmin(seen)::text::numeric)::text::xid8 '
                 'from {{ schema }}.inputs where name = %L)', known.log, model_name);

@@ -375,15 +375,17 @@ def test_the_months_that_are_searched_leave_no_change_out(
 
 def test_more_changes_than_are_kept_at_hand_are_taken_in(marts: Database) -> None:
     marts.execute(
-        "insert into error_logs (error_type, error_message, severity, occurred_at) "
-        "select 'many', 'x', 'error', timestamptz '2026-01-05' + n * interval '1 min' "
+        "insert into usage_events (event_type, event_category, event_name, session_id, "
+        "occurred_at) select 'many', 'feature', 'sharing', 'many', "
+        "timestamptz '2026-01-05' + n * interval '1 min' "
         "from generate_series(1, 20001) as n"
     )
-
-    runs = refresh(marts)
-
     # The 5th of January and the 13 days that follow.
-    assert runs["fct_errors_daily"].rows_added == 14
+    assert refresh(marts)["fct_usage_daily"].rows_added == 14
+
+    # Their tombstones are more than the rows there are.
+    marts.execute("delete from usage_events where event_type = 'many'")
+    assert refresh(marts)["fct_usage_daily"].rows_removed == 14
 
 
 def test_what_a_transaction_writes_is_found_after_its_refresh_and_refused_before(
@@ -410,6 +412,37 @@ def test_what_a_transaction_writes_is_found_after_its_refresh_and_refused_before
             ):
                 cursor.execute(f"select from {SCHEMA}.{call}")
             connection.rollback()
+
+
+def test_a_transaction_that_began_before_its_snapshot_loses_nothing_either(
+    marts: Database,
+) -> None:
+    """Its own number is below the snapshot's end then, and held visible in it."""
+    with closing(marts.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "begin isolation level repeatable read; "
+            "lock table audit_logs in access exclusive mode"
+        )
+        marts.execute("update users set updated_at = now()")
+        cursor.execute(f"select from {SCHEMA}.refresh_all()")
+        cursor.execute(torture.WRITES["events arrive years late"].format(n=20))
+        connection.commit()
+    assert refresh(marts)["fct_usage_daily"].method == "scoped"
+
+
+def test_a_mart_is_not_refreshed_after_what_reads_it_within_a_transaction(
+    marts: Database,
+) -> None:
+    marts.execute(torture.WRITES["events arrive years late"].format(n=20))
+    with closing(marts.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("begin isolation level repeatable read")
+        cursor.execute(f"select from {SCHEMA}.refresh('int_users_active_days')")
+        with pytest.raises(
+            errors.RaiseException, match="reads fct_usage_daily was refreshed"
+        ):
+            cursor.execute(f"select from {SCHEMA}.refresh('fct_usage_daily')")
+        connection.rollback()
+    refresh(marts)
 
 
 def test_marts_of_one_refresh_agree_with_each_other(marts: Database) -> None:
