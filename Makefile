@@ -43,7 +43,7 @@ demo: $(RUNTIME) ## Set everything up: schema, a made-up company, every mart
 	@$(BOOTSTRAP) tour
 
 build: $(RUNTIME) ## Build and test every mart (what a scheduler runs)
-	@$(BOOTSTRAP) up
+	@$(BOOTSTRAP) up --migrated
 	@$(DBT) build $(ARGS)
 
 expectations: $(EXPECTATIONS) ## Judge volumes, distributions and drift (after a build)
@@ -54,7 +54,7 @@ refresh: $(RUNTIME) ## Take in what changed, without dbt (ARGS="--every 60")
 	@.venv/bin/python -m refresh $(ARGS)
 
 freshness: $(RUNTIME) ## Fail when the source tables have gone stale
-	@$(BOOTSTRAP) up
+	@$(BOOTSTRAP) up --migrated
 	@$(DBT) source freshness $(ARGS)
 
 docs: $(RUNTIME) ## Write the catalogue of models to target/static_index.html

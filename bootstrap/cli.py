@@ -48,7 +48,8 @@ def cli() -> None:
 
 
 @cli.command()
-def up() -> None:
+@click.option("--migrated", is_flag=True, help="Fail where the source tables are not.")
+def up(migrated: bool) -> None:
     """Start the embedded server, or check the configured one."""
     configuration = settings.load()
     if configuration.database_url is None:
@@ -61,6 +62,14 @@ def up() -> None:
     else:
         with database.connected(configuration) as connection:
             click.echo(f"PostgreSQL {connection.server_version // 10000} answers.")
+    if migrated:
+        with database.connected(configuration) as connection:
+            if not database.has_source(connection, configuration):
+                schema = configuration.source_schema
+                raise UserError(
+                    f'the source tables are not there, in schema "{schema}": run '
+                    "`python -m bootstrap migrate` first, or name another in DB_SCHEMA"
+                )
 
 
 @cli.command()
@@ -142,8 +151,8 @@ def status() -> None:
         click.echo(f"{applied if state.is_applied else 'missing':8} {state.revision}")
     if unnoted:
         click.echo(
-            f"The tables of {', '.join(unnoted)} are there all the same: if psql made "
-            f"them from these files, run `python -m bootstrap stamp {unnoted[-1]}`."
+            f"What {', '.join(unnoted)} would make is there all the same: if psql made "
+            f"it from these files, run `python -m bootstrap stamp {unnoted[-1]}`."
         )
     if not all(state.is_applied and not state.is_edited for state in states):
         sys.exit(1)
@@ -220,13 +229,15 @@ def roles_command() -> None:
     """Make the roles of dbt, analysts and application, with no more than they need."""
     configuration = settings.load()
     with database.connected(configuration) as connection, database.interruptible():
-        roles.create(connection, configuration)
+        is_there = roles.create(connection, configuration)
     click.echo(
         f"{configuration.transformer_role} may read the source, but for its private "
         "columns, and write the marts; "
         f"{configuration.analyst_role} may read the marts; "
         f"{configuration.application_role} may write the source."
     )
+    if not is_there:
+        click.echo("There is no source table yet: run this again after `migrate`.")
 
 
 @cli.command()
@@ -292,6 +303,9 @@ def main() -> None:
         sys.exit(leave.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted: what was not finished was undone", INTERRUPTED)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.UsageError as error:
         _fail(f"{error.format_message()} (see --help)", 2)
     except click.ClickException as error:

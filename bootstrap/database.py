@@ -86,6 +86,18 @@ def connected(configuration: settings.Settings) -> Iterator[Connection]:
         connection.close()
 
 
+def has_source(connection: Connection, configuration: settings.Settings) -> bool:
+    """Whether there is any table that the marts are made of, or one by its name."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select exists (select from pg_class where relname in "
+            "('users', 'usage_events') "
+            "and relnamespace = to_regnamespace(quote_ident(%s)))",
+            (configuration.source_schema,),
+        )
+        return cursor.fetchone() == (True,)
+
+
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
     """Let Ctrl-C cancel the statement that runs, on any connection.

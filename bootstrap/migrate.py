@@ -194,7 +194,7 @@ def prepare(connection: Connection, schema: str, task: str) -> None:
         _refuse_edited(known)
         if task == "upgrade":
             missing = [state.revision for state in known if not state.is_applied]
-            _refuse_foreign_tables(raw, schema, missing)
+            _refuse_foreign_objects(raw, schema, missing)
     connection.commit()
 
 
@@ -210,7 +210,7 @@ def record_checksums(
     # A stamp says that the database is as all the files are now.
     fresh = applied if step.is_stamp else list(step.up_revision_ids)
     if step.is_stamp:
-        _refuse_missing_tables(
+        _refuse_missing_objects(
             _raw(ctx.connection), str(ctx.version_table_schema), applied
         )
     # No %s below: psycopg2 would take a % in the schema's name for another.
@@ -318,62 +318,76 @@ def _refuse_edited(known: list[MigrationState]) -> None:
         )
 
 
-def _refuse_foreign_tables(connection: Any, schema: str, missing: list[str]) -> None:
+def _refuse_foreign_objects(connection: Any, schema: str, missing: list[str]) -> None:
     """Stop before anything is made, where somebody else made tables by these names."""
-    makers = _tables_by_file(missing)
-    found = sorted(_relations(connection, schema) & set(makers))
+    makers = _objects_by_file(missing)
+    present = _objects(connection, schema)
+    found = sorted(present & set(makers))
     if found:
         files = ", ".join(sorted({makers[name] for name in found}))
+        complete = _complete(missing, present)
         raise UserError(
-            f'schema "{schema}" already has tables that {files} would make: '
+            f'schema "{schema}" already has what {files} would make: '
             f"{_first_few(found)}: name another schema in DB_SCHEMA, or if psql made "
-            "them from these files, run `python -m bootstrap stamp REVISION`"
+            "it from these files, run `python -m bootstrap stamp "
+            f"{complete[-1] if complete else 'REVISION'}`"
         )
 
 
-def _refuse_missing_tables(connection: Any, schema: str, applied: list[str]) -> None:
+def _refuse_missing_objects(connection: Any, schema: str, applied: list[str]) -> None:
     """Stop before a database is noted to have migrations that never ran there."""
-    makers = _tables_by_file(applied)
-    missing = sorted(set(makers) - _relations(connection, schema))
+    makers = _objects_by_file(applied)
+    missing = sorted(set(makers) - _objects(connection, schema))
     if missing:
         files = ", ".join(sorted({makers[name] for name in missing}))
         raise UserError(
-            f'schema "{schema}" lacks tables that {files} would make: '
+            f'schema "{schema}" lacks what {files} would make: '
             f"{_first_few(missing)}: stamp only what psql has run there, or run "
             "`python -m bootstrap migrate` instead"
         )
 
 
 def unnoted(connection: Any, schema: str) -> list[str]:
-    """Migrations whose tables are all there though none is noted, as psql leaves it."""
-    relations = _relations(connection, schema)
+    """Migrations that are all there though none is noted, as psql leaves it."""
+    missing = [
+        state.revision for state in states(connection, schema) if not state.is_applied
+    ]
+    return _complete(missing, _objects(connection, schema))
+
+
+def _complete(revisions: list[str], present: set[str]) -> list[str]:
+    """Those of which all that they make is there."""
     return [
-        state.revision
-        for state in states(connection, schema)
-        if not state.is_applied
-        and (tables := set(_tables_by_file([state.revision])))
-        and tables <= relations
+        revision
+        for revision in revisions
+        if (makes := _objects_by_file([revision])) and present.issuperset(makes)
     ]
 
 
-def _tables_by_file(names: list[str]) -> dict[str, str]:
-    """The tables that migrations make, each with the name of its file."""
-    return {
-        table: f"{revision}.sql"
-        for revision in names
-        for table in re.findall(
-            r"^create table (\w+)",
-            statements(FOLDER / f"{revision}.sql"),
-            flags=re.MULTILINE,
-        )
-    }
+def _objects_by_file(revisions: list[str]) -> dict[str, str]:
+    """What migrations are known by, each with the name of its file.
+
+    That is their tables. Of one without a table it is its indexes and functions: none
+    of these may go again with a later migration.
+    """
+    makers = {}
+    for revision in revisions:
+        text = statements(FOLDER / f"{revision}.sql")
+        for kind in ("table", "(?:index|function)"):
+            names = re.findall(rf"^create {kind} (\w+)", text, flags=re.MULTILINE)
+            if names:
+                makers.update(dict.fromkeys(names, f"{revision}.sql"))
+                break
+    return makers
 
 
-def _relations(connection: Any, schema: str) -> set[str]:
+def _objects(connection: Any, schema: str) -> set[str]:
+    """The names of all tables, indexes and functions of a schema."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "select relname from pg_class "
-            "where relnamespace = to_regnamespace(quote_ident(%s))",
+            "with place as (select to_regnamespace(quote_ident(%s)) as oid) "
+            "select relname from pg_class, place where relnamespace = place.oid "
+            "union select proname from pg_proc, place where pronamespace = place.oid",
             (schema,),
         )
         return {name for (name,) in cursor.fetchall()}

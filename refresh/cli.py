@@ -74,7 +74,7 @@ def cli(
                     wait_seconds=wait,
                 )
             if not quiet:
-                _report(runs, time.monotonic() - started)
+                _report(runs, time.monotonic() - started, verify)
             is_sound = _report_failures(runs)
         except (UserError, psycopg2.Error) as error:
             if every is None:
@@ -88,7 +88,7 @@ def cli(
         time.sleep(max(0.0, every - (time.monotonic() - started)))
 
 
-def _report(runs: list[engine.Run], seconds: float) -> None:
+def _report(runs: list[engine.Run], seconds: float, is_verified: bool) -> None:
     """Say what changed."""
     changed = [run for run in runs if not run.is_quiet]
     for run in changed:
@@ -96,7 +96,10 @@ def _report(runs: list[engine.Run], seconds: float) -> None:
             f"{run.model:34} {run.method:7} -{run.rows_removed:,} +{run.rows_added:,} "
             f"rows, {run.milliseconds:,.0f} ms"
         )
-    click.echo(f"{len(changed)} of {len(runs)} models changed, {seconds:.2f} s.")
+    verdict = ", each equals its select" if is_verified else ""
+    click.echo(
+        f"{len(changed)} of {len(runs)} models changed{verdict}, {seconds:.2f} s."
+    )
 
 
 def _report_failures(runs: list[engine.Run]) -> bool:

@@ -124,8 +124,15 @@
         {%- endfor -%}
     {%- endfor -%}
     {%- set missing -%}
-        select string_agg(distinct schema_name || '.' || name, ', ')
-        from (values {{ names | join(", ") }}) as sources (schema_name, name)
+        select case
+            when count(*) > 3 then min(schema_name || '.' || name) || ' and '
+                || count(*) - 1 || ' more'
+            else string_agg(schema_name || '.' || name, ', ')
+        end
+        from (
+            select distinct *
+            from (values {{ names | join(", ") }}) as named (schema_name, name)
+        ) as sources
         where not exists (
             select from pg_class
             inner join pg_namespace on pg_class.relnamespace = pg_namespace.oid

@@ -63,6 +63,7 @@ def test_who_may_make_roles_needs_no_more_and_may_repeat_it(
         made = stage.make_roles()
         assert made.returncode == 0, made.stderr
         assert stage.transformer in made.stdout
+        assert "no source table" not in made.stdout
 
     owners = stage.admin.execute(
         "select nspname, pg_get_userbyid(nspowner) from pg_namespace "
@@ -121,6 +122,16 @@ def selected(database: Database, columns: set[str]) -> set[str]:
                 cursor.execute(select)
                 found.add(column)
     return found
+
+
+def test_roles_of_an_empty_source_are_to_be_made_again(make_stage: MakeStage) -> None:
+    stage = make_stage("18 createrole")
+    stage.owner.execute("create schema nothing_yet")
+
+    made = run("roles", env={**stage.environment(), "DB_SCHEMA": "nothing_yet"})
+
+    made.check_returncode()
+    assert "There is no source table yet: run this again" in made.stdout
 
 
 @pytest.mark.parametrize("kind", ["18 createrole", "15 superuser"])

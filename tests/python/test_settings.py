@@ -294,7 +294,7 @@ def test_a_build_before_the_migrations_says_so_and_makes_no_table(
 
     message = project.dbt("build", database=empty_database)
 
-    assert "public.users" in message
+    assert "(public.affiliate_clicks and 14 more)" in message
     assert "run `python -m bootstrap migrate` first" in message
     # Of the schemas that dbt makes before it asks anything, none has anything in it.
     assert (
@@ -307,6 +307,21 @@ def test_a_build_before_the_migrations_says_so_and_makes_no_table(
         )
         == []
     )
+
+
+def test_make_build_before_the_migrations_is_one_line(empty_database: Database) -> None:
+    env = empty_database.environment()
+
+    message = refusal(run("up", "--migrated", env=env))
+
+    assert "source tables are not there" in message
+    assert "run `python -m bootstrap migrate` first" in message
+    run("migrate", env=env).check_returncode()
+    run("up", "--migrated", env=env).check_returncode()
+    targets = (ROOT / "Makefile").read_text().split("\n\n")
+    for name in ("build", "freshness"):
+        (target,) = (each for each in targets if each.startswith(f"{name}:"))
+        assert "$(BOOTSTRAP) up --migrated\n" in target
 
 
 def test_dbt_run_with_a_malformed_url_prints_one_line_and_fails(tmp_path: Path) -> None:
