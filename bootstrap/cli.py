@@ -48,7 +48,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--migrated", is_flag=True, help="Fail where the source tables are not.")
+@click.option("--migrated", is_flag=True, help="Fail if the source tables are missing.")
 def up(migrated: bool) -> None:
     """Start the embedded server, or check the configured one."""
     configuration = settings.load()
@@ -229,14 +229,15 @@ def roles_command() -> None:
     """Make the roles of dbt, analysts and application, with no more than they need."""
     configuration = settings.load()
     with database.connected(configuration) as connection, database.interruptible():
-        is_there = roles.create(connection, configuration)
+        roles.create(connection, configuration)
+        has_source = database.has_source(connection, configuration)
     click.echo(
         f"{configuration.transformer_role} may read the source, but for its private "
         "columns, and write the marts; "
         f"{configuration.analyst_role} may read the marts; "
         f"{configuration.application_role} may write the source."
     )
-    if not is_there:
+    if not has_source:
         click.echo("There is no source table yet: run this again after `migrate`.")
 
 

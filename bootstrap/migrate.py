@@ -319,7 +319,7 @@ def _refuse_edited(known: list[MigrationState]) -> None:
 
 
 def _refuse_foreign_objects(connection: Any, schema: str, missing: list[str]) -> None:
-    """Stop before anything is made, where somebody else made tables by these names."""
+    """Stop before anything is made, where somebody else has these names in use."""
     makers = _objects_by_file(missing)
     present = _objects(connection, schema)
     found = sorted(present & set(makers))

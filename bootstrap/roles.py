@@ -11,7 +11,6 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from bootstrap import changes
-from bootstrap.database import has_source
 from bootstrap.errors import UserError
 from bootstrap.settings import Settings
 
@@ -51,13 +50,10 @@ PRIVATE_COLUMNS = {
 }
 
 
-def create(connection: Connection, settings: Settings) -> bool:
+def create(connection: Connection, settings: Settings) -> None:
     """Make the roles and grant them what they need, all or nothing; safe to repeat.
 
     It also hands marts over to the transformer that the user built before.
-
-    Returns:
-        Whether there is a source to be read yet.
 
     Raises:
         UserError: the user may not make roles or doesn't own the source, or the
@@ -112,8 +108,6 @@ def create(connection: Connection, settings: Settings) -> bool:
         )
         _keep_from(cursor, settings)
         _check_private(cursor, settings)
-
-    return has_source(connection, settings)
 
 
 def _open_source(cursor: Cursor, settings: Settings) -> None:

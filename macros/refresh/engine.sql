@@ -408,7 +408,7 @@ begin
     if number between 1 and few then
         return 'pg_temp.' || table_name;
     end if;
-    -- The tombstones are many, or all rows of a table without partitions.
+    -- So many are tombstones, or rows of a table without partitions.
     execute format('drop table pg_temp.%s', table_name);
     return case when number > 0 then format('(%s)', query) end;
 end;
