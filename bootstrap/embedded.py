@@ -17,6 +17,7 @@ import signal
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -333,26 +334,48 @@ class EmbeddedServer:
             tempfile.TemporaryFile("w+") as output,
             tempfile.TemporaryFile("w+") as errors,
         ):
-            process = subprocess.Popen(
-                [str(self._programs() / program), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=errors,
-                cwd=self.folder,
-                env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
-                start_new_session=True,
-                **identity,  # type: ignore[call-overload]
-            )
+            process = None
             try:
+                with _interrupts_later():
+                    process = subprocess.Popen(
+                        [str(self._programs() / program), *arguments],
+                        stdin=subprocess.DEVNULL,
+                        stdout=output,
+                        stderr=errors,
+                        cwd=self.folder,
+                        env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
+                        start_new_session=True,
+                        **identity,  # type: ignore[call-overload]
+                    )
                 process.wait()
             except BaseException:
-                _kill_group(process.pid)
+                if process is not None:
+                    _kill_group(process.pid)
                 raise
             output.seek(0)
             errors.seek(0)
             return subprocess.CompletedProcess(
                 process.args, process.returncode, output.read(), errors.read()
             )
+
+
+@contextlib.contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Let a Ctrl-C wait for the end of the block.
+
+    In the midst of ``Popen`` it would leave a program that nobody knows of.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python interrupts the main thread alone.
+        return
+    waiting: list[int] = []
+    former = signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+    if waiting:
+        raise KeyboardInterrupt
 
 
 def _kill_group(leader: int) -> None:

@@ -517,15 +517,26 @@ def test_ctrl_c_or_a_kill_while_it_starts_leaves_nothing_to_repair(
         run("down", env=env, root=root)
 
 
+# Its third argument: how long a program runs before its starter goes on.
 MAKE = """
-import sys
+import subprocess, sys, time
 from pathlib import Path
 from bootstrap.embedded import EmbeddedServer
+
+class Slow(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        time.sleep(float(sys.argv[3]))
+
+subprocess.Popen = Slow
 EmbeddedServer(Path(sys.argv[1]), programs=Path(sys.argv[2])).start()
 """
 
 
-def test_ctrl_c_ends_what_makes_its_data_as_well(folder: Path) -> None:
+@pytest.mark.parametrize("seconds_to_start", [0, 1])
+def test_ctrl_c_ends_what_makes_its_data_as_well(
+    folder: Path, seconds_to_start: int
+) -> None:
     programs = folder / "programs"
     programs.mkdir()
     initdb = programs / "initdb"
@@ -534,7 +545,10 @@ def test_ctrl_c_ends_what_makes_its_data_as_well(folder: Path) -> None:
         path.chmod(0o755)
     child = folder / "server" / "child"
     with subprocess.Popen(
-        [sys.executable, "-c", MAKE, str(folder / "server"), str(programs)],
+        [
+            *(sys.executable, "-c", MAKE, str(folder / "server"), str(programs)),
+            str(seconds_to_start),
+        ],
         env={**environment(), "PYTHONPATH": str(settings.ROOT)},
         stderr=subprocess.DEVNULL,
     ) as process:
