@@ -8,6 +8,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -305,7 +306,11 @@ class DbtProject:
             folders = (f"--project-dir={self.root}", f"--profiles-dir={self.root}")
             # Files that nobody reads take most of the time.
             sparing = ("--quiet", "--no-write-json", "--log-level-file=none")
-            return dbtRunner().invoke([*arguments, *folders, *sparing])
+            # dbt looks up the module of each frame that called it: pytest's are many.
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(
+                    dbtRunner().invoke, [*arguments, *folders, *sparing]
+                ).result()
 
 
 def refresh(database: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
