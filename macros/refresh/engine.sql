@@ -592,35 +592,6 @@ as $$
 $$;
 
 
--- Notes that a model has now seen its inputs as this transaction sees them.
-create or replace function {{ schema }}.remember(
-    model_name text, how text, identities jsonb default '{}'
-)
-returns void
-language plpgsql
-as $$
-declare
-    known {{ schema }}.models;
-    current_day date;
-begin
-    select * into strict known from {{ schema }}.models where model = model_name;
-    insert into {{ schema }}.inputs (model, name, seen, seen_xid, identity)
-    select model_name, input ->> 'name', pg_current_snapshot(), pg_current_xact_id(),
-        coalesce(
-            identities -> (input ->> 'name'), {{ schema }}.input_identity(input)
-        )
-    from jsonb_array_elements(known.inputs) as input
-    on conflict (model, name) do update set
-        seen = excluded.seen, seen_xid = excluded.seen_xid,
-        identity = excluded.identity;
-    execute format('select %s', known.today) into current_day;
-    update {{ schema }}.models set
-        is_stale = false, day = current_day, refreshed_at = now(), method = how
-    where model = model_name;
-end;
-$$;
-
-
 -- How many rows of a model differ from what its select gives now: 0, always.
 create or replace function {{ schema }}.differences(model_name text) returns bigint
 language plpgsql
@@ -657,51 +628,15 @@ as $$
 $$;
 
 
--- Takes in what changed. The identities of sources may come along, by source_name().
-create or replace function {{ schema }}.refresh(
-    model_name text,
-    rebuild boolean default false,
-    source_identities jsonb default '{}'
-)
-returns {{ schema }}.runs
+-- The model to refresh, its row held until the transaction ends. Fails, and loses
+-- nothing, where another run has gone ahead of this snapshot.
+create or replace function {{ schema }}.model_to_refresh(model_name text)
+returns {{ schema }}.models
 language plpgsql
-set client_min_messages = warning
-set work_mem = '{{ saas_analytics.refresh_work_mem() }}'
 as $$
 declare
-    started constant timestamptz := clock_timestamp();
     known {{ schema }}.models;
-    run {{ schema }}.runs;
-    input jsonb;
-    mapping jsonb;
-    seen {{ schema }}.inputs;
-    identity jsonb;
-    identities jsonb := '{}';
-    changes text;
-    is_changed boolean;
-    names text;
-    definition text;
-    current_day date;
-    total real;
-    places text[];
-    period_name text;
-    beside bigint;
-    rows_beside bigint;
-    is_much boolean := false;
-    mappings integer := 0;
-    touched text;
-    parts text[] := '{}';
-    scope_queries text[] := '{}';
-    old text := 'refresh_old';
-    pattern boolean[];
-    partition jsonb;
-    last_cleared xid8;
 begin
-    if current_setting('transaction_isolation') = 'read committed' then
-        raise exception 'a refresh must be the work of one REPEATABLE READ transaction'
-            using hint = 'begin isolation level repeatable read';
-    end if;
-    -- Fails, and loses nothing, where another run has gone ahead of this snapshot.
     select * into known from {{ schema }}.models where model = model_name for update;
     if not found then
         raise exception 'no model % is kept exact here: dbt run makes it', model_name;
@@ -714,300 +649,171 @@ begin
         raise exception 'the table % has lost a column', known.relation
             using hint = format('dbt run --select %s makes it anew', model_name);
     end if;
-    run.model := model_name;
-    run.method := 'quiet';
-    run.rows_removed := 0;
-    run.rows_added := 0;
-    run.failed_checks := '{}';
-    run.refreshed_at := now();
-    places := known.scope;
-    select string_agg(format('%I', name), ', ') into names
-    from unnest(known.columns) as name;
+    return known;
+end;
+$$;
+
+
+-- Whether the time alone makes a model's select give other rows than it did.
+create or replace function {{ schema }}.is_out_of_date(known {{ schema }}.models)
+returns boolean
+language plpgsql stable
+as $$
+declare
+    current_day date;
+begin
     execute format('select %s', known.today) into current_day;
+    return known.clock = 'moment'
+        or (known.clock = 'day' and known.day != current_day);
+end;
+$$;
 
-    if rebuild or known.is_stale then
-        run.method := 'whole';
-    elsif known.clock = 'moment'
-        or (known.clock = 'day' and known.day != current_day)
+
+-- Whether an input can't tell what changed in it since it was seen.
+create or replace function {{ schema }}.has_lost_track(
+    input jsonb, seen {{ schema }}.inputs, identity jsonb
+)
+returns boolean
+language plpgsql stable
+as $$
+declare
+    last_cleared xid8;
+begin
+    if seen.identity is null
+        or seen.identity - 'partitions' != identity - 'partitions'
+        or identity -> 'is_logged' = 'false'
+        or identity -> 'is_captured' = 'false'
     then
-        run.method := 'whole';
+        return true;
     end if;
+    if input ->> 'kind' = 'source' then
+        execute format('select up_to_xid from %s limit 1',
+            input ->> 'cleared') into last_cleared;
+        if last_cleared >= pg_snapshot_xmin(seen.seen) then
+            return true;
+        end if;
+    end if;
+    return false;
+end;
+$$;
 
-    -- 1 and 2: what changed, and the scopes of it.
-    drop table if exists pg_temp.refresh_scopes, pg_temp.refresh_periods,
-        pg_temp.refresh_old, pg_temp.refresh_new, pg_temp.refresh_difference;
-    for input in select * from jsonb_array_elements(known.inputs) loop
-        exit when run.method = 'whole';
-        identity := coalesce(
-            source_identities -> {{ schema }}.source_name(input),
-            {{ schema }}.input_identity(input)
-        );
-        identities := identities || jsonb_build_object(input ->> 'name', identity);
-        select * into seen from {{ schema }}.inputs
-        where inputs.model = model_name and inputs.name = input ->> 'name';
-        if seen.identity is null
-            or seen.identity - 'partitions' != identity - 'partitions'
-            or identity -> 'is_logged' = 'false'
-            or identity -> 'is_captured' = 'false'
-        then
-            run.method := 'whole';
-            exit;
+
+-- A query of the scopes of a partition's time, in the input and in the model. Null
+-- where its time isn't known.
+create or replace function {{ schema }}.partition_scopes_sql(
+    known {{ schema }}.models, input jsonb, mapping jsonb, partition_bound text
+)
+returns text
+language plpgsql
+as $$
+declare
+    bounds text[] := regexp_match(
+        partition_bound, 'FOR VALUES FROM \(''(.+)''\) TO \(''(.+)''\)'
+    );
+    period_column text;
+    period jsonb;
+begin
+    select key, value into period_column, period
+    from jsonb_each(mapping) where value ? 'period' limit 1;
+    if period is null or bounds is null then
+        return null;
+    end if;
+    -- In the model a day or month more on each side: zones.
+    return format(
+        '(select distinct %1$s from %2$s '
+        'where %3$s >= %4$L::timestamptz and %3$s < %5$L::timestamptz) '
+        'union all (select distinct %6$s from %7$s '
+        'where %8$I >= %4$L::timestamptz::date - 32 '
+        'and %8$I <= %5$L::timestamptz::date + 1)',
+        (select string_agg(mapping -> name ->> 'expression', ', ' order by position)
+            from unnest(known.scope) with ordinality as columns (name, position)),
+        input ->> 'relation', period ->> 'column', bounds[1], bounds[2],
+        (select string_agg(format('%I', name), ', ' order by position)
+            from unnest(known.scope) with ordinality as columns (name, position)),
+        known.relation, period_column
+    );
+end;
+$$;
+
+
+-- Queries of the scopes that changes of an input and of its partitions belong to; one
+-- that is null is of a partition whose time isn't known.
+create or replace function {{ schema }}.scope_queries(
+    known {{ schema }}.models,
+    input jsonb,
+    seen {{ schema }}.inputs,
+    identity jsonb,
+    changes text
+)
+returns text[]
+language plpgsql
+as $$
+declare
+    queries text[] := '{}';
+    mapping jsonb;
+    partition jsonb;
+begin
+    if changes is not null and input ? 'through' then
+        queries := queries || format('(with changes as (%s) %s)',
+            changes, input ->> 'through');
+    end if;
+    for mapping in select * from jsonb_array_elements(input -> 'mappings') loop
+        if changes is not null then
+            queries := queries || format(
+                '(select distinct %s from (%s) as changes)',
+                (select string_agg(mapping -> name ->> 'expression', ', '
+                    order by position)
+                    from unnest(known.scope)
+                        with ordinality as columns (name, position)),
+                changes
+            );
         end if;
-        continue when input ->> 'kind' = 'seed';
-        if input ->> 'kind' = 'source' then
-            execute format('select up_to_xid from %s limit 1',
-                input ->> 'cleared') into last_cleared;
-            if last_cleared >= pg_snapshot_xmin(seen.seen) then
-                run.method := 'whole';
-                exit;
-            end if;
-        end if;
-        changes := {{ schema }}.changes_of(input, seen);
-        is_changed := changes is not null;
-        if is_changed then
-            changes := format('select * from %s as changes where %s',
-                changes, coalesce(input ->> 'filter', 'true'));
-            if input ? 'filter' then
-                execute format('select exists (%s)', changes) into is_changed;
-            end if;
-        end if;
-        continue when not is_changed and seen.identity -> 'partitions'
-            is not distinct from identity -> 'partitions';
-        if known.scope = '{}' or not (input ?| array['mappings', 'through', 'around'])
-        then
-            run.method := 'whole';
-            exit;
-        end if;
-        if input ? 'around' then
-            -- Each change has its neighbours looked for: dearer than to read in order.
-            execute format('select count(*) from (%s) as changes', changes)
-                into run.scopes;
-            if run.scopes > (
-                select greatest(reltuples, 1000) / 20 from pg_class
-                where oid = (input ->> 'relation')::regclass
-            ) then
-                run.method := 'whole';
-                run.scopes := null;
-                exit;
-            end if;
-            run.method := 'summed';
-            perform {{ schema }}.sum_up(known, input, changes);
-            continue;
-        end if;
-        run.method := 'scoped';
-        if is_changed and input ? 'through' then
-            scope_queries := scope_queries || format('(with changes as (%s) %s)',
-                changes, input ->> 'through');
-        end if;
-        for mapping in select * from jsonb_array_elements(input -> 'mappings') loop
-            if is_changed then
-                scope_queries := scope_queries || format(
-                    '(select distinct %s from (%s) as changes)',
-                    (select string_agg(mapping -> name ->> 'expression', ', '
-                        order by position)
-                        from unnest(known.scope)
-                            with ordinality as columns (name, position)),
-                    changes
-                );
-            end if;
-            -- Partitions that came, went or were emptied: their whole time.
-            for partition in
-                select value from jsonb_each(
-                    coalesce(identity -> 'partitions', '{}')
-                ) where seen.identity -> 'partitions' -> key is distinct from value
-                union
-                select value from jsonb_each(
-                    coalesce(seen.identity -> 'partitions', '{}')
-                ) where identity -> 'partitions' -> key is distinct from value
-            loop
-                scope_queries := scope_queries || {{ schema }}.partition_scopes_sql(
-                    known, input, mapping, partition ->> 2
-                );
-            end loop;
+        -- Partitions that came, went or were emptied: their whole time.
+        for partition in
+            select value from jsonb_each(coalesce(identity -> 'partitions', '{}'))
+            where seen.identity -> 'partitions' -> key is distinct from value
+            union
+            select value from jsonb_each(coalesce(seen.identity -> 'partitions', '{}'))
+            where identity -> 'partitions' -> key is distinct from value
+        loop
+            queries := queries || {{ schema }}.partition_scopes_sql(
+                known, input, mapping, partition ->> 2
+            );
         end loop;
     end loop;
+    return queries;
+end;
+$$;
 
-    -- The time of one of the partitions isn't known.
-    if array_position(scope_queries, null) is not null then
-        run.method := 'whole';
-    end if;
-    if run.method = 'scoped' then
-        -- The columns' names and types are the model's.
-        execute format('create temporary table refresh_scopes on commit drop as '
-            'select distinct * from (%s) as found %s',
-            array_to_string(
-                format('(select %s from %s limit 0)', (
-                    select string_agg(format('%I', name), ', ' order by position)
-                    from unnest(known.scope) with ordinality as columns (name, position)
-                ), known.relation) || scope_queries, ' union all '
-            ),
-            (select 'where ' || string_agg(format('%I is not null', part.key), ' and ')
-                from jsonb_array_elements(known.inputs) as each_input (item),
-                    jsonb_array_elements(each_input.item -> 'mappings')
-                        as each_mapping (item),
-                    jsonb_each(each_mapping.item) as part
-                where part.value ? 'period'
-                    and not (part.value ->> 'has_none')::boolean));
-        execute format('create index on refresh_scopes (%s)',
-            (select string_agg(format('%I', name), ', ' order by position)
-                from unnest(known.scope) with ordinality as columns (name, position)));
-        analyze refresh_scopes;
-        select count(*) into run.scopes from refresh_scopes;
-        select greatest(reltuples, 1) into total
-        from pg_class where oid = known.relation::regclass;
-        -- Where they are much of their days or months, these are read as they stand.
-        period_name := {{ schema }}.common_period(known);
-        if run.scopes > greatest(100, total / 50) and period_name is not null then
-            execute format('select count(*), sum(number) from ('
-                'select sum(number) as number from ('
-                'select %1$s, 1 as number from %2$s where %3$I in '
-                '(select %3$I from refresh_scopes) '
-                'union all select %1$s, 0 from refresh_scopes) as scopes '
-                'group by %1$s) as present',
-                (select string_agg(format('%I', name), ', ')
-                    from unnest(known.scope) as name),
-                known.relation, period_name) into beside, rows_beside;
-            -- Measured: to follow an index pays off for longer than to filter.
-            is_much := run.scopes > beside * case
-                when exists (
-                    select from jsonb_array_elements(known.inputs) as each_input (item),
-                        jsonb_array_elements(each_input.item -> 'mappings')
-                            as each_mapping (item)
-                    where {{ schema }}.has_index(each_input.item, each_mapping.item)
-                ) then 0.75 else 0.5 end;
-        end if;
-        if is_much and rows_beside < total / 2 then
-            known.scope := array[period_name];
-            execute format('create temporary table refresh_periods on commit drop as '
-                'select distinct %I from refresh_scopes', period_name);
-            drop table refresh_scopes;
-            alter table refresh_periods rename to refresh_scopes;
-            analyze refresh_scopes;
-            select count(*) into run.scopes from refresh_scopes;
-        elsif is_much or run.scopes > 100 and run.scopes > total / 5 then
-            run.method := 'whole';
-        end if;
-    end if;
 
-    -- 3: the rows as they should be, and as they are.
-    if run.method = 'scoped' then
-        definition := known.definition;
-        for input in select * from jsonb_array_elements(known.inputs) loop
-            continue when not input ? 'mappings';
-            touched := format('touched_%s', input ->> 'name');
-            mappings := mappings + jsonb_array_length(input -> 'mappings');
-            parts := parts || format('%I as (%s)', touched, (
-                -- A row of several scopes is one row.
-                select string_agg(format('(%s)', {{ schema }}.touched_sql(
-                    input, each_mapping.item, known.scope
-                )), ' union ')
-                from jsonb_array_elements(input -> 'mappings') as each_mapping (item)
-            ));
-            definition := replace(
-                definition, input ->> 'relation', format('%I', touched)
-            );
-        end loop;
-        definition := format('with %s select made.* from (%s) as made',
-            array_to_string(parts, ', '), definition);
-        -- Rows of several inputs or mappings may bring scopes along that are not meant.
-        if mappings > 1 then
-            definition := definition || format(
-                ' where jsonb_build_array(%1$s) in '
-                '(select jsonb_build_array(%1$s) from refresh_scopes)',
-                (select string_agg(format('%I', name), ', ')
-                    from unnest(known.scope) as name)
-            );
-        end if;
-        parts := array[format('(select ctid as row_id, %s from %s limit 0)',
-            names, known.relation)];
-        for pattern in execute format(
-            'select distinct array[%s] from refresh_scopes',
-            (select string_agg(format('%I is null', name), ', ' order by position)
-                from unnest(known.scope) with ordinality as columns (name, position))
-        ) loop
-            parts := parts || format(
-                'select present.ctid as row_id, %s from refresh_scopes '
-                'as scopes inner join %s as present on %s where %s',
-                (select string_agg(format('present.%I', name), ', ')
-                    from unnest(known.columns) as name),
-                known.relation,
-                {{ schema }}.scope_join(known.scope, pattern, 'present."?"'),
-                (select string_agg(format('scopes.%I is %s null', name,
-                    case when pattern[position] then '' else 'not' end), ' and ')
-                    from unnest(known.scope)
-                        with ordinality as columns (name, position))
-            );
-        end loop;
-        old := format('(%s)', array_to_string(parts, ' union all '));
-    end if;
-
-    -- 4: the difference alone is written.
-    if run.method != 'quiet' then
-        if run.method = 'scoped' then
-            execute format('create temporary table refresh_new on commit drop as %s',
-                definition);
-        end if;
-        execute format(
-            'create temporary table refresh_difference on commit drop as '
-            'select %1$s, sum(sign) as sign, min(row_id) as row_id from ('
-            'select %1$s, 1 as sign, null::tid as row_id from %2$s as made '
-            'union all select %1$s, -1, %3$s from %4$s as present) as both_sides '
-            'group by %1$s having sum(sign) != 0', names,
-            case run.method when 'whole' then format('(%s)', known.definition)
-                else 'refresh_new' end,
-            case run.method when 'whole' then 'ctid' else 'row_id' end,
-            case run.method when 'whole' then known.relation else old end
-        );
-        execute format('delete from %s where ctid = any (array(select row_id '
-            'from refresh_difference where sign < 0))', known.relation);
-        get diagnostics run.rows_removed = row_count;
-        -- In order, so that rows that are read together stand together.
-        execute format('insert into %1$s (%2$s) select %2$s from refresh_difference '
-            'where sign > 0 %3$s', known.relation, names,
-            (select 'order by ' || string_agg(format('%I', name), ', '
-                order by position)
-                from unnest(places) with ordinality as columns (name, position)));
-        get diagnostics run.rows_added = row_count;
-        -- The data tests that look at one row or one group, where something is new.
-        if run.rows_added > 0 and known.checks != '[]' then
-            execute format(
-                'select array_remove(array[%s], null) from refresh_difference '
-                'where sign > 0 group by ()',
-                (select string_agg(format('case when %s then %L end',
-                    case when test ? 'grain' then format(
-                        'exists (select from %s group by %s having count(*) > 1)',
-                        case run.method when 'whole' then known.relation
-                            else 'refresh_new' end, test ->> 'grain'
-                    ) else format('bool_or(%s)', test ->> 'fails') end,
-                    test ->> 'name'), ', ' order by position)
-                    from jsonb_array_elements(known.checks)
-                        with ordinality as checks (test, position))
-            ) into run.failed_checks;
-        end if;
-        if known.is_logged then
-            if run.rows_removed + run.rows_added > 0 and exists (
-                select from {{ schema }}.inputs
-                where name = model_name and seen_xid = pg_current_xact_id()
-            ) then
-                raise exception 'a model that reads % was refreshed before it',
-                    model_name
-                    using hint = 'one refresh in a transaction, or both in their order';
-            end if;
-            execute format('delete from %s where change_xid < (select '
-                'min(pg_snapshot_xmin(seen)::text::numeric)::text::xid8 '
-                'from {{ schema }}.inputs where name = %L)', known.log, model_name);
-            execute format('insert into %1$s (%2$s, sign) select %2$s, sign '
-                'from refresh_difference', known.log, names);
-        end if;
-    end if;
-    perform {{ schema }}.remember(model_name, run.method, identities);
-    run.milliseconds := round(
-        extract(epoch from clock_timestamp() - started)::numeric * 1000, 1
-    );
-    if run.method = 'scoped' or run.rows_removed + run.rows_added > 0 then
-        insert into {{ schema }}.runs select run.*;
-    end if;
-    return run;
+-- Makes refresh_scopes, the distinct scopes that queries find. The columns' names and
+-- types are the model's.
+create or replace function {{ schema }}.collect_scopes(
+    known {{ schema }}.models, queries text[]
+)
+returns void
+language plpgsql
+as $$
+begin
+    execute format('create temporary table refresh_scopes on commit drop as '
+        'select distinct * from (%s) as found %s',
+        array_to_string(
+            format('(select %s from %s limit 0)', (
+                select string_agg(format('%I', name), ', ' order by position)
+                from unnest(known.scope) with ordinality as columns (name, position)
+            ), known.relation) || queries, ' union all '
+        ),
+        (select 'where ' || string_agg(format('%I is not null', part.key), ' and ')
+            from jsonb_array_elements(known.inputs) as each_input (item),
+                jsonb_array_elements(each_input.item -> 'mappings')
+                    as each_mapping (item),
+                jsonb_each(each_mapping.item) as part
+            where part.value ? 'period'
+                and not (part.value ->> 'has_none')::boolean));
+    execute format('create index on refresh_scopes (%s)',
+        (select string_agg(format('%I', name), ', ' order by position)
+            from unnest(known.scope) with ordinality as columns (name, position)));
+    analyze refresh_scopes;
 end;
 $$;
 
@@ -1077,40 +883,423 @@ end;
 $$;
 
 
--- A query of the scopes of a partition's time, in the input and in the model. Null
--- where its time isn't known.
-create or replace function {{ schema }}.partition_scopes_sql(
-    known {{ schema }}.models, input jsonb, mapping jsonb, partition_bound text
+-- Finds what changed and how to take it in: the run's method, the identities by which
+-- its inputs are remembered, and refresh_scopes or what sum_up() makes.
+create or replace function {{ schema }}.find_changes(
+    known {{ schema }}.models,
+    source_identities jsonb,
+    inout run {{ schema }}.runs,
+    out identities jsonb
+)
+language plpgsql
+as $$
+declare
+    input jsonb;
+    seen {{ schema }}.inputs;
+    identity jsonb;
+    changes text;
+    is_changed boolean;
+    queries text[] := '{}';
+begin
+    identities := '{}';
+    for input in select * from jsonb_array_elements(known.inputs) loop
+        identity := coalesce(
+            source_identities -> {{ schema }}.source_name(input),
+            {{ schema }}.input_identity(input)
+        );
+        identities := identities || jsonb_build_object(input ->> 'name', identity);
+        select * into seen from {{ schema }}.inputs
+        where inputs.model = known.model and inputs.name = input ->> 'name';
+        if {{ schema }}.has_lost_track(input, seen, identity) then
+            run.method := 'whole';
+            return;
+        end if;
+        continue when input ->> 'kind' = 'seed';
+        changes := {{ schema }}.changes_of(input, seen);
+        is_changed := changes is not null;
+        if is_changed then
+            changes := format('select * from %s as changes where %s',
+                changes, coalesce(input ->> 'filter', 'true'));
+            if input ? 'filter' then
+                execute format('select exists (%s)', changes) into is_changed;
+            end if;
+        end if;
+        continue when not is_changed and seen.identity -> 'partitions'
+            is not distinct from identity -> 'partitions';
+        if known.scope = '{}' or not (input ?| array['mappings', 'through', 'around'])
+        then
+            run.method := 'whole';
+            return;
+        end if;
+        if input ? 'around' then
+            -- Each change has its neighbours looked for: dearer than to read in order.
+            execute format('select count(*) from (%s) as changes', changes)
+                into run.scopes;
+            if run.scopes > (
+                select greatest(reltuples, 1000) / 20 from pg_class
+                where oid = (input ->> 'relation')::regclass
+            ) then
+                run.method := 'whole';
+                run.scopes := null;
+                return;
+            end if;
+            run.method := 'summed';
+            perform {{ schema }}.sum_up(known, input, changes);
+        else
+            run.method := 'scoped';
+            queries := queries || {{ schema }}.scope_queries(
+                known, input, seen, identity, case when is_changed then changes end
+            );
+        end if;
+    end loop;
+    -- The time of one of the partitions isn't known.
+    if array_position(queries, null) is not null then
+        run.method := 'whole';
+    elsif run.method = 'scoped' then
+        perform {{ schema }}.collect_scopes(known, queries);
+    end if;
+end;
+$$;
+
+
+-- Chooses by how many scopes there are: they themselves, the days or months that they
+-- are in, which then stand in refresh_scopes, or everything. Returns their columns.
+create or replace function {{ schema }}.choose_scopes(
+    known {{ schema }}.models, inout run {{ schema }}.runs, out scope text[]
+)
+language plpgsql
+as $$
+declare
+    total real;
+    period_name text;
+    beside bigint;
+    rows_beside bigint;
+    is_much boolean := false;
+begin
+    scope := known.scope;
+    select count(*) into run.scopes from refresh_scopes;
+    select greatest(reltuples, 1) into total
+    from pg_class where oid = known.relation::regclass;
+    -- Where they are much of their days or months, these are read as they stand.
+    period_name := {{ schema }}.common_period(known);
+    if run.scopes > greatest(100, total / 50) and period_name is not null then
+        execute format('select count(*), sum(number) from ('
+            'select sum(number) as number from ('
+            'select %1$s, 1 as number from %2$s where %3$I in '
+            '(select %3$I from refresh_scopes) '
+            'union all select %1$s, 0 from refresh_scopes) as scopes '
+            'group by %1$s) as present',
+            (select string_agg(format('%I', name), ', ')
+                from unnest(known.scope) as name),
+            known.relation, period_name) into beside, rows_beside;
+        -- Measured: to follow an index pays off for longer than to filter.
+        is_much := run.scopes > beside * case
+            when exists (
+                select from jsonb_array_elements(known.inputs) as each_input (item),
+                    jsonb_array_elements(each_input.item -> 'mappings')
+                        as each_mapping (item)
+                where {{ schema }}.has_index(each_input.item, each_mapping.item)
+            ) then 0.75 else 0.5 end;
+    end if;
+    if is_much and rows_beside < total / 2 then
+        scope := array[period_name];
+        execute format('create temporary table refresh_periods on commit drop as '
+            'select distinct %I from refresh_scopes', period_name);
+        drop table refresh_scopes;
+        alter table refresh_periods rename to refresh_scopes;
+        analyze refresh_scopes;
+        select count(*) into run.scopes from refresh_scopes;
+    elsif is_much or run.scopes > 100 and run.scopes > total / 5 then
+        run.method := 'whole';
+    end if;
+end;
+$$;
+
+
+-- A query of the rows that a model's select gives for the scopes.
+create or replace function {{ schema }}.made_sql(
+    known {{ schema }}.models, scope text[]
 )
 returns text
 language plpgsql
 as $$
 declare
-    bounds text[] := regexp_match(
-        partition_bound, 'FOR VALUES FROM \(''(.+)''\) TO \(''(.+)''\)'
-    );
-    period_column text;
-    period jsonb;
+    definition text := known.definition;
+    input jsonb;
+    touched text;
+    mappings integer := 0;
+    parts text[] := '{}';
 begin
-    select key, value into period_column, period
-    from jsonb_each(mapping) where value ? 'period' limit 1;
-    if period is null or bounds is null then
-        return null;
+    for input in select * from jsonb_array_elements(known.inputs) loop
+        continue when not input ? 'mappings';
+        touched := format('touched_%s', input ->> 'name');
+        mappings := mappings + jsonb_array_length(input -> 'mappings');
+        parts := parts || format('%I as (%s)', touched, (
+            -- A row of several scopes is one row.
+            select string_agg(format('(%s)', {{ schema }}.touched_sql(
+                input, each_mapping.item, scope
+            )), ' union ')
+            from jsonb_array_elements(input -> 'mappings') as each_mapping (item)
+        ));
+        definition := replace(
+            definition, input ->> 'relation', format('%I', touched)
+        );
+    end loop;
+    definition := format('with %s select made.* from (%s) as made',
+        array_to_string(parts, ', '), definition);
+    -- Rows of several inputs or mappings may bring scopes along that are not meant.
+    if mappings > 1 then
+        definition := definition || format(
+            ' where jsonb_build_array(%1$s) in '
+            '(select jsonb_build_array(%1$s) from refresh_scopes)',
+            (select string_agg(format('%I', name), ', ') from unnest(scope) as name)
+        );
     end if;
-    -- In the model a day or month more on each side: zones.
-    return format(
-        '(select distinct %1$s from %2$s '
-        'where %3$s >= %4$L::timestamptz and %3$s < %5$L::timestamptz) '
-        'union all (select distinct %6$s from %7$s '
-        'where %8$I >= %4$L::timestamptz::date - 32 '
-        'and %8$I <= %5$L::timestamptz::date + 1)',
-        (select string_agg(mapping -> name ->> 'expression', ', ' order by position)
-            from unnest(known.scope) with ordinality as columns (name, position)),
-        input ->> 'relation', period ->> 'column', bounds[1], bounds[2],
-        (select string_agg(format('%I', name), ', ' order by position)
-            from unnest(known.scope) with ordinality as columns (name, position)),
-        known.relation, period_column
+    return definition;
+end;
+$$;
+
+
+-- A query of a model's present rows of the scopes, with their row_id.
+create or replace function {{ schema }}.present_sql(
+    known {{ schema }}.models, scope text[]
+)
+returns text
+language plpgsql
+as $$
+declare
+    pattern boolean[];
+    parts text[];
+begin
+    parts := array[format('(select ctid as row_id, %s from %s limit 0)',
+        (select string_agg(format('%I', name), ', ')
+            from unnest(known.columns) as name),
+        known.relation)];
+    for pattern in execute format(
+        'select distinct array[%s] from refresh_scopes',
+        (select string_agg(format('%I is null', name), ', ' order by position)
+            from unnest(scope) with ordinality as columns (name, position))
+    ) loop
+        parts := parts || format(
+            'select present.ctid as row_id, %s from refresh_scopes '
+            'as scopes inner join %s as present on %s where %s',
+            (select string_agg(format('present.%I', name), ', ')
+                from unnest(known.columns) as name),
+            known.relation,
+            {{ schema }}.scope_join(scope, pattern, 'present."?"'),
+            (select string_agg(format('scopes.%I is %s null', name,
+                case when pattern[position] then '' else 'not' end), ' and ')
+                from unnest(scope) with ordinality as columns (name, position))
+        );
+    end loop;
+    return array_to_string(parts, ' union all ');
+end;
+$$;
+
+
+-- Writes the difference between the rows that should be and those that are, and leaves
+-- it in refresh_difference. What they are to be compared by is a table or a query.
+create or replace function {{ schema }}.write_difference(
+    known {{ schema }}.models,
+    made text,
+    present text,
+    row_id text,
+    inout run {{ schema }}.runs
+)
+language plpgsql
+as $$
+declare
+    names text;
+begin
+    select string_agg(format('%I', name), ', ') into names
+    from unnest(known.columns) as name;
+    execute format(
+        'create temporary table refresh_difference on commit drop as '
+        'select %1$s, sum(sign) as sign, min(row_id) as row_id from ('
+        'select %1$s, 1 as sign, null::tid as row_id from %2$s as made '
+        'union all select %1$s, -1, %3$s from %4$s as present) as both_sides '
+        'group by %1$s having sum(sign) != 0', names, made, row_id, present
     );
+    execute format('delete from %s where ctid = any (array(select row_id '
+        'from refresh_difference where sign < 0))', known.relation);
+    get diagnostics run.rows_removed = row_count;
+    -- In order, so that rows that are read together stand together.
+    execute format('insert into %1$s (%2$s) select %2$s from refresh_difference '
+        'where sign > 0 %3$s', known.relation, names,
+        (select 'order by ' || string_agg(format('%I', name), ', '
+            order by position)
+            from unnest(known.scope) with ordinality as columns (name, position)));
+    get diagnostics run.rows_added = row_count;
+end;
+$$;
+
+
+-- Names of the data tests that look at one row or one group, and fail for rows that
+-- were written. Made holds all rows of their groups.
+create or replace function {{ schema }}.failed_checks(
+    known {{ schema }}.models, made text
+)
+returns text[]
+language plpgsql
+as $$
+declare
+    names text[];
+begin
+    execute format(
+        'select array_remove(array[%s], null) from refresh_difference '
+        'where sign > 0 group by ()',
+        (select string_agg(format('case when %s then %L end',
+            case when test ? 'grain' then format(
+                'exists (select from %s group by %s having count(*) > 1)',
+                made, test ->> 'grain'
+            ) else format('bool_or(%s)', test ->> 'fails') end,
+            test ->> 'name'), ', ' order by position)
+            from jsonb_array_elements(known.checks)
+                with ordinality as checks (test, position))
+    ) into names;
+    return names;
+end;
+$$;
+
+
+-- Adds what was written to a model's log, for the models that read it, and clears what
+-- they all have seen.
+create or replace function {{ schema }}.log_difference(
+    known {{ schema }}.models, run {{ schema }}.runs
+)
+returns void
+language plpgsql
+as $$
+declare
+    names text;
+begin
+    if run.rows_removed + run.rows_added > 0 and exists (
+        select from {{ schema }}.inputs
+        where name = known.model and seen_xid = pg_current_xact_id()
+    ) then
+        raise exception 'a model that reads % was refreshed before it', known.model
+            using hint = 'one refresh in a transaction, or both in their order';
+    end if;
+    execute format('delete from %s where change_xid < (select '
+        'min(pg_snapshot_xmin(seen)::text::numeric)::text::xid8 '
+        'from {{ schema }}.inputs where name = %L)', known.log, known.model);
+    select string_agg(format('%I', name), ', ') into names
+    from unnest(known.columns) as name;
+    execute format('insert into %1$s (%2$s, sign) select %2$s, sign '
+        'from refresh_difference', known.log, names);
+end;
+$$;
+
+
+-- Notes that a model has now seen its inputs as this transaction sees them.
+create or replace function {{ schema }}.remember(
+    model_name text, how text, identities jsonb default '{}'
+)
+returns void
+language plpgsql
+as $$
+declare
+    known {{ schema }}.models;
+    current_day date;
+begin
+    select * into strict known from {{ schema }}.models where model = model_name;
+    insert into {{ schema }}.inputs (model, name, seen, seen_xid, identity)
+    select model_name, input ->> 'name', pg_current_snapshot(), pg_current_xact_id(),
+        coalesce(
+            identities -> (input ->> 'name'), {{ schema }}.input_identity(input)
+        )
+    from jsonb_array_elements(known.inputs) as input
+    on conflict (model, name) do update set
+        seen = excluded.seen, seen_xid = excluded.seen_xid,
+        identity = excluded.identity;
+    execute format('select %s', known.today) into current_day;
+    update {{ schema }}.models set
+        is_stale = false, day = current_day, refreshed_at = now(), method = how
+    where model = model_name;
+end;
+$$;
+
+
+-- Takes in what changed. The identities of sources may come along, by source_name().
+create or replace function {{ schema }}.refresh(
+    model_name text,
+    rebuild boolean default false,
+    source_identities jsonb default '{}'
+)
+returns {{ schema }}.runs
+language plpgsql
+set client_min_messages = warning
+set work_mem = '{{ saas_analytics.refresh_work_mem() }}'
+as $$
+declare
+    started constant timestamptz := clock_timestamp();
+    known {{ schema }}.models;
+    run {{ schema }}.runs;
+    identities jsonb := '{}';
+    scope text[];
+    found record;
+    made text;
+begin
+    if current_setting('transaction_isolation') = 'read committed' then
+        raise exception 'a refresh must be the work of one REPEATABLE READ transaction'
+            using hint = 'begin isolation level repeatable read';
+    end if;
+    known := {{ schema }}.model_to_refresh(model_name);
+    run.model := model_name;
+    run.method := 'quiet';
+    run.rows_removed := 0;
+    run.rows_added := 0;
+    run.failed_checks := '{}';
+    run.refreshed_at := now();
+    drop table if exists pg_temp.refresh_scopes, pg_temp.refresh_periods,
+        pg_temp.refresh_old, pg_temp.refresh_new, pg_temp.refresh_difference;
+
+    -- 1 and 2: what changed, and the scopes of it.
+    if rebuild or known.is_stale or {{ schema }}.is_out_of_date(known) then
+        run.method := 'whole';
+    else
+        found := {{ schema }}.find_changes(known, source_identities, run);
+        run := found.run;
+        identities := found.identities;
+    end if;
+    if run.method = 'scoped' then
+        found := {{ schema }}.choose_scopes(known, run);
+        run := found.run;
+        scope := found.scope;
+    end if;
+
+    -- 3 and 4: the rows as they should be, and what of them is to be written.
+    if run.method = 'whole' then
+        made := known.relation;
+        run := {{ schema }}.write_difference(
+            known, format('(%s)', known.definition), known.relation, 'ctid', run
+        );
+    elsif run.method != 'quiet' then
+        made := 'refresh_new';
+        if run.method = 'scoped' then
+            execute format('create temporary table refresh_new on commit drop as %s',
+                {{ schema }}.made_sql(known, scope));
+        end if;
+        run := {{ schema }}.write_difference(
+            known, made, case run.method when 'summed' then 'refresh_old'
+                else format('(%s)', {{ schema }}.present_sql(known, scope)) end,
+            'row_id', run
+        );
+    end if;
+    if run.rows_added > 0 and known.checks != '[]' then
+        run.failed_checks := {{ schema }}.failed_checks(known, made);
+    end if;
+    if run.method != 'quiet' and known.is_logged then
+        perform {{ schema }}.log_difference(known, run);
+    end if;
+    perform {{ schema }}.remember(model_name, run.method, identities);
+    run.milliseconds := round(
+        extract(epoch from clock_timestamp() - started)::numeric * 1000, 1
+    );
+    if run.method = 'scoped' or run.rows_removed + run.rows_added > 0 then
+        insert into {{ schema }}.runs select run.*;
+    end if;
+    return run;
 end;
 $$;
 
