@@ -274,6 +274,39 @@ def test_an_update_that_moves_an_event_touches_both_its_days(marts: Database) ->
     assert refresh(marts)["fct_usage_daily"].scopes == 2
 
 
+def test_a_sign_up_that_is_dated_back_moves_its_user_to_another_cohort(
+    marts: Database,
+) -> None:
+    marts.execute(
+        "update users set created_at = created_at - interval '40 days' "
+        "where id = (select user_id from usage_events where user_id is not null "
+        "order by id limit 1)"
+    )
+
+    runs = refresh(marts)
+
+    assert runs["int_users_active_months"].method == "scoped"
+    assert runs["int_cohorts_retained_monthly"].method == "summed"
+    assert runs["fct_usage_monthly"].method == "quiet"
+
+
+def test_who_joins_or_leaves_a_team_touches_its_licence_alone(marts: Database) -> None:
+    refresh(marts)
+    for write in (
+        "insert into team_members (team_id, user_id) select teams.id, users.id "
+        "from teams cross join users where (teams.id, users.id) not in "
+        "(select team_id, user_id from team_members) order by 1, 2 limit 1",
+        "delete from team_members where id = (select min(id::text)::uuid "
+        "from team_members)",
+    ):
+        marts.execute(write)
+
+        seats = refresh(marts)["fct_license_seats"]
+
+        assert (seats.method, seats.scopes) == ("scoped", 1)
+        assert (seats.rows_removed, seats.rows_added) == (1, 1)
+
+
 def test_changes_of_a_source_are_looked_for_once_for_all_that_read_it(
     marts: Database,
 ) -> None:

@@ -99,6 +99,10 @@ WRITES: dict[str, str] = {
         insert into users (email, password_hash)
         values (gen_random_uuid()::text || '@example.com', 'x')
     """,
+    "a sign-up is dated back": """
+        update users set created_at = created_at - interval '40 days'
+        where id in (select id from users order by random() limit 1)
+    """,
     "a user is erased": """
         delete from users where id in (
             select id from users
@@ -163,6 +167,22 @@ WRITES: dict[str, str] = {
             converted_at = created_at + random() * interval '60 days',
             status = 'converted'
         where id in (select id from affiliate_referrals order by random() limit 2)
+    """,
+    "a team moves to another licence": """
+        update teams set
+            license_id = (select id from licenses order by random() limit 1)
+        where id in (select id from teams order by random() limit 1)
+    """,
+    "a team is closed": """
+        delete from teams where id in (select id from teams order by random() limit 1)
+    """,
+    "a member joins": """
+        insert into team_members (team_id, user_id)
+        select team_id, user_id
+        from (select id as team_id from teams order by random() limit 1) as some_teams
+        cross join (
+            select id as user_id from users order by random() limit 1) as some_users
+        on conflict do nothing
     """,
     "a member leaves": """
         delete from team_members where id in (

@@ -1,16 +1,34 @@
 {{ config(
     scope=["user_id", "activity_month"],
-    changes={"fct_usage_monthly": {"activity_month": "usage_month", "user_id": "user_id"}},
+    changes={
+        "fct_usage_monthly": {"activity_month": "usage_month", "user_id": "user_id"},
+        "stg_saas__users": """
+            select distinct user_id, usage_month
+            from fct_usage_monthly
+            where user_id in (
+                select user_id from changes
+                group by user_id
+                having count(distinct created_at) > 1 or min(sign) < 0
+            )
+        """,
+    },
 ) }}
 
--- One row per user and month with an event. Users without an id are nobody in
--- particular and have no row.
+-- One row per user and month with an event, with the month of the user's sign-up. Users
+-- without an id are nobody in particular and have no row.
 with usage as (
     select * from {{ ref("fct_usage_monthly") }}
+),
+
+users as (
+    select * from {{ ref("stg_saas__users") }}
+    where {{ is_finite("created_at") }}
 )
 
 select distinct
-    user_id,
-    usage_month as activity_month
+    usage.user_id,
+    usage.usage_month as activity_month,
+    {{ reporting_month("users.created_at") }} as signup_month
 from usage
-where user_id is not null
+left join users on usage.user_id = users.user_id
+where usage.user_id is not null

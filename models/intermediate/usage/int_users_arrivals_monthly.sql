@@ -3,7 +3,7 @@
     changes={
         "int_users_active_months": {
             "around": """
-                select distinct months.user_id, months.activity_month
+                select distinct months.*
                 from changes
                 cross join lateral (
                     select * from int_users_active_months as months

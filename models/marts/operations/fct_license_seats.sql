@@ -1,3 +1,19 @@
+{{ config(
+    scope=["license_id"],
+    changes={
+        "stg_saas__licenses": {"license_id": "license_id"},
+        "stg_saas__teams": {"license_id": "license_id"},
+        "stg_saas__team_members": """
+            select distinct teams.license_id
+            from changes
+            inner join stg_saas__teams as teams on changes.team_id = teams.team_id
+        """,
+        "fct_usage_daily": {
+            "license_id": "license_id", "where": "license_id is not null",
+        },
+    },
+) }}
+
 -- One row per licence: seats bought and taken, people in its teams and those who used
 -- it in the 30 days that end with the day of the last event of all.
 with licenses as (
@@ -16,9 +32,8 @@ usage as (
     select * from {{ ref("fct_usage_daily") }}
 ),
 
--- Read apart: a table that is read twice by one name is copied first.
 last_day as (
-    select max(usage_date) as usage_date from {{ ref("fct_usage_daily") }}
+    select * from {{ ref("int_usage_last_day") }}
 ),
 
 members_by_license as (
@@ -36,9 +51,11 @@ active_users as (
         usage.license_id,
         usage.user_id
     from usage
-    inner join last_day
-        on usage.usage_date > {{ add_days("last_day.usage_date", -30) }}
-    where usage.license_id is not null and usage.user_id is not null
+    where
+        usage.license_id is not null
+        and usage.user_id is not null
+        and usage.usage_date
+        > (select {{ add_days("last_day.usage_date", -30) }} from last_day)
 ),
 
 active_users_by_license as (

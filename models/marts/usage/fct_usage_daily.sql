@@ -5,7 +5,7 @@
             "usage_date": "day of occurred_at", "user_id": "user_id",
         },
     },
-    indexes=[{"columns": ["license_id"]}],
+    indexes=[{"columns": ["license_id", "usage_date"]}],
 ) }}
 
 -- One row per day, user, licence, team and event type: the usage that other marts build

@@ -6,45 +6,28 @@ with users as (
     where {{ is_finite("created_at") }}
 ),
 
-active_months as (
-    select * from {{ ref("int_users_active_months") }}
+retained as (
+    select * from {{ ref("int_cohorts_retained_monthly") }}
 ),
 
-usage as (
-    select * from {{ ref("fct_usage_monthly") }}
-),
-
-signups as (
-    select
-        user_id,
-        {{ reporting_month("created_at") }} as cohort_month
-    from users
+last_day as (
+    select * from {{ ref("int_usage_last_day") }}
 ),
 
 cohorts as (
     select
-        cohort_month,
+        {{ reporting_month("created_at") }} as cohort_month,
         count(*) as cohort_users
-    from signups
-    group by cohort_month
+    from users
+    group by {{ reporting_month("created_at") }}
 ),
 
 months as (
     select date_month
     from {{ month_spine(
         "(select min(cohort_month) from cohorts)",
-        "(select max(usage_month) from usage)"
+        "(select usage_date from last_day)"
     ) }} as spine
-),
-
-retained as (
-    select
-        signups.cohort_month,
-        active_months.activity_month,
-        count(*) as retained_users
-    from signups
-    inner join active_months on signups.user_id = active_months.user_id
-    group by signups.cohort_month, active_months.activity_month
 )
 
 select

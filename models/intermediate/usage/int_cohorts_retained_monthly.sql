@@ -1,0 +1,29 @@
+{{ config(
+    scope=["cohort_month", "activity_month"],
+    changes={
+        "int_users_active_months": {
+            "around": """
+                select distinct months.*
+                from changes
+                inner join int_users_active_months as months
+                    on changes.user_id = months.user_id
+                    and changes.activity_month = months.activity_month
+            """,
+        },
+    },
+    rows_column="retained_users",
+) }}
+
+-- One row per month of sign-up and month in which any of those users were active: how
+-- many of them.
+with active_months as (
+    select * from {{ ref("int_users_active_months") }}
+)
+
+select
+    signup_month as cohort_month,
+    activity_month,
+    count(*) as retained_users
+from active_months
+where signup_month is not null
+group by signup_month, activity_month
