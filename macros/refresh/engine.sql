@@ -5,11 +5,13 @@
 
     1. compares each input with what the model has seen of it: the source rows and
         tombstones whose transaction the model's last snapshot couldn't see, the log of
-        an input that is a model, the content of a seed;
-    2. collects the scopes (values of the model's scope columns) of these changes;
+        an input that is a model, the content of a seed (find_changes);
+    2. collects the scopes (values of the model's scope columns) of these changes, or
+        the days or months of many (collect_scopes, choose_scopes);
     3. runs the model's own select over the input rows of those scopes alone, or over
-        everything where that is cheaper or the only safe way;
-    4. writes the difference to what the table holds, and notes the snapshot.
+        everything where that is cheaper or the only safe way (made_sql, sum_up);
+    4. writes the difference to what the table holds, and notes the snapshot
+        (write_difference, remember).
 
     All in the caller's REPEATABLE READ transaction: exact in one snapshot, all or
     nothing, and readers wait for none of it.
