@@ -6,9 +6,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -307,10 +307,14 @@ class DbtProject:
             # Files that nobody reads take most of the time.
             sparing = ("--quiet", "--no-write-json", "--log-level-file=none")
             # dbt looks up the module of each frame that called it: pytest's are many.
-            with ThreadPoolExecutor(1) as pool:
-                return pool.submit(
-                    dbtRunner().invoke, [*arguments, *folders, *sparing]
-                ).result()
+            command = [*arguments, *folders, *sparing]
+            outcome: list[Any] = []
+            thread = threading.Thread(
+                target=lambda: outcome.append(dbtRunner().invoke(command)), daemon=True
+            )
+            thread.start()
+            thread.join()
+            return outcome[0]
 
 
 def refresh(database: Database, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -420,26 +420,38 @@ def test_rows_that_logical_replication_applies_are_found(
                 assert refresh(company)["fct_errors_daily"].method == "whole"
 
 
-def test_a_licence_that_replication_applies_after_its_events_gives_them_its_plan(
-    company: Database,
+@pytest.mark.parametrize(("change_xid", "digit"), [("default", "a"), ("'3'", "b")])
+def test_what_replication_applies_after_the_rows_that_name_it_is_found(
+    company: Database, change_xid: str, digit: str
 ) -> None:
-    """Tables are copied side by side, and foreign keys are not checked meanwhile."""
-    licence = "'00000000-0000-0000-0000-00000000000a'"
+    """Tables are copied side by side, and foreign keys are not checked meanwhile.
+
+    Where the publisher doesn't capture, `change_xid` is that of who applies the row.
+    """
+    late = f"'00000000-0000-0000-0000-00000000000{digit}'"
     with closing(company.connect()) as connection, connection.cursor() as cursor:
         cursor.execute("set session_replication_role = replica")
         cursor.execute(f"""
             insert into usage_events (user_id, license_id, event_type, event_category,
                 event_name, occurred_at)
-            select id, {licence}, 'early', 'feature', 'sharing', '2026-01-05'
-            from users limit 1
+            values ({late}, {late}, 'early', 'feature', 'sharing', '2026-01-05');
+            insert into payment_transactions (subscription_id, amount_cents, status,
+                processed_at)
+            values ({late}, 100, 'succeeded', '2026-01-05')
         """)
         connection.commit()
         refresh(company)
         cursor.execute(f"""
+            insert into users (id, email, password_hash, created_at, change_xid)
+            values ({late}, '{digit}@example.com', 'x', '2025-12-01', {change_xid});
             insert into licenses (id, user_id, license_key, plan_type, started_at,
                 change_xid)
-            select {licence}, id, 'late', 'enterprise', '2026-01-01', '3'
-            from users limit 1
+            values ({late}, {late}, '{digit}', 'enterprise', '2026-01-01',
+                {change_xid});
+            insert into subscriptions (id, license_id, plan_type, billing_cycle,
+                amount_cents, status, change_xid)
+            values ({late}, {late}, 'enterprise', 'monthly', 100, 'active',
+                {change_xid})
         """)
         connection.commit()
     refresh(company)

@@ -2,13 +2,13 @@
     scope=["activity_date", "user_id"],
     changes={
         "fct_usage_daily": {"activity_date": "usage_date", "user_id": "user_id"},
-        "stg_saas__licenses": """
+        "dim_licenses": """
             select distinct usage_date, user_id
             from fct_usage_daily
             where license_id in (
                 select license_id from changes
                 group by license_id
-                having count(distinct plan_type) > 1 or min(sign) < 0
+                having count(distinct plan_type) > 1 or sum(sign) != 0
             )
         """,
     },
@@ -23,7 +23,7 @@ with usage as (
 ),
 
 licenses as (
-    select * from {{ ref("stg_saas__licenses") }}
+    select * from {{ ref("dim_licenses") }}
 )
 
 select distinct

@@ -2,13 +2,13 @@
     scope=["user_id", "activity_month"],
     changes={
         "fct_usage_monthly": {"activity_month": "usage_month", "user_id": "user_id"},
-        "stg_saas__users": """
+        "dim_users": """
             select distinct user_id, usage_month
             from fct_usage_monthly
             where user_id in (
                 select user_id from changes
                 group by user_id
-                having count(distinct created_at) > 1 or min(sign) < 0
+                having count(distinct signup_month) > 1 or sum(sign) != 0
             )
         """,
     },
@@ -21,14 +21,14 @@ with usage as (
 ),
 
 users as (
-    select * from {{ ref("stg_saas__users") }}
-    where {{ is_finite("created_at") }}
+    select * from {{ ref("dim_users") }}
+    where {{ is_finite("signed_up_at") }}
 )
 
 select distinct
     usage.user_id,
     usage.usage_month as activity_month,
-    {{ reporting_month("users.created_at") }} as signup_month
+    users.signup_month
 from usage
 left join users on usage.user_id = users.user_id
 where usage.user_id is not null

@@ -4,12 +4,13 @@
         "stg_saas__payment_transactions": {
             "revenue_month": "month of coalesce(processed_at, created_at)",
         },
-        "stg_saas__subscriptions": "
+        "int_subscriptions_plans": "
             select " ~ reporting_month("coalesce(processed_at, created_at)") ~ "
             from stg_saas__payment_transactions
             where subscription_id in (
                 select subscription_id from changes
-                group by subscription_id having count(distinct plan_type) > 1
+                group by subscription_id
+                having count(distinct plan_type) > 1 or sum(sign) != 0
             )
         ",
     },
@@ -23,7 +24,7 @@ with payments as (
 ),
 
 subscriptions as (
-    select * from {{ ref("stg_saas__subscriptions") }}
+    select * from {{ ref("int_subscriptions_plans") }}
 ),
 
 payments_by_month as (

@@ -5,6 +5,7 @@
             "usage_month": "month of occurred_at", "user_id": "user_id",
         },
     },
+    indexes=[{"columns": ["user_id"]}],
 ) }}
 
 -- One row per month, user, licence, team and event type, counted from the events and

@@ -2,8 +2,8 @@
 -- event of anybody: how many of those who signed up used the product then. Users who
 -- are deleted leave their cohort; erased ones stay, and nothing they did is theirs.
 with users as (
-    select * from {{ ref("stg_saas__users") }}
-    where {{ is_finite("created_at") }}
+    select * from {{ ref("dim_users") }}
+    where {{ is_finite("signed_up_at") }}
 ),
 
 retained as (
@@ -16,10 +16,10 @@ last_day as (
 
 cohorts as (
     select
-        {{ reporting_month("created_at") }} as cohort_month,
+        signup_month as cohort_month,
         count(*) as cohort_users
     from users
-    group by {{ reporting_month("created_at") }}
+    group by signup_month
 ),
 
 months as (

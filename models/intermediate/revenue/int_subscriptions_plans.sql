@@ -1,0 +1,15 @@
+{{ config(
+    scope=["subscription_id"],
+    changes={"stg_saas__subscriptions": {"subscription_id": "subscription_id"}},
+) }}
+
+-- One row per subscription with its current plan. Its changes are those of the plan: a
+-- renewal, which the source writes to the same row, is none.
+with subscriptions as (
+    select * from {{ ref("stg_saas__subscriptions") }}
+)
+
+select
+    subscription_id,
+    plan_type
+from subscriptions
