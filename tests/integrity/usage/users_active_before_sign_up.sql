@@ -1,3 +1,4 @@
+-- depends_on: {{ ref("fct_user_retention_monthly") }}
 -- By days of the reporting zone, as the retention of a cohort counts.
 with users as (
     select * from {{ ref("stg_saas__users") }}
