@@ -249,7 +249,8 @@ $$;
 
 -- The condition that a row of an input was written since. What the noting transaction
 -- wrote itself stood in a log before, as log_difference() makes sure; to a source it
--- came after, as input_identity() does. A snapshot may hold its own transaction visible.
+-- came after, as input_identity() does. A snapshot may hold its own transaction
+-- visible.
 create or replace function {{ schema }}.unseen_sql(
     input jsonb, seen {{ schema }}.inputs
 )
