@@ -1101,7 +1101,8 @@ $$;
 
 
 -- Writes the difference between the rows that should be and those that are, and leaves
--- it in refresh_difference. What they are to be compared by is a table or a query.
+-- it in refresh_difference. Both are tables or queries in brackets; `row_id` is what
+-- the present rows have their place in the table by.
 create or replace function {{ schema }}.write_difference(
     known {{ schema }}.models,
     made text,

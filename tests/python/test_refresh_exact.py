@@ -294,10 +294,10 @@ def test_who_joins_or_leaves_a_team_touches_its_licence_alone(marts: Database) -
     refresh(marts)
     for write in (
         "insert into team_members (team_id, user_id) select teams.id, users.id "
-        "from teams cross join users where (teams.id, users.id) not in "
-        "(select team_id, user_id from team_members) order by 1, 2 limit 1",
-        "delete from team_members where id = (select min(id::text)::uuid "
-        "from team_members)",
+        "from teams cross join users where users.id not in "
+        "(select user_id from team_members) order by 1, 2 limit 1",
+        "delete from team_members "
+        "where joined_at = (select max(joined_at) from team_members)",
     ):
         marts.execute(write)
 

@@ -2,15 +2,11 @@
     scope=["activity_date", "user_id"],
     changes={
         "fct_usage_daily": {"activity_date": "usage_date", "user_id": "user_id"},
-        "dim_licenses": """
+        "dim_licenses": "
             select distinct usage_date, user_id
             from fct_usage_daily
-            where license_id in (
-                select license_id from changes
-                group by license_id
-                having count(distinct plan_type) > 1 or sum(sign) != 0
-            )
-        """,
+            where license_id in (" ~ keys_of_other_value("license_id", "plan_type") ~ ")
+        ",
     },
     indexes=[{"columns": ["user_id", "activity_date"]}],
 ) }}

@@ -2,15 +2,11 @@
     scope=["user_id", "activity_month"],
     changes={
         "fct_usage_monthly": {"activity_month": "usage_month", "user_id": "user_id"},
-        "dim_users": """
+        "dim_users": "
             select distinct user_id, usage_month
             from fct_usage_monthly
-            where user_id in (
-                select user_id from changes
-                group by user_id
-                having count(distinct signup_month) > 1 or sum(sign) != 0
-            )
-        """,
+            where user_id in (" ~ keys_of_other_value("user_id", "signup_month") ~ ")
+        ",
     },
 ) }}
 

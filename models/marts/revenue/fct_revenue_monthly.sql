@@ -7,10 +7,8 @@
         "int_subscriptions_plans": "
             select " ~ reporting_month("coalesce(processed_at, created_at)") ~ "
             from stg_saas__payment_transactions
-            where subscription_id in (
-                select subscription_id from changes
-                group by subscription_id
-                having count(distinct plan_type) > 1 or sum(sign) != 0
+            where subscription_id in ("
+                ~ keys_of_other_value("subscription_id", "plan_type") ~ "
             )
         ",
     },

@@ -1,0 +1,21 @@
+-- The last day of usage is one, and that of the usage mart. A row where it isn't.
+with last_days as (
+    select
+        count(*) as days,
+        max(usage_date) as last_day
+    from {{ ref("int_usage_last_day") }}
+),
+
+usage as (
+    select max(usage_date) as last_day from {{ ref("fct_usage_daily") }}
+)
+
+select
+    last_days.days,
+    last_days.last_day,
+    usage.last_day as last_day_of_usage
+from last_days
+cross join usage
+where
+    last_days.days != 1
+    or last_days.last_day is distinct from usage.last_day
