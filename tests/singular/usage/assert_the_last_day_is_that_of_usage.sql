@@ -1,7 +1,7 @@
 -- The last day of usage is one, and that of the usage mart. A row where it isn't.
 with last_days as (
     select
-        count(*) as days,
+        count(*) as days_there,
         max(usage_date) as last_day
     from {{ ref("int_usage_last_day") }}
 ),
@@ -11,11 +11,11 @@ usage as (
 )
 
 select
-    last_days.days,
+    last_days.days_there,
     last_days.last_day,
     usage.last_day as last_day_of_usage
 from last_days
 cross join usage
 where
-    last_days.days != 1
+    last_days.days_there != 1
     or last_days.last_day is distinct from usage.last_day
