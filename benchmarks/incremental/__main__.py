@@ -48,6 +48,13 @@ class Figures:
     show_default=True,
     help="Usage events to begin with; give it twice for the growth.",
 )
+@click.option(
+    "--users",
+    type=click.IntRange(min=1_000),
+    default=companies.USERS,
+    show_default=True,
+    help="Users of the company, who share two licences in five.",
+)
 @click.option("--runs", default=3, show_default=True, help="Runs to take medians of.")
 @click.option(
     "--peers/--no-peers",
@@ -55,7 +62,7 @@ class Figures:
     show_default=True,
     help="Whether to measure the other ways too, or the refresh's growth alone.",
 )
-def main(rows: tuple[int, ...], runs: int, peers: bool) -> None:
+def main(rows: tuple[int, ...], users: int, runs: int, peers: bool) -> None:
     """What a refresh costs after a change, beside the usual ways to keep marts.
 
     Changes are cumulative: each run adds its rows and then refreshes the same tables
@@ -68,7 +75,7 @@ def main(rows: tuple[int, ...], runs: int, peers: bool) -> None:
         click.echo(f"{scratch.describe()}, DuckDB {duckdb.__version__}\n")
         growth: dict[int, Figures] = {}
         for count in sorted(rows):
-            figures, chains = _measure(scratch, count, min(rows), runs, peers)
+            figures, chains = _measure(scratch, count, min(rows), users, runs, peers)
             growth[count] = figures
             if peers:
                 _report(count, figures, chains)
@@ -78,13 +85,18 @@ def main(rows: tuple[int, ...], runs: int, peers: bool) -> None:
 
 
 def _measure(
-    scratch: server.Server, count: int, shortest: int, runs: int, peers: bool
+    scratch: server.Server,
+    count: int,
+    shortest: int,
+    users: int,
+    runs: int,
+    peers: bool,
 ) -> tuple[Figures, dict[str, list[str]]]:
     figures = Figures()
     own_changes = {round(share * count) for share in CHANGES} if peers else set()
     changes = sorted({round(share * shortest) for share in CHANGES} | own_changes)
     _say(f"{count:,} events: loading")
-    company = companies.build(scratch, count, more=runs * sum(changes))
+    company = companies.build(scratch, count, users, more=runs * sum(changes))
     _say("first dbt run")
     companies.run_project(company, "dbt", "seed", "--quiet")
     first = companies.run_project(company, "dbt", "run", "--quiet")
@@ -205,7 +217,11 @@ def _report(count: int, figures: Figures, chains: dict[str, list[str]]) -> None:
     click.echo(report.table(headers, lines) + "\n")
 
     click.echo(f"{count:,} events, seconds by the rows that changed\n")
-    lines = []
+    totals = [
+        _seconds(figures.median(figures.changed["refresh", change], ["all"]))
+        for change in changes
+    ]
+    lines = [["all models, refresh", *totals, ""]]
     for mart, names in chains.items():
         for way in ("refresh", "lookback", "microbatch"):
             if way == "refresh" or mart in marts.WINDOWS:
@@ -249,7 +265,7 @@ def _report_growth(
     """The same changes onto a longer history."""
     click.echo("The same change onto a longer history: seconds of a refresh\n")
     lines = []
-    for mart, names in chains.items():
+    for mart, names in {"all models": ["all"], **chains}.items():
         for share in CHANGES:
             change = round(share * shortest)
             values = [

@@ -21,6 +21,7 @@ from bootstrap import partitions, settings
 FOLDER = Path(__file__).resolve().parent
 
 EVENTS_A_DAY = 13_700
+USERS = 10_000
 
 # Of the history and of what is added to it, by up to 30 days.
 LATE_HISTORY = 0.01
@@ -56,7 +57,9 @@ class Company:
         self.execute("checkpoint")
 
 
-def build(scratch: server.Server, events: int, more: int = 0) -> Company:
+def build(
+    scratch: server.Server, events: int, users: int = USERS, more: int = 0
+) -> Company:
     """A company of that many usage events up to now, in a new database.
 
     It has partitions for as many more as it is to live on, and the usual months ahead:
@@ -70,8 +73,8 @@ def build(scratch: server.Server, events: int, more: int = 0) -> Company:
     days = events / EVENTS_A_DAY
     company.execute(
         "insert into made_up.clock values (date_trunc('day', now()) - %s * interval "
-        "'1 day')",
-        (days,),
+        "'1 day', %s)",
+        (days, users),
     )
     # A month before the first event for late rows.
     company.execute(

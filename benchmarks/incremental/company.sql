@@ -1,14 +1,17 @@
 -- A made-up company that goes on at one pace, always the same for the same numbers.
 --
 -- The clock starts with event 0; every 13,700 events make a day, so 5 million are a year
--- and 20 million four years of the same company. 10,000 users with a long tail share
--- 4,000 licences, of which three in five have a team; a session has about 10 events
+-- and 20 million four years of the same company. Its users, with a long tail, share two
+-- licences in five, of which three in five have a team; a session has about 10 events
 -- within two hours. An event may come late, by up to 30 days. The other event tables
 -- have a row for every 5 usage events, the ledger's tables one for every 25.
 
 create schema made_up;
 
-create table made_up.clock (starts_at timestamptz not null);
+create table made_up.clock (
+    starts_at timestamptz not null,
+    users integer not null
+);
 
 -- From 0 to below 1.
 create function made_up.draw(number bigint, seed bigint) returns double precision
@@ -44,9 +47,10 @@ begin atomic
             number,
             session_number,
             floor(
-                10000 * power(made_up.draw(session_number, 2), 2)
+                clock.users * power(made_up.draw(session_number, 2), 2)
             )::integer as user_number
         from sessions
+        cross join made_up.clock
     )
 
     select
@@ -75,7 +79,7 @@ begin atomic
         '-',
         clock.starts_at
     from made_up.clock
-    cross join generate_series(0, 9999) as number;
+    cross join generate_series(0, clock.users - 1) as number;
 
     insert into licenses (id, user_id, license_key, plan_type, seats_total, started_at)
     select
@@ -86,7 +90,7 @@ begin atomic
         5,
         clock.starts_at
     from made_up.clock
-    cross join generate_series(0, 3999) as number;
+    cross join generate_series(0, clock.users * 2 / 5 - 1) as number;
 
     insert into teams (id, license_id, name, slug, owner_id)
     select
@@ -95,7 +99,8 @@ begin atomic
         'Team ' || number,
         'team-' || number,
         md5('user' || number * 5 / 2)::uuid
-    from generate_series(0, 3999) as number
+    from made_up.clock
+    cross join generate_series(0, clock.users * 2 / 5 - 1) as number
     where number % 5 < 3;
 
     insert into subscriptions (
@@ -110,7 +115,7 @@ begin atomic
         1900 * (number % 4),
         clock.starts_at
     from made_up.clock
-    cross join generate_series(0, 3999) as number
+    cross join generate_series(0, clock.users * 2 / 5 - 1) as number
     where number % 4 > 0;
 
     insert into affiliates (id, user_id, affiliate_code, status)
@@ -129,7 +134,7 @@ begin atomic
         clock.starts_at + interval '1 hour' * number,
         clock.starts_at + interval '1 hour' * number
     from made_up.clock
-    cross join generate_series(200, 9999) as number;
+    cross join generate_series(200, clock.users - 1) as number;
 end;
 
 create procedure made_up.add_usage_events(
