@@ -1,3 +1,19 @@
+{{ config(
+    scope=["feature_name", "plan_type", "change_month"],
+    changes={
+        "int_licenses_features_used": {
+            "around": """
+                select distinct uses.*
+                from changes
+                inner join int_licenses_features_used as uses
+                    on changes.license_id = uses.license_id
+                    and changes.feature_name = uses.feature_name
+            """,
+        },
+    },
+    rows_column="counted_changes",
+) }}
+
 -- One row per feature, plan and month in which the number of licences that have adopted
 -- the feature changes: by those that adopt it less those that were live for the last
 -- time in the month before. Summed up over time it gives the adopted licences of any
@@ -12,7 +28,8 @@ changes as (
         feature_name,
         plan_type,
         first_adopted_month as change_month,
-        count(*) as license_change
+        count(*) as license_change,
+        count(*) as counted_changes
     from licenses_features
     group by feature_name, plan_type, first_adopted_month
     union all
@@ -20,7 +37,8 @@ changes as (
         feature_name,
         plan_type,
         {{ add_months("last_eligible_month", 1) }} as change_month,
-        -count(*) as license_change
+        -count(*) as license_change,
+        count(*) as counted_changes
     from licenses_features
     where last_eligible_month is not null
     group by feature_name, plan_type, last_eligible_month
@@ -31,14 +49,16 @@ with_all_plans as (
         feature_name,
         plan_type,
         change_month,
-        license_change
+        license_change,
+        counted_changes
     from changes
     union all
     select
         feature_name,
         'all' as plan_type,
         change_month,
-        license_change
+        license_change,
+        counted_changes
     from changes
 )
 
@@ -46,6 +66,7 @@ select
     feature_name,
     plan_type,
     change_month,
-    sum(license_change) as license_change
+    sum(license_change) as license_change,
+    sum(counted_changes) as counted_changes
 from with_all_plans
 group by feature_name, plan_type, change_month

@@ -1,13 +1,12 @@
 -- One row per month and plan, from the first event of any feature to the last event of
--- any kind: how many licences were live at some time in it. Each licence is looked at
--- once, as one that joins and later leaves; one that joined earlier joins in the first
--- month.
+-- any kind: how many licences were live at some time in it. What joined or left earlier
+-- does so in the first month.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}
 ),
 
-eligible_months as (
-    select * from {{ ref("int_licenses_eligible_months") }}
+changes as (
+    select * from {{ ref("int_licenses_eligible_changes") }}
 ),
 
 feature_uses as (
@@ -38,31 +37,11 @@ first_months as (
 
 clipped as (
     select
-        eligible_months.plan_type,
-        eligible_months.last_eligible_month,
-        greatest(
-            eligible_months.first_eligible_month, first_months.first_month
-        ) as first_eligible_month
-    from eligible_months
+        changes.plan_type,
+        changes.license_change,
+        greatest(changes.change_month, first_months.first_month) as change_month
+    from changes
     cross join first_months
-),
-
-changes as (
-    select
-        plan_type,
-        first_eligible_month as change_month,
-        count(*) as license_change
-    from clipped
-    where last_eligible_month is null or first_eligible_month <= last_eligible_month
-    group by plan_type, first_eligible_month
-    union all
-    select
-        plan_type,
-        {{ add_months("last_eligible_month", 1) }} as change_month,
-        -count(*) as license_change
-    from clipped
-    where first_eligible_month <= last_eligible_month
-    group by plan_type, last_eligible_month
 ),
 
 changes_with_all_plans as (
@@ -70,13 +49,13 @@ changes_with_all_plans as (
         plan_type,
         change_month,
         license_change
-    from changes
+    from clipped
     union all
     select
         'all' as plan_type,
         change_month,
         license_change
-    from changes
+    from clipped
 ),
 
 monthly_changes as (

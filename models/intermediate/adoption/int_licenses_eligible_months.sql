@@ -1,3 +1,8 @@
+{{ config(
+    scope=["license_id"],
+    changes={"stg_saas__licenses": {"license_id": "license_id"}},
+) }}
+
 -- One row per licence that was live at some time: the first and the last month in which
 -- it was. A month counts when the licence began before its end and was neither
 -- cancelled nor expired before its start, whatever its status says now. An open licence

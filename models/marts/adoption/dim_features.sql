@@ -9,13 +9,24 @@ feature_usage as (
     select * from {{ ref("fct_feature_usage") }}
 ),
 
+active as (
+    select distinct feature_name from {{ ref("int_features_active_monthly") }}
+),
+
 used as (
     select
-        feature_name,
-        min(first_used_at) as first_used_at,
-        max(last_used_at) as last_used_at
-    from feature_usage
-    group by feature_name
+        active.feature_name,
+        times.first_used_at,
+        times.last_used_at
+    from active
+    -- Uses are many and features few: an index has the first and the last of each.
+    cross join lateral (
+        select
+            min(feature_usage.first_used_at) as first_used_at,
+            max(feature_usage.last_used_at) as last_used_at
+        from feature_usage
+        where feature_usage.feature_name = active.feature_name
+    ) as times
 )
 
 select

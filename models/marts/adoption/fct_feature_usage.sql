@@ -5,6 +5,10 @@
             "user_id": "user_id", "feature_name": "feature_name",
         },
     },
+    indexes=[
+        {"columns": ["feature_name", "first_used_at"]},
+        {"columns": ["feature_name", "last_used_at"]},
+    ],
 ) }}
 
 -- One row per user, licence and feature: when it was first and last used and how often.

@@ -20,7 +20,7 @@ usage_days as (
 known_days as (
     select {{ reporting_date(reporting_now()) }} as known_day
     union all
-    select min({{ reporting_date("created_at") }}) as known_day from users
+    select {{ reporting_date("min(created_at)") }} as known_day from users
     union all
     select first_date as known_day from usage_days
     union all

@@ -1,9 +1,8 @@
 -- One row per month of sign-up and whole months since, up to the last month with an
 -- event of anybody: how many of those who signed up used the product then. Users who
 -- are deleted leave their cohort; erased ones stay, and nothing they did is theirs.
-with users as (
-    select * from {{ ref("dim_users") }}
-    where {{ is_finite("signed_up_at") }}
+with cohorts as (
+    select * from {{ ref("int_cohorts_signed_up") }}
 ),
 
 retained as (
@@ -12,14 +11,6 @@ retained as (
 
 last_day as (
     select * from {{ ref("int_usage_last_day") }}
-),
-
-cohorts as (
-    select
-        signup_month as cohort_month,
-        count(*) as cohort_users
-    from users
-    group by signup_month
 ),
 
 months as (

@@ -1,3 +1,4 @@
+-- depends_on: {{ ref("dim_features") }}
 -- A day is left for sessions under way.
 with licenses as (
     select

@@ -1,0 +1,25 @@
+{{ config(
+    scope=["cohort_month"],
+    changes={
+        "dim_users": {
+            "around": """
+                select distinct users.*
+                from changes
+                inner join dim_users as users on changes.user_id = users.user_id
+            """,
+        },
+    },
+    rows_column="cohort_users",
+) }}
+
+-- One row per month of sign-up: the users who signed up in it and were not deleted.
+with users as (
+    select * from {{ ref("dim_users") }}
+    where {{ is_finite("signed_up_at") }}
+)
+
+select
+    signup_month as cohort_month,
+    count(*) as cohort_users
+from users
+group by signup_month
