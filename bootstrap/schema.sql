@@ -1479,9 +1479,13 @@ CREATE INDEX affiliate_payouts_status_idx ON public.affiliate_payouts USING btre
 
 CREATE INDEX affiliate_referrals_change_xid_idx ON public.affiliate_referrals USING btree (change_xid);
 
+CREATE INDEX affiliate_referrals_converted_at_idx ON public.affiliate_referrals USING btree (converted_at) WHERE (converted_at IS NOT NULL);
+
 CREATE INDEX affiliate_referrals_created_at_idx ON public.affiliate_referrals USING btree (created_at);
 
 CREATE INDEX affiliate_referrals_license_id_idx ON public.affiliate_referrals USING btree (license_id) WHERE (license_id IS NOT NULL);
+
+CREATE INDEX affiliate_referrals_qualified_at_idx ON public.affiliate_referrals USING btree (qualified_at) WHERE (qualified_at IS NOT NULL);
 
 CREATE INDEX affiliate_referrals_referred_user_id_idx ON public.affiliate_referrals USING btree (referred_user_id);
 
@@ -1579,11 +1583,15 @@ CREATE INDEX feature_usage_last_used_at_idx ON public.feature_usage USING btree 
 
 CREATE INDEX feature_usage_license_id_idx ON public.feature_usage USING btree (license_id) WHERE (license_id IS NOT NULL);
 
+CREATE INDEX licenses_cancelled_at_idx ON public.licenses USING btree (cancelled_at) WHERE (cancelled_at IS NOT NULL);
+
 CREATE INDEX licenses_created_at_idx ON public.licenses USING btree (created_at);
 
 CREATE INDEX licenses_expires_at_idx ON public.licenses USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
 CREATE INDEX licenses_plan_type_idx ON public.licenses USING btree (plan_type);
+
+CREATE INDEX licenses_started_at_idx ON public.licenses USING btree (started_at);
 
 CREATE INDEX licenses_status_idx ON public.licenses USING btree (status);
 

@@ -789,13 +789,37 @@ end;
 $$;
 
 
+-- A query of the scopes that time alone has changed since the model was refreshed: of
+-- rows with a moment between then and now, whichever is later. Null where an input has
+-- no moments.
+create or replace function {{ schema }}.due_sql(
+    known {{ schema }}.models, input jsonb
+)
+returns text
+language sql stable
+set timezone = 'UTC' set datestyle = 'ISO'
+as $$
+    select string_agg(format(
+        '(select distinct %s from %s where %I between %L and %L)',
+        (select string_agg(mapping -> name ->> 'expression', ', ' order by position)
+            from unnest(known.scope) with ordinality as columns (name, position)),
+        input ->> 'relation', moment,
+        least(known.refreshed_at, now()), greatest(known.refreshed_at, now())
+    ), ' union ')
+    from jsonb_array_elements(input -> 'mappings') as mapping
+    cross join jsonb_array_elements_text(input -> 'moments') as moment
+$$;
+
+
 -- Makes refresh_scopes, the distinct scopes that queries find. The columns' names and
--- types are the model's.
+-- types are the model's. The planner takes what changed for a few rows, and would sort
+-- them where they are many: hashing takes half the time.
 create or replace function {{ schema }}.collect_scopes(
     known {{ schema }}.models, queries text[]
 )
 returns void
 language plpgsql
+set enable_sort = off
 as $$
 begin
     execute format('create temporary table refresh_scopes on commit drop as '
@@ -813,10 +837,6 @@ begin
                 jsonb_each(each_mapping.item) as part
             where part.value ? 'period'
                 and not (part.value ->> 'has_none')::boolean));
-    execute format('create index on refresh_scopes (%s)',
-        (select string_agg(format('%I', name), ', ' order by position)
-            from unnest(known.scope) with ordinality as columns (name, position)));
-    analyze refresh_scopes;
 end;
 $$;
 
@@ -824,7 +844,7 @@ $$;
 -- For a select whose result over all rows is the sum of its results over parts: makes
 -- refresh_old, the rows that a change of the input touches, and refresh_new, the same
 -- with the difference added that the select makes of the changed rows and those around
--- them, as they were and as they are. Rows around that did not change cancel out.
+-- them, as they are and as they were. Rows around that did not change cancel out.
 create or replace function {{ schema }}.sum_up(
     known {{ schema }}.models, input jsonb, changes text
 )
@@ -849,7 +869,7 @@ begin
     from unnest(known.columns) as name where name != all (known.scope);
 
     drop table if exists pg_temp.refresh_changed, pg_temp.refresh_around,
-        pg_temp.refresh_former, pg_temp.refresh_sums;
+        pg_temp.refresh_sums;
     execute format('create temporary table refresh_changed on commit drop as '
         'select %1$s, sum(sign)::integer as sign from (%2$s) as changes '
         'group by %1$s having sum(sign) != 0', input_names, changes);
@@ -857,17 +877,16 @@ begin
     execute format('create temporary table refresh_around on commit drop as '
         'with changes as not materialized (select * from refresh_changed) %s',
         input ->> 'around');
-    execute format('create temporary table refresh_former on commit drop as '
+    execute format(
+        'create temporary table refresh_sums on commit drop as with refresh_former as ('
         '(select %1$s from refresh_around except all '
         'select %1$s from refresh_changed where sign > 0) union all '
-        'select %1$s from refresh_changed where sign < 0', input_names);
-    execute format(
-        'create temporary table refresh_sums on commit drop as select %1$s, %2$s from ('
-        'select 1 as way, made.* from (%3$s) as made union all '
-        'select -1, made.* from (%4$s) as made) as both_ways group by %1$s',
-        scope_names, sums,
+        'select %1$s from refresh_changed where sign < 0) select %2$s, %3$s from ('
+        'select 1 as way, made.* from (%4$s) as made union all '
+        'select -1, made.* from (%5$s) as made) as both_ways group by %2$s',
+        input_names, scope_names, sums,
         replace(known.definition, input ->> 'relation', 'pg_temp.refresh_around'),
-        replace(known.definition, input ->> 'relation', 'pg_temp.refresh_former')
+        replace(known.definition, input ->> 'relation', 'refresh_former')
     );
     execute format(
         'create temporary table refresh_old on commit drop as '
@@ -901,7 +920,9 @@ declare
     seen {{ schema }}.inputs;
     identity jsonb;
     changes text;
+    due text;
     is_changed boolean;
+    is_due boolean;
     queries text[] := '{}';
 begin
     identities := '{}';
@@ -925,6 +946,14 @@ begin
                 changes, coalesce(input ->> 'filter', 'true'));
             if input ? 'filter' then
                 execute format('select exists (%s)', changes) into is_changed;
+            end if;
+        end if;
+        if input ? 'moments' then
+            due := {{ schema }}.due_sql(known, input);
+            execute format('select exists (%s)', due) into is_due;
+            if is_due then
+                run.method := 'scoped';
+                queries := queries || due;
             end if;
         end if;
         continue when not is_changed and seen.identity -> 'partitions'
@@ -977,13 +1006,13 @@ declare
     period_name text;
     beside bigint;
     rows_beside bigint;
-    is_much boolean := false;
+    is_most boolean := false;
 begin
     scope := known.scope;
     select count(*) into run.scopes from refresh_scopes;
     select greatest(reltuples, 1) into total
     from pg_class where oid = known.relation::regclass;
-    -- Where they are much of their days or months, these are read as they stand.
+    -- Where they are most of their days or months, these are read as they stand.
     period_name := {{ schema }}.common_period(known);
     if run.scopes > greatest(100, total / 50) and period_name is not null then
         execute format('select count(*), sum(number) from ('
@@ -995,26 +1024,23 @@ begin
             (select string_agg(format('%I', name), ', ')
                 from unnest(known.scope) as name),
             known.relation, period_name) into beside, rows_beside;
-        -- Measured: to follow an index pays off for longer than to filter.
-        is_much := run.scopes > beside * case
-            when exists (
-                select from jsonb_array_elements(known.inputs) as each_input (item),
-                    jsonb_array_elements(each_input.item -> 'mappings')
-                        as each_mapping (item)
-                where {{ schema }}.has_index(each_input.item, each_mapping.item)
-            ) then 0.75 else 0.5 end;
+        is_most := run.scopes > beside / 2;
     end if;
-    if is_much and rows_beside < total / 2 then
+    if is_most and rows_beside < total / 2 then
         scope := array[period_name];
         execute format('create temporary table refresh_periods on commit drop as '
             'select distinct %I from refresh_scopes', period_name);
         drop table refresh_scopes;
         alter table refresh_periods rename to refresh_scopes;
-        analyze refresh_scopes;
         select count(*) into run.scopes from refresh_scopes;
-    elsif is_much or run.scopes > 100 and run.scopes > total / 5 then
+    elsif is_most or run.scopes > 100 and run.scopes > total / 5 then
         run.method := 'whole';
+        return;
     end if;
+    execute format('create index on refresh_scopes (%s)',
+        (select string_agg(format('%I', name), ', ' order by position)
+            from unnest(scope) with ordinality as columns (name, position)));
+    analyze refresh_scopes;
 end;
 $$;
 

@@ -12,7 +12,9 @@
     changes: for each input that has scopes, how its columns give them. One of
         - a dict of scope column to input column, "day of <timestamp>" or "month of
             <timestamp>" (in the reporting zone; with " or none", where a row without a
-            finite time has a group too), and "where" if only some rows count;
+            finite time has a group too), "where" if only some rows count, and
+            "moments", columns of the input: at the time that one of them holds, the
+            select may give the row's scope another result though nothing was written;
         - a list of such dicts, where a row belongs to several scopes;
         - a query of scopes, for an input that is looked up: it reads `changes` (the
             input's rows that came, with sign 1, or went, with sign -1) and the model's
@@ -26,7 +28,8 @@
     A change of any other input recomputes the whole.
 
     clock: how far a select that reads reporting_now() depends on it: "moment" (the
-    default for such a model) recomputes it in every run, "day" when the day changes.
+    default for such a model) recomputes it in every run, "day" when the day changes,
+    "none" (the default where an input has moments) not at all.
 
     A changed select or config rebuilds the table in place. Changed columns replace the
     table; refused while a view depends on it.
@@ -205,8 +208,12 @@
             {%- if change is mapping and "where" in change -%}
                 {%- do input.update({"filter": change["where"]}) -%}
             {%- endif -%}
+            {%- if change is mapping and "moments" in change -%}
+                {%- do input.update({"moments": change["moments"]}) -%}
+            {%- endif -%}
         {%- endif -%}
     {%- endfor -%}
+    {%- set has_moments = inputs | selectattr("moments", "defined") | list -%}
     {%- set is_logged = namespace(value=false) -%}
     {%- for node in graph.nodes.values()
         if node.config.materialized == "exact"
@@ -224,7 +231,8 @@
         "rows_column": config.get("rows_column"),
         "checks": saas_analytics.refresh_checks(),
         "inputs": inputs,
-        "clock": config.get("clock", "moment") if "now()" in definition else "none",
+        "clock": config.get("clock", "none" if has_moments else "moment")
+            if "now()" in definition else "none",
         "today": saas_analytics.reporting_date("now()"),
         "is_logged": is_logged.value,
     }) }}

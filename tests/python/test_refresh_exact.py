@@ -234,9 +234,7 @@ def test_with_nothing_changed_nothing_is_written(marts: Database) -> None:
     runs = refresh(marts)
 
     assert {run.model for run in runs.values() if not run.is_quiet} == set()
-    # Only what says how things are at this moment is looked at anew.
-    looked_at = {run.model for run in runs.values() if run.method != "quiet"}
-    assert looked_at <= {"dim_licenses"}
+    assert {run.method for run in runs.values()} == {"quiet"}
 
 
 def test_a_late_event_touches_its_own_groups_alone(marts: Database) -> None:
@@ -287,7 +285,78 @@ def test_a_sign_up_that_is_dated_back_moves_its_user_to_another_cohort(
 
     assert runs["int_users_active_months"].method == "scoped"
     assert runs["int_cohorts_retained_monthly"].method == "summed"
+    assert runs["int_cohorts_signed_up"].method == "summed"
     assert runs["fct_usage_monthly"].method == "quiet"
+
+
+def test_a_licence_that_changes_is_taken_in_apart_from_all_others(
+    marts: Database,
+) -> None:
+    refresh(marts)
+    marts.execute(
+        "update licenses set cancelled_at = started_at + interval '3 months' "
+        "where id = (select license_id from analytics.fct_feature_usage "
+        "where license_id is not null order by user_id, feature_name limit 1)"
+    )
+
+    runs = refresh(marts)
+
+    for model in ("dim_licenses", "int_licenses_eligible_months"):
+        assert (runs[model].method, runs[model].scopes) == ("scoped", 1)
+    for model in ("int_licenses_eligible_changes", "int_features_adopted_changes"):
+        assert runs[model].method == "summed"
+
+
+def test_a_licence_begins_and_ends_by_the_time_alone(marts: Database) -> None:
+    """A run takes in the moments that have passed since the last one, no others."""
+
+    def live() -> list[bool]:
+        return [
+            is_live
+            for (is_live,) in marts.execute(
+                "select is_live from analytics.dim_licenses order by license_id limit 3"
+            )
+        ]
+
+    marts.execute(
+        "update licenses set cancelled_at = null, expires_at = null "
+        "where id in (select id from licenses order by id limit 3)"
+    )
+    for position, column in enumerate(("expires_at", "cancelled_at", "started_at")):
+        marts.execute(
+            f"update licenses set {column} = clock_timestamp() + interval '3 seconds' "
+            "where id = (select id from licenses order by id offset %s limit 1)",
+            (position,),
+        )
+    refresh(marts)
+    assert live() == [True, True, False]
+    marts.execute("select pg_sleep(3)")
+
+    run = refresh(marts)["dim_licenses"]
+
+    assert (run.method, run.scopes) == ("scoped", 3)
+    assert (run.rows_removed, run.rows_added) == (3, 3)
+    assert live() == [False, False, True]
+    assert refresh(marts)["dim_licenses"].method == "quiet"
+
+
+def test_a_clock_that_was_set_back_brings_licences_back(marts: Database) -> None:
+    marts.execute(
+        "update licenses set cancelled_at = null, "
+        "expires_at = now() + interval '1 hour' "
+        "where id = (select id from licenses order by id limit 1)"
+    )
+    refresh(marts)
+    # As that run would have left it by a clock that was two hours ahead.
+    marts.execute(
+        "update analytics.dim_licenses set is_live = false "
+        "where expires_at > now() and expires_at < now() + interval '1 hour'; "
+        f"update {SCHEMA}.models set refreshed_at = now() + interval '2 hours'"
+    )
+
+    run = refresh(marts)["dim_licenses"]
+
+    assert (run.method, run.rows_removed, run.rows_added) == ("scoped", 1, 1)
 
 
 def test_who_joins_or_leaves_a_team_touches_its_licence_alone(marts: Database) -> None:

@@ -119,6 +119,16 @@ WRITES: dict[str, str] = {
             + random() * interval '300 days'
         where id in (select id from licenses order by random() limit 1)
     """,
+    "a licence ends in a moment": """
+        update licenses set cancelled_at = null,
+            expires_at = clock_timestamp() + random() * interval '5 seconds'
+        where id in (select id from licenses order by random() limit 1)
+    """,
+    "a licence begins in a moment": """
+        update licenses set cancelled_at = null, expires_at = null,
+            started_at = clock_timestamp() + random() * interval '5 seconds'
+        where id in (select id from licenses order by random() limit 1)
+    """,
     "subscriptions change": """
         update subscriptions set amount_cents = amount_cents + 100,
             plan_type = (array['starter', 'pro', 'enterprise'])

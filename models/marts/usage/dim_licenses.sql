@@ -1,3 +1,13 @@
+{{ config(
+    scope=["license_id"],
+    changes={
+        "stg_saas__licenses": {
+            "license_id": "license_id",
+            "moments": ["started_at", "cancelled_at", "expires_at"],
+        },
+    },
+) }}
+
 -- One row per licence with its plan, seats and dates, as they are now.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}
