@@ -80,7 +80,7 @@ def main(rows: tuple[int, ...], users: int, runs: int, peers: bool) -> None:
             if peers:
                 _report(count, figures, chains)
             scratch.drop_databases()
-        if len(growth) > 1:
+        if len(growth) > 1 or not peers:
             _report_growth(growth, min(rows), chains)
 
 
