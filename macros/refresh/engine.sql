@@ -938,6 +938,14 @@ begin
             run.method := 'whole';
             return;
         end if;
+        if input ? 'moments' then
+            due := {{ schema }}.due_sql(known, input);
+            execute format('select exists (%s)', due) into is_due;
+            if is_due then
+                run.method := 'scoped';
+                queries := queries || due;
+            end if;
+        end if;
         continue when input ->> 'kind' = 'seed';
         changes := {{ schema }}.changes_of(input, seen);
         is_changed := changes is not null;
@@ -946,14 +954,6 @@ begin
                 changes, coalesce(input ->> 'filter', 'true'));
             if input ? 'filter' then
                 execute format('select exists (%s)', changes) into is_changed;
-            end if;
-        end if;
-        if input ? 'moments' then
-            due := {{ schema }}.due_sql(known, input);
-            execute format('select exists (%s)', due) into is_due;
-            if is_due then
-                run.method := 'scoped';
-                queries := queries || due;
             end if;
         end if;
         continue when not is_changed and seen.identity -> 'partitions'
@@ -1259,6 +1259,7 @@ create or replace function {{ schema }}.refresh(
 returns {{ schema }}.runs
 language plpgsql
 set client_min_messages = warning
+set jit = off
 set work_mem = '{{ saas_analytics.refresh_work_mem() }}'
 as $$
 declare

@@ -19,7 +19,8 @@
         - a query of scopes, for an input that is looked up: it reads `changes` (the
             input's rows that came, with sign 1, or went, with sign -1) and the model's
             inputs by name;
-        - {"around": a query of the input's rows that changed and those next to them},
+        - {"around": a query of the input's rows that changed and those next to them;
+            `changes where sign > 0`, if each row counts by itself},
             for an input that is a model, the only one here, and a select that adds up:
             the sum over these rows as they are, less the sum over them as they were, is
             the change.
@@ -29,7 +30,7 @@
 
     clock: how far a select that reads reporting_now() depends on it: "moment" (the
     default for such a model) recomputes it in every run, "day" when the day changes,
-    "none" (the default where an input has moments) not at all.
+    "none" not at all: the moments of its inputs are all that it depends on.
 
     A changed select or config rebuilds the table in place. Changed columns replace the
     table; refused while a view depends on it.
@@ -208,12 +209,11 @@
             {%- if change is mapping and "where" in change -%}
                 {%- do input.update({"filter": change["where"]}) -%}
             {%- endif -%}
-            {%- if change is mapping and "moments" in change -%}
+            {%- if change is mapping and change["moments"] -%}
                 {%- do input.update({"moments": change["moments"]}) -%}
             {%- endif -%}
         {%- endif -%}
     {%- endfor -%}
-    {%- set has_moments = inputs | selectattr("moments", "defined") | list -%}
     {%- set is_logged = namespace(value=false) -%}
     {%- for node in graph.nodes.values()
         if node.config.materialized == "exact"
@@ -231,8 +231,7 @@
         "rows_column": config.get("rows_column"),
         "checks": saas_analytics.refresh_checks(),
         "inputs": inputs,
-        "clock": config.get("clock", "none" if has_moments else "moment")
-            if "now()" in definition else "none",
+        "clock": config.get("clock", "moment") if "now()" in definition else "none",
         "today": saas_analytics.reporting_date("now()"),
         "is_logged": is_logged.value,
     }) }}

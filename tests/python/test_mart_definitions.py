@@ -536,6 +536,26 @@ def test_another_version_of_the_engine_rebuilds_in_place(
     assert oid(company, f"analytics.{MART}") == table
 
 
+def test_a_select_that_compares_with_now_follows_the_time(
+    project: DbtProject, company: Database
+) -> None:
+    """Every run computes it, unless its config names the moments it depends on."""
+    past = "where occurred_at <= {{ reporting_now() }} group by severity"
+    select = OWN_SELECT.replace("group by severity", past)
+    with project.added(OWN, NO_CONTRACT + select):
+        run(project, company, "fct_severities")
+        company.execute(
+            "insert into error_logs (error_type, error_message, severity, occurred_at) "
+            "values ('ahead', 'x', 'debug', clock_timestamp() + interval '2 seconds')"
+        )
+        refresh(company, "fct_severities")
+        company.execute("select pg_sleep(2)")
+
+        (changed,) = refresh(company, "fct_severities").values()
+
+        assert (changed.method, changed.rows_added) == ("whole", 1)
+
+
 def test_a_model_made_anew_rebuilds_what_reads_it(
     project: DbtProject, company: Database
 ) -> None:

@@ -2,13 +2,7 @@
     scope=["feature_name", "plan_type", "change_month"],
     changes={
         "int_licenses_features_used": {
-            "around": """
-                select distinct uses.*
-                from changes
-                inner join int_licenses_features_used as uses
-                    on changes.license_id = uses.license_id
-                    and changes.feature_name = uses.feature_name
-            """,
+            "around": "select * from changes where sign > 0",
         },
     },
     rows_column="counted_changes",

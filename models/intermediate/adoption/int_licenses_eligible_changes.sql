@@ -2,12 +2,7 @@
     scope=["plan_type", "change_month"],
     changes={
         "int_licenses_eligible_months": {
-            "around": """
-                select distinct licenses.*
-                from changes
-                inner join int_licenses_eligible_months as licenses
-                    on changes.license_id = licenses.license_id
-            """,
+            "around": "select * from changes where sign > 0",
         },
     },
     rows_column="counted_changes",

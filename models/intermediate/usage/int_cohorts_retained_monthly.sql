@@ -2,13 +2,7 @@
     scope=["cohort_month", "activity_month"],
     changes={
         "int_users_active_months": {
-            "around": """
-                select distinct months.*
-                from changes
-                inner join int_users_active_months as months
-                    on changes.user_id = months.user_id
-                    and changes.activity_month = months.activity_month
-            """,
+            "around": "select * from changes where sign > 0",
         },
     },
     rows_column="retained_users",

@@ -2,11 +2,7 @@
     scope=["cohort_month"],
     changes={
         "dim_users": {
-            "around": """
-                select distinct users.*
-                from changes
-                inner join dim_users as users on changes.user_id = users.user_id
-            """,
+            "around": "select * from changes where sign > 0",
         },
     },
     rows_column="cohort_users",

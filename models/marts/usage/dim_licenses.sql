@@ -6,6 +6,7 @@
             "moments": ["started_at", "cancelled_at", "expires_at"],
         },
     },
+    clock="none",
 ) }}
 
 -- One row per licence with its plan, seats and dates, as they are now.
