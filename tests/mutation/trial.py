@@ -67,7 +67,7 @@ PYTESTS = {
     "models/staging/stg_saas__licenses*": (MONEY, USAGE, *REFRESHES),
     "models/staging/*": (MONEY, *REFRESHES),
     "seeds/*": (MONEY, USAGE),
-    "macros/refresh/*": REFRESHES,
+    "macros/refresh/*": (*REFRESHES, "test_mart_definitions.py"),
     "macros/*": (MONEY, USAGE, *REFRESHES),
     "bootstrap/migrations/002*": ("test_affiliate_counters.py",),
     "bootstrap/migrations/003*": ("test_usage_aggregates.py",),
