@@ -103,6 +103,7 @@
         target_relation, config.get("grants"), should_revoke=method != "create"
     ) -%}
     {%- do persist_docs(target_relation, model) -%}
+    {%- do saas_analytics.refresh_drop_former_indexes(target_relation) -%}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({"relations": [target_relation]}) }}
@@ -484,31 +485,72 @@
 
 {#- Makes the indexes that are missing: the config's, and one on the scope. -#}
 {% macro refresh_index(relation) -%}
+    {%- for index in saas_analytics.refresh_compare_indexes(relation).missing -%}
+        {%- do run_query(get_create_index_sql(relation, index)) -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{#-
+    Drops the indexes that dbt made for a former config, if nobody is reading: shuts
+    readers out until the transaction ends. Else a later run does.
+-#}
+{% macro refresh_drop_former_indexes(relation) -%}
+    {%- for name in saas_analytics.refresh_compare_indexes(relation).former -%}
+        {%- do saas_analytics.run_between_readers(
+            "drop index " ~ name, relation, is_needed=false
+        ) -%}
+    {%- endfor -%}
+{%- endmacro %}
+
+
+{#-
+    Compares a table's indexes with the config, as a dict: those that are missing, and
+    the names of those that dbt made, as they tell, and the config no longer wants.
+-#}
+{% macro refresh_compare_indexes(relation) -%}
     {%- set wanted = config.get("indexes", []) | list -%}
     {%- if config.get("scope") -%}
         {%- do wanted.append({"columns": config.get("scope")}) -%}
     {%- endif -%}
+    {%- set indexes -%}
+        select
+            indexrelid::regclass::text as name,
+            relname ~ '^[0-9a-f]{32}$' and 0 != all (indkey) as is_dbts,
+            amname as method,
+            indisunique as is_unique,
+            (
+                select string_agg(attname, ', ' order by position)
+                from unnest(indkey) with ordinality as keys (attnum, position)
+                inner join pg_attribute
+                    on attrelid = indrelid and pg_attribute.attnum = keys.attnum
+            ) as columns
+        from pg_index
+        inner join pg_class on pg_index.indexrelid = pg_class.oid
+        inner join pg_am on pg_class.relam = pg_am.oid
+        where indrelid = '{{ relation }}'::regclass
+    {%- endset -%}
+    {%- set present = run_query(indexes).rows -%}
+    {%- set missing = [] -%}
+    {%- set serving = [] -%}
     {%- for index in wanted -%}
-        {%- set is_there -%}
-            select exists (
-                select from pg_index
-                inner join pg_class on pg_index.indexrelid = pg_class.oid
-                inner join pg_am on pg_class.relam = pg_am.oid
-                where indrelid = '{{ relation }}'::regclass
-                and amname = '{{ index.get("type") or "btree" }}'
-                and (indisunique or not {{ index.get("unique") or false }})
-                and (
-                    select string_agg(attname, ', ' order by position)
-                    from unnest(indkey) with ordinality as keys (attnum, position)
-                    inner join pg_attribute
-                        on attrelid = indrelid and pg_attribute.attnum = keys.attnum
-                ) = '{{ index.columns | join(", ") }}'
-            )
-        {%- endset -%}
-        {%- if not run_query(is_there).columns[0].values()[0] -%}
-            {%- do run_query(get_create_index_sql(relation, index)) -%}
+        {%- set found = [] -%}
+        {%- for each in present
+            if each["columns"] == index.columns | join(", ")
+            and each["method"] == (index.get("type") or "btree")
+            and (each["is_unique"] or not index.get("unique")) -%}
+            {%- do found.append(each["name"]) -%}
+        {%- endfor -%}
+        {%- if not found -%}
+            {%- do missing.append(index) -%}
         {%- endif -%}
+        {%- do serving.extend(found) -%}
     {%- endfor -%}
+    {{ return({
+        "missing": missing,
+        "former": present | selectattr("is_dbts") | map(attribute="name")
+            | reject("in", serving) | list,
+    }) }}
 {%- endmacro %}
 
 

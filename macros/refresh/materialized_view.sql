@@ -43,6 +43,7 @@
         target_relation, config.get("grants"), should_revoke=is_same
     ) -%}
     {%- do persist_docs(target_relation, model) -%}
+    {%- do saas_analytics.refresh_drop_former_indexes(target_relation) -%}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({"relations": [target_relation]}) }}

@@ -38,9 +38,9 @@
 {#-
     Runs a statement that needs a relation without readers for a moment. One that waits
     for a reader makes all later readers wait behind it; so it gives way after 50 ms and
-    tries again, for a minute.
+    tries again, for a minute. One that isn't needed is tried once, and left.
 -#}
-{% macro run_between_readers(statement, relation) -%}
+{% macro run_between_readers(statement, relation, is_needed=true) -%}
     {%- set attempts -%}
         do $between$
         declare
@@ -48,14 +48,14 @@
             patience constant text := current_setting('lock_timeout');
             readers text;
         begin
-            for attempt in 1..60 loop
+            for attempt in 1..{{ 60 if is_needed else 1 }} loop
                 begin
                     set local lock_timeout = '50ms';
                     execute $statement${{ statement }}$statement$;
                     perform set_config('lock_timeout', patience, true);
                     return;
                 exception when lock_not_available then
-                    perform pg_sleep(1);
+                    {{ "perform pg_sleep(1)" if is_needed else "return" }};
                 end;
             end loop;
             select string_agg(distinct locks.pid::text, ', ') into readers

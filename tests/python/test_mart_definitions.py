@@ -246,10 +246,7 @@ def test_a_changed_scope_rebuilds_the_table_in_place(
     with project.added(OWN, wider):
         assert run(project, company, "fct_severities") == "whole"
     assert oid(company, "analytics.fct_severities") == table
-    assert indexes(company, "analytics.fct_severities") == [
-        "btree (severity)",
-        "btree (severity, source)",
-    ]
+    assert indexes(company, "analytics.fct_severities") == ["btree (severity, source)"]
 
     company.execute(
         "insert into error_logs (error_type, error_message, severity, source, "
@@ -305,6 +302,25 @@ def test_a_changed_text_test_or_index_rebuilds_nothing(
         assert refresh(company, MART)[MART].failed_checks == [
             f"{MART}_no_more_users_than_errors"
         ]
+
+
+def test_an_index_that_the_config_no_longer_names_goes_when_nobody_reads(
+    project: DbtProject, company: Database
+) -> None:
+    mart = f"analytics.{MART}"
+    wanted = '\n    indexes=[{"columns": ["errors"]}],\n) }}'
+    with project.altered(SELECT, {"\n) }}": wanted}):
+        run(project, company, MART)
+    company.execute(f"create index by_hand on {mart} (affected_users)")
+    with Session(company) as reader:
+        reader.run(f"select from {mart}")
+        assert run(project, company, MART) == "quiet"
+        assert "btree (errors)" in indexes(company, mart)
+    assert run(project, company, MART) == "quiet"
+    assert indexes(company, mart) == [
+        "btree (error_date, severity, error_type, source)",
+        "btree (affected_users)",
+    ]
 
 
 def test_a_changed_staging_view_rebuilds_what_reads_it(
@@ -653,6 +669,19 @@ def test_a_materialized_view_without_unique_index_is_refreshed_all_the_same(
             assert project.dbt(*command, database=company) == ""
     rows = company.execute("select severity from analytics.fct_severities")
     assert rows == [("critical",)]
+
+
+def test_a_materialized_view_loses_an_index_after_its_refresh(
+    project: DbtProject, company: Database
+) -> None:
+    command = ("run", "--select", "fct_severities")
+    more = MATERIALIZED.replace("indexes=[", 'indexes=[{"columns": ["errors"]}, ')
+    with project.added(OWN, more):
+        assert project.dbt(*command, database=company) == ""
+    assert len(indexes(company, "analytics.fct_severities")) == 2
+    with project.added(OWN, MATERIALIZED):
+        assert project.dbt(*command, database=company) == ""
+    assert indexes(company, "analytics.fct_severities") == ["btree (severity)"]
 
 
 def test_a_materialized_view_follows_a_changed_select_and_loses_no_view(
