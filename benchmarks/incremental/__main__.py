@@ -60,7 +60,7 @@ class Figures:
     "--peers/--no-peers",
     default=True,
     show_default=True,
-    help="Whether to measure the other ways too, or the refresh's growth alone.",
+    help="Whether to measure the other ways too, or refresh and rebuild alone.",
 )
 def main(rows: tuple[int, ...], users: int, runs: int, peers: bool) -> None:
     """What a refresh costs after a change, beside the usual ways to keep marts.
@@ -103,12 +103,12 @@ def _measure(
     company.settle()
     models = marts.read_models(company)
     chains = {mart: marts.chain(models, mart) for mart in marts.MARTS}
+    # Each model once, after those that it reads.
+    order = dict.fromkeys(name for names in chains.values() for name in names)
+    _measure_recomputes(company, [models[name] for name in order], figures, runs, peers)
     if peers:
-        # Each model once, after those that it reads.
-        order = list(dict.fromkeys(name for names in chains.values() for name in names))
-        _measure_recomputes(company, [models[name] for name in order], figures, runs)
         ways.prepare_windows(company, models)
-        company.settle()
+    company.settle()
     _report_start(company, first, runs)
     for change in changes:
         for run in range(runs):
@@ -123,8 +123,8 @@ def _measure(
                 "microbatch": lambda: _windows(company, models, ways.microbatch),
             }
             # In turns: who comes later finds the rows in memory.
-            order = [*measures][run % 3 :] + [*measures][: run % 3]
-            for way in order if change in own_changes else ("refresh",):
+            turns = [*measures][run % 3 :] + [*measures][: run % 3]
+            for way in turns if change in own_changes else ("refresh",):
                 figures.changed[way, change].append(measures[way]())
             figures.methods[change] = ways.methods(company)
     _say("comparing with a recompute")
@@ -149,21 +149,30 @@ def _windows(
 
 
 def _measure_recomputes(
-    company: Company, models: list[marts.Model], figures: Figures, runs: int
+    company: Company,
+    models: list[marts.Model],
+    figures: Figures,
+    runs: int,
+    peers: bool,
 ) -> None:
-    """Every way to compute all models from all rows."""
+    """Every way to compute all models from all rows, or the rebuild alone."""
     company.execute("create schema plain")
+    others = {
+        "read": ways.read_inputs,
+        "compute": ways.compute,
+        "table": ways.create_table,
+    }
     for _ in range(runs):
-        for way, measure in (
-            ("read", ways.read_inputs),
-            ("compute", ways.compute),
-            ("table", ways.create_table),
-            ("rebuild", ways.rebuild),
-        ):
+        for way, measure in {
+            **(others if peers else {}),
+            "rebuild": ways.rebuild,
+        }.items():
             _say(f"full recomputes: {way}")
             figures.full[way].append(
                 {model.name: measure(company, model) for model in models}
             )
+    if not peers:
+        return
     _say("full recomputes: DuckDB")
     other = duck.Duck(company, models)
     for _ in range(runs):
@@ -279,8 +288,23 @@ def _report_growth(
                     _times(values[-1], values[0]),
                 ]
             )
-    headers = ["", *(f"{count:,}" for count in growth), "longest / shortest"]
-    click.echo(report.table(headers, lines))
+    sizes = [f"{count:,}" for count in growth]
+    click.echo(report.table(["", *sizes, "longest / shortest"], lines) + "\n")
+
+    click.echo("How many times faster that is than a full rebuild\n")
+    lines = []
+    for mart, names in chains.items():
+        for share in CHANGES:
+            change = round(share * shortest)
+            cells = [
+                _times(
+                    figures.median(figures.full["rebuild"], names),
+                    figures.median(figures.changed["refresh", change], names),
+                )
+                for figures in growth.values()
+            ]
+            lines.append([f"{mart}, {change:,} rows", *cells])
+    click.echo(report.table(["", *sizes], lines))
     wrong = sum(sum(figures.wrong["refresh"].values()) for figures in growth.values())
     click.echo(f"\nWrong rows afterwards: {wrong:,}")
 

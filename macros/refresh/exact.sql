@@ -51,6 +51,7 @@
 
     {%- do run_query("create table if not exists " ~ log ~ " ()") -%}
     {%- do saas_analytics.refresh_allow_nulls(target_relation) -%}
+    {%- do saas_analytics.refresh_drop_former_indexes(target_relation) -%}
     {%- do saas_analytics.refresh_begin(registration, log) -%}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
@@ -103,7 +104,6 @@
         target_relation, config.get("grants"), should_revoke=method != "create"
     ) -%}
     {%- do persist_docs(target_relation, model) -%}
-    {%- do saas_analytics.refresh_drop_former_indexes(target_relation) -%}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({"relations": [target_relation]}) }}
@@ -492,53 +492,66 @@
 
 
 {#-
-    Drops the indexes that dbt made for a former config, if nobody is reading: shuts
-    readers out until the transaction ends. Else a later run does.
+    Drops the indexes that dbt made for a former config, if nobody is reading, else a
+    later run does; in a transaction of its own, for readers wait until it ends. As long
+    as others are missing only unique ones go, which might refuse rows of today.
 -#}
 {% macro refresh_drop_former_indexes(relation) -%}
-    {%- for name in saas_analytics.refresh_compare_indexes(relation).former -%}
+    {%- set compared = saas_analytics.refresh_compare_indexes(relation) -%}
+    {%- set former = compared.former_unique if compared.missing else compared.former -%}
+    {%- if former -%}
         {%- do saas_analytics.run_between_readers(
-            "drop index " ~ name, relation, is_needed=false
+            "drop index if exists " ~ former | join(", "), relation, is_needed=false
         ) -%}
-    {%- endfor -%}
+        {%- do run_query("commit; begin") -%}
+    {%- endif -%}
 {%- endmacro %}
 
 
 {#-
-    Compares a table's indexes with the config, as a dict: those that are missing, and
-    the names of those that dbt made, as they tell, and the config no longer wants.
+    Compares a table's indexes with the config, as a dict: the wanted that are missing,
+    and the names of those that dbt made, as they tell, and that are no longer wanted.
 -#}
 {% macro refresh_compare_indexes(relation) -%}
     {%- set wanted = config.get("indexes", []) | list -%}
-    {%- if config.get("scope") -%}
+    {%- set scope = config.get("scope", []) -%}
+    {%- if scope and scope not in wanted | map(attribute="columns") | list -%}
         {%- do wanted.append({"columns": config.get("scope")}) -%}
     {%- endif -%}
     {%- set indexes -%}
         select
-            indexrelid::regclass::text as name,
-            relname ~ '^[0-9a-f]{32}$' and 0 != all (indkey) as is_dbts,
+            format(
+                '%s.%I', pg_class.relnamespace::regnamespace, pg_class.relname
+            ) as name,
+            pg_class.relname ~ '^[0-9a-f]{32}$' and not indisreplident and not exists (
+                select from pg_constraint where conindid = indexrelid
+            ) as is_dbts,
             amname as method,
             indisunique as is_unique,
             (
-                select string_agg(attname, ', ' order by position)
-                from unnest(indkey) with ordinality as keys (attnum, position)
-                inner join pg_attribute
-                    on attrelid = indrelid and pg_attribute.attnum = keys.attnum
+                select lower(string_agg(
+                    replace(pg_get_indexdef(indexrelid, position, true), '"', ''), ', '
+                    order by position
+                ))
+                from generate_series(1, indnatts) as position
             ) as columns
         from pg_index
         inner join pg_class on pg_index.indexrelid = pg_class.oid
         inner join pg_am on pg_class.relam = pg_am.oid
-        where indrelid = '{{ relation }}'::regclass
+        where indrelid = to_regclass('{{ relation }}') and indpred is null
     {%- endset -%}
     {%- set present = run_query(indexes).rows -%}
     {%- set missing = [] -%}
     {%- set serving = [] -%}
     {%- for index in wanted -%}
+        {%- set columns = index.columns | join(", ") | replace('"', "") | lower -%}
+        {%- set is_unique = index.get("unique") or false -%}
         {%- set found = [] -%}
         {%- for each in present
-            if each["columns"] == index.columns | join(", ")
-            and each["method"] == (index.get("type") or "btree")
-            and (each["is_unique"] or not index.get("unique")) -%}
+            if each["columns"] == columns
+            and each["method"] == (index.get("type") or "btree") | lower
+            and (each["is_unique"] == is_unique
+                or (each["is_unique"] and not each["is_dbts"])) -%}
             {%- do found.append(each["name"]) -%}
         {%- endfor -%}
         {%- if not found -%}
@@ -546,10 +559,13 @@
         {%- endif -%}
         {%- do serving.extend(found) -%}
     {%- endfor -%}
+    {%- set former = present | selectattr("is_dbts")
+        | rejectattr("name", "in", serving) | list -%}
     {{ return({
         "missing": missing,
-        "former": present | selectattr("is_dbts") | map(attribute="name")
-            | reject("in", serving) | list,
+        "former": former | map(attribute="name") | list,
+        "former_unique": former | selectattr("is_unique") | map(attribute="name")
+            | list,
     }) }}
 {%- endmacro %}
 

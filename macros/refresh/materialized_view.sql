@@ -14,6 +14,7 @@
     {%- set existing = load_cached_relation(this) -%}
 
     {{ run_hooks(pre_hooks, inside_transaction=False) }}
+    {%- do saas_analytics.refresh_drop_former_indexes(target_relation) -%}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {%- if config.get("contract").enforced -%}
@@ -43,7 +44,6 @@
         target_relation, config.get("grants"), should_revoke=is_same
     ) -%}
     {%- do persist_docs(target_relation, model) -%}
-    {%- do saas_analytics.refresh_drop_former_indexes(target_relation) -%}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({"relations": [target_relation]}) }}

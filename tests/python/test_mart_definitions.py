@@ -246,7 +246,10 @@ def test_a_changed_scope_rebuilds_the_table_in_place(
     with project.added(OWN, wider):
         assert run(project, company, "fct_severities") == "whole"
     assert oid(company, "analytics.fct_severities") == table
-    assert indexes(company, "analytics.fct_severities") == ["btree (severity, source)"]
+    assert indexes(company, "analytics.fct_severities") == [
+        "btree (severity)",
+        "btree (severity, source)",
+    ]
 
     company.execute(
         "insert into error_logs (error_type, error_message, severity, source, "
@@ -321,6 +324,41 @@ def test_an_index_that_the_config_no_longer_names_goes_when_nobody_reads(
         "btree (error_date, severity, error_type, source)",
         "btree (affected_users)",
     ]
+
+
+def test_a_unique_index_that_is_no_longer_named_refuses_no_row(
+    project: DbtProject, company: Database
+) -> None:
+    def model(index: str) -> str:
+        return f"""{{{{ config(
+            contract={{"enforced": false}}, access="private",
+            scope=["source"], indexes=[{index}],
+            changes={{"stg_saas__error_logs": {{"source": "source"}}}},
+        ) }}}}
+        select source, count(*) as errors
+        from {{{{ ref("stg_saas__error_logs") }}}}
+        group by source
+        """
+
+    def happen(*sources: str) -> None:
+        company.execute(
+            "insert into error_logs (error_type, error_message, severity, source, "
+            "occurred_at) select 'new', 'new', 'warning', source, '2026-01-05' "
+            "from unnest(%s) as source",
+            (list(sources),),
+        )
+
+    mart = "analytics.fct_severities"
+    company.execute("delete from error_logs")
+    happen("web", "web", "mobile")
+    with project.added(OWN, model('{"columns": ["errors"], "unique": true}')):
+        run(project, company, "fct_severities")
+        assert run(project, company, "fct_severities") == "quiet"
+        assert sorted(indexes(company, mart)) == ["btree (errors)", "btree (source)"]
+    happen("mobile")
+    with project.added(OWN, model('{"columns": ["errors"]}')):
+        assert run(project, company, "fct_severities") == "scoped"
+        assert sorted(indexes(company, mart)) == ["btree (errors)", "btree (source)"]
 
 
 def test_a_changed_staging_view_rebuilds_what_reads_it(
@@ -671,7 +709,7 @@ def test_a_materialized_view_without_unique_index_is_refreshed_all_the_same(
     assert rows == [("critical",)]
 
 
-def test_a_materialized_view_loses_an_index_after_its_refresh(
+def test_a_materialized_view_loses_an_index_that_is_no_longer_named(
     project: DbtProject, company: Database
 ) -> None:
     command = ("run", "--select", "fct_severities")
