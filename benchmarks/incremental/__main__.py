@@ -3,7 +3,7 @@
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import click
@@ -105,8 +105,18 @@ def _measure(
     chains = {mart: marts.chain(models, mart) for mart in marts.MARTS}
     # Each model once, after those that it reads.
     order = dict.fromkeys(name for names in chains.values() for name in names)
-    _measure_recomputes(company, [models[name] for name in order], figures, runs, peers)
+    every = [models[name] for name in order]
+    recomputes = {"rebuild": ways.rebuild}
     if peers:
+        recomputes = {
+            "read": ways.read_inputs,
+            "compute": ways.compute,
+            "table": ways.create_table,
+            **recomputes,
+        }
+    _measure_recomputes(company, every, figures, runs, recomputes)
+    if peers:
+        _measure_duckdb(company, every, figures, runs)
         ways.prepare_windows(company, models)
     company.settle()
     _report_start(company, first, runs)
@@ -153,26 +163,21 @@ def _measure_recomputes(
     models: list[marts.Model],
     figures: Figures,
     runs: int,
-    peers: bool,
+    recomputes: Mapping[str, Callable[[Company, marts.Model], float]],
 ) -> None:
-    """Every way to compute all models from all rows, or the rebuild alone."""
+    """Ways to compute all models from all rows, taking turns."""
     company.execute("create schema plain")
-    others = {
-        "read": ways.read_inputs,
-        "compute": ways.compute,
-        "table": ways.create_table,
-    }
     for _ in range(runs):
-        for way, measure in {
-            **(others if peers else {}),
-            "rebuild": ways.rebuild,
-        }.items():
+        for way, measure in recomputes.items():
             _say(f"full recomputes: {way}")
             figures.full[way].append(
                 {model.name: measure(company, model) for model in models}
             )
-    if not peers:
-        return
+
+
+def _measure_duckdb(
+    company: Company, models: list[marts.Model], figures: Figures, runs: int
+) -> None:
     _say("full recomputes: DuckDB")
     other = duck.Duck(company, models)
     for _ in range(runs):
@@ -271,7 +276,7 @@ def _report(count: int, figures: Figures, chains: dict[str, list[str]]) -> None:
 def _report_growth(
     growth: dict[int, Figures], shortest: int, chains: dict[str, list[str]]
 ) -> None:
-    """The same changes onto a longer history."""
+    """The same changes onto a longer history, beside a rebuild of it."""
     click.echo("The same change onto a longer history: seconds of a refresh\n")
     lines = []
     for mart, names in {"all models": ["all"], **chains}.items():
@@ -318,7 +323,8 @@ def _seconds(value: float | None) -> str:
 def _times(value: float | None, other: float | None) -> str:
     if value is None or not other:
         return "–"
-    return f"{value / other:.3g}×"
+    ratio = value / other
+    return f"{ratio:,.0f}×" if ratio >= 100 else f"{ratio:.3g}×"
 
 
 def _say(text: str) -> None:

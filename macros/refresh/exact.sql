@@ -510,13 +510,14 @@
 
 {#-
     Compares a table's indexes with the config, as a dict: the wanted that are missing,
-    and the names of those that dbt made, as they tell, and that are no longer wanted.
+    and the names of those that dbt made and the config no longer wants. What dbt makes
+    has a hash for a name.
 -#}
 {% macro refresh_compare_indexes(relation) -%}
     {%- set wanted = config.get("indexes", []) | list -%}
     {%- set scope = config.get("scope", []) -%}
     {%- if scope and scope not in wanted | map(attribute="columns") | list -%}
-        {%- do wanted.append({"columns": config.get("scope")}) -%}
+        {%- do wanted.append({"columns": scope}) -%}
     {%- endif -%}
     {%- set indexes -%}
         select

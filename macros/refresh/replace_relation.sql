@@ -48,7 +48,7 @@
             patience constant text := current_setting('lock_timeout');
             readers text;
         begin
-            for attempt in 1..{{ 60 if is_needed else 1 }} loop
+            for attempt in 1..60 loop
                 begin
                     set local lock_timeout = '50ms';
                     execute $statement${{ statement }}$statement$;
