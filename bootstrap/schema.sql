@@ -3,7 +3,7 @@
 
 CREATE FUNCTION public.aggregate_daily_usage(target_date date) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     tries constant integer := 6;
@@ -13,7 +13,9 @@ begin
             using errcode = 'invalid_parameter_value';
     end if;
 
-    insert into usage_aggregate_runs (period_type, period_start, aggregated_at)
+    insert into public.usage_aggregate_runs (
+        period_type, period_start, aggregated_at
+    )
     values ('day', target_date, clock_timestamp())
     on conflict (period_type, period_start)
     do update set aggregated_at = clock_timestamp();
@@ -21,9 +23,10 @@ begin
     for attempt in 1 .. tries loop
         begin
             if attempt = tries then
-                lock table users, licenses, teams in share mode;
+                lock table public.users, public.licenses, public.teams
+                in share mode;
             end if;
-            if not try_daily_usage(target_date, attempt = tries) then
+            if not public.try_daily_usage(target_date, attempt = tries) then
                 raise lock_not_available;
             end if;
             return;
@@ -41,7 +44,7 @@ COMMENT ON FUNCTION public.aggregate_daily_usage(target_date date) IS 'Makes the
 
 CREATE FUNCTION public.aggregate_monthly_usage(target_year integer, target_month integer) RETURNS void
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     tries constant integer := 6;
@@ -56,7 +59,9 @@ begin
     end if;
     first_day := make_date(target_year, target_month, 1);
 
-    insert into usage_aggregate_runs (period_type, period_start, aggregated_at)
+    insert into public.usage_aggregate_runs (
+        period_type, period_start, aggregated_at
+    )
     values ('month', first_day, clock_timestamp())
     on conflict (period_type, period_start)
     do update set aggregated_at = clock_timestamp();
@@ -64,9 +69,10 @@ begin
     for attempt in 1 .. tries loop
         begin
             if attempt = tries then
-                lock table users, licenses, teams in share mode;
+                lock table public.users, public.licenses, public.teams
+                in share mode;
             end if;
-            if not try_monthly_usage(first_day, attempt = tries) then
+            if not public.try_monthly_usage(first_day, attempt = tries) then
                 raise lock_not_available;
             end if;
             return;
@@ -84,7 +90,7 @@ COMMENT ON FUNCTION public.aggregate_monthly_usage(target_year integer, target_m
 
 CREATE FUNCTION public.aggregate_stale_usage() RETURNS integer
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     tries constant integer := 6;
@@ -94,7 +100,7 @@ declare
 begin
     with
     taken as (
-        delete from usage_aggregate_stale_periods
+        delete from public.usage_aggregate_stale_periods
         returning period_type, period_start
     ),
 
@@ -114,7 +120,9 @@ begin
 
     -- Other runs over these periods are waited for here, where nothing is held that
     -- anybody else needs.
-    insert into usage_aggregate_runs (period_type, period_start, aggregated_at)
+    insert into public.usage_aggregate_runs (
+        period_type, period_start, aggregated_at
+    )
     select periods.period_type, periods.period_start, clock_timestamp()
     from unnest(period_types, period_starts) as periods (period_type, period_start)
     order by periods.period_type, periods.period_start
@@ -124,7 +132,8 @@ begin
     for attempt in 1 .. tries loop
         begin
             if attempt = tries then
-                lock table users, licenses, teams in share mode;
+                lock table public.users, public.licenses, public.teams
+                in share mode;
             else
                 -- Much shorter than anybody looks for a deadlock.
                 perform set_config('lock_timeout', '20ms', true);
@@ -133,8 +142,13 @@ begin
                 if not (
                     case period_types[position]
                         when 'day' then
-                            try_daily_usage(period_starts[position], attempt = tries)
-                        else try_monthly_usage(period_starts[position], attempt = tries)
+                            public.try_daily_usage(
+                                period_starts[position], attempt = tries
+                            )
+                        else
+                            public.try_monthly_usage(
+                                period_starts[position], attempt = tries
+                            )
                     end
                 ) then
                     raise lock_not_available;
@@ -156,7 +170,7 @@ COMMENT ON FUNCTION public.aggregate_stale_usage() IS 'Aggregates the marked day
 
 CREATE FUNCTION public.clear_change_tombstones(keep interval DEFAULT '14 days'::interval) RETURNS bigint
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     last_xid xid8;
@@ -164,7 +178,7 @@ declare
 begin
     -- Only of transactions that are over: none of them adds another one.
     select tombstones.change_xid into last_xid
-    from change_tombstones as tombstones
+    from public.change_tombstones as tombstones
     where tombstones.recorded_at < now() - keep
         and tombstones.change_xid < pg_snapshot_xmin(pg_current_snapshot())
     order by tombstones.change_xid desc
@@ -173,11 +187,12 @@ begin
         return 0;
     end if;
     -- In one transaction, so that a run that misses a tombstone knows of it.
-    insert into change_tombstones_cleared as noted (up_to_xid) values (last_xid)
+    insert into public.change_tombstones_cleared as noted (up_to_xid)
+    values (last_xid)
     on conflict (is_only_row) do update set
         up_to_xid = greatest(noted.up_to_xid, excluded.up_to_xid),
         cleared_at = now();
-    delete from change_tombstones where change_xid <= last_xid;
+    delete from public.change_tombstones where change_xid <= last_xid;
     get diagnostics cleared = row_count;
     return cleared;
 end;
@@ -187,9 +202,14 @@ COMMENT ON FUNCTION public.clear_change_tombstones(keep interval) IS 'Deletes to
 
 CREATE FUNCTION public.create_event_partitions(from_month date, to_month date) RETURNS integer
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
+    -- Quoted where it needs to be.
+    home constant text := (
+        select typnamespace::regnamespace from pg_type
+        where oid = pg_typeof(null::public.usage_events)
+    );
     callers_lock_timeout constant text := current_setting('lock_timeout');
     tables text[];
     months timestamp[];
@@ -206,12 +226,12 @@ begin
     end if;
 
     -- Callers queue up here; nobody who reads or writes waits for this lock.
-    lock table only usage_events in share update exclusive mode;
+    lock table only public.usage_events in share update exclusive mode;
 
     select
         array_agg(event_table order by month, event_table),
         array_agg(month order by month, event_table),
-        string_agg(distinct format('%I', event_table || '_default'), ', ')
+        string_agg(distinct format('%s.%I', home, event_table || '_default'), ', ')
     into tables, months, defaults
     from unnest(array['usage_events', 'api_usage', 'error_logs', 'audit_logs'])
         as event_table
@@ -221,7 +241,7 @@ begin
         interval '1 month'
     ) as month
     where to_regclass(
-        format('%I', event_table || to_char(month, '"_y"YYYY"m"MM'))
+        format('%s.%I', home, event_table || to_char(month, '"_y"YYYY"m"MM'))
     ) is null;
 
     if tables is null then
@@ -234,9 +254,11 @@ begin
     for attempt in 1 .. 40 loop
         begin
             perform set_config('lock_timeout', '200ms', true);
-            lock table users, licenses, teams in share row exclusive mode;
-            lock table only usage_events, only api_usage, only error_logs,
-            only audit_logs in share update exclusive mode;
+            lock table public.users, public.licenses, public.teams
+            in share row exclusive mode;
+            lock table only public.usage_events, only public.api_usage,
+            only public.error_logs, only public.audit_logs
+            in share update exclusive mode;
             execute format('lock table %s in access exclusive mode', defaults);
             perform set_config('lock_timeout', callers_lock_timeout, true);
             exit;
@@ -255,32 +277,35 @@ begin
         -- Autovacuum adds new pages to the BRIN index: so often that reading those it
         -- has not come to stays cheap.
         execute format(
-            'create table %I (like %I including defaults including constraints) with (
+            'create table %1$s.%2$I (
+                like %1$s.%3$I including defaults including constraints
+            ) with (
                 autovacuum_vacuum_insert_scale_factor = 0,
                 autovacuum_vacuum_insert_threshold = 50000
             )',
-            partition, tables[position]
+            home, partition, tables[position]
         );
         -- Expecting few events of a session, the planner looks for them in that index,
         -- not among all the newest events.
         if tables[position] = 'usage_events' then
             execute format(
-                'alter table %I alter column session_id set (n_distinct = -1)',
-                partition
+                'alter table %s.%I alter column session_id set (n_distinct = -1)',
+                home, partition
             );
         end if;
         -- Attaching scans the default partition and fails where it finds this month.
         execute format(
             'with moved as (
-                delete from %I where occurred_at >= $1 and occurred_at < $2
+                delete from %1$s.%2$I where occurred_at >= $1 and occurred_at < $2
                 returning *
             )
-            insert into %I select * from moved',
-            tables[position] || '_default', partition
+            insert into %1$s.%3$I select * from moved',
+            home, tables[position] || '_default', partition
         ) using month_starts, month_ends;
         execute format(
-            'alter table %I attach partition %I for values from (%L) to (%L)',
-            tables[position], partition, month_starts, month_ends
+            'alter table %1$s.%2$I attach partition %1$s.%3$I '
+            'for values from (%4$L) to (%5$L)',
+            home, tables[position], partition, month_starts, month_ends
         );
     end loop;
     return cardinality(tables);
@@ -291,7 +316,7 @@ COMMENT ON FUNCTION public.create_event_partitions(from_month date, to_month dat
 
 CREATE FUNCTION public.lock_usage_owners(user_ids uuid[], license_ids uuid[], team_ids uuid[]) RETURNS boolean
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     wanted constant bigint := coalesce(cardinality(user_ids), 0)
@@ -299,13 +324,16 @@ declare
     locked bigint := 0;
     found_rows bigint;
 begin
-    perform from users where id = any (user_ids) for key share skip locked;
+    perform from public.users where id = any (user_ids)
+    for key share skip locked;
     get diagnostics found_rows = row_count;
     locked := locked + found_rows;
-    perform from licenses where id = any (license_ids) for key share skip locked;
+    perform from public.licenses where id = any (license_ids)
+    for key share skip locked;
     get diagnostics found_rows = row_count;
     locked := locked + found_rows;
-    perform from teams where id = any (team_ids) for key share skip locked;
+    perform from public.teams where id = any (team_ids)
+    for key share skip locked;
     get diagnostics found_rows = row_count;
     return locked + found_rows = wanted;
 end;
@@ -315,17 +343,21 @@ COMMENT ON FUNCTION public.lock_usage_owners(user_ids uuid[], license_ids uuid[]
 
 CREATE FUNCTION public.mark_stale_usage_aggregates() RETURNS trigger
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     if current_setting('saas_analytics.aggregating', true) = 'on' then
         return null;
     end if;
     if tg_table_name = 'usage_aggregates_daily' then
-        insert into usage_aggregate_stale_periods (period_type, period_start)
+        insert into public.usage_aggregate_stale_periods (
+            period_type, period_start
+        )
         select distinct 'day', date from old_rows;
     else
-        insert into usage_aggregate_stale_periods (period_type, period_start)
+        insert into public.usage_aggregate_stale_periods (
+            period_type, period_start
+        )
         select distinct 'month', make_date(year, month, 1) from old_rows;
     end if;
     return null;
@@ -334,15 +366,39 @@ $$;
 
 COMMENT ON FUNCTION public.mark_stale_usage_aggregates() IS 'Marks the periods that lost aggregate rows to anything but the aggregation itself.';
 
+CREATE FUNCTION public.place_function(placed regprocedure) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    home text;
+    body text;
+    head text;
+begin
+    select quote_ident(nspname), prosrc into home, body
+    from pg_proc
+    inner join pg_namespace on pronamespace = pg_namespace.oid
+    where pg_proc.oid = placed;
+
+    head := split_part(pg_get_functiondef(placed), body, 1);
+    -- A name may hold any dollar quote: the new body is a literal.
+    execute regexp_replace(head, '\$function\w*[$]$', '')
+        || quote_literal(replace(body, 'this_schema.', home || '.'));
+    execute format('alter function %s set search_path = pg_catalog, pg_temp', placed);
+end;
+$_$;
+
+COMMENT ON FUNCTION public.place_function(placed regprocedure) IS 'Gives a function the search_path pg_catalog and pg_temp, and its body the name of its schema wherever that says this_schema.';
+
 CREATE FUNCTION public.record_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     whole_row constant jsonb :=
         to_jsonb(case tg_op when 'INSERT' then new else old end);
 begin
-    insert into change_tombstones (table_name, old_row)
+    insert into public.change_tombstones (table_name, old_row)
     select
         tg_argv[0],
         jsonb_object_agg(kept, whole_row -> kept)
@@ -355,7 +411,7 @@ COMMENT ON FUNCTION public.record_change() IS 'Leaves a tombstone: the table''s 
 
 CREATE FUNCTION public.stamp_change() RETURNS trigger
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     new.change_xid := pg_current_xact_id();
@@ -367,7 +423,7 @@ COMMENT ON FUNCTION public.stamp_change() IS 'Stamps an updated row with its tra
 
 CREATE FUNCTION public.try_daily_usage(target_date date, is_last_try boolean) RETURNS boolean
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 #variable_conflict use_column
 declare
@@ -376,7 +432,7 @@ begin
     perform set_config('saas_analytics.aggregating', 'on', true);
     with
     fresh as materialized (
-        select * from usage_groups(
+        select * from public.usage_groups(
             target_date::timestamp at time zone 'UTC',
             (target_date + 1)::timestamp at time zone 'UTC'
         )
@@ -394,7 +450,7 @@ begin
                 partition by user_id, license_id, team_id, event_type
                 order by created_at, id
             ) as copy
-        from usage_aggregates_daily
+        from public.usage_aggregates_daily
         where date = target_date
     ),
 
@@ -424,7 +480,7 @@ begin
     ),
 
     locked as materialized (
-        select id from usage_aggregates_daily
+        select id from public.usage_aggregates_daily
         where id in (select id from difference)
         for update skip locked
     ),
@@ -432,7 +488,7 @@ begin
     verdict as materialized (
         select
             is_last_try
-            or lock_usage_owners(
+            or public.lock_usage_owners(
                 array_agg(distinct user_id)
                 filter (where action = 'add' and user_id is not null),
                 array_agg(distinct license_id)
@@ -445,13 +501,13 @@ begin
     ),
 
     removed as (
-        delete from usage_aggregates_daily
+        delete from public.usage_aggregates_daily
         where (select is_free from verdict)
             and id in (select id from difference where action = 'remove')
     ),
 
     changed as (
-        update usage_aggregates_daily as aggregate
+        update public.usage_aggregates_daily as aggregate
         set
             event_count = difference.event_count,
             unique_sessions = difference.unique_sessions,
@@ -463,7 +519,7 @@ begin
     ),
 
     added as (
-        insert into usage_aggregates_daily (
+        insert into public.usage_aggregates_daily (
             date, user_id, license_id, team_id, event_type,
             event_count, unique_sessions, total_duration_seconds
         )
@@ -484,7 +540,7 @@ COMMENT ON FUNCTION public.try_daily_usage(target_date date, is_last_try boolean
 
 CREATE FUNCTION public.try_monthly_usage(first_day date, is_last_try boolean) RETURNS boolean
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 #variable_conflict use_column
 declare
@@ -495,7 +551,7 @@ begin
     perform set_config('saas_analytics.aggregating', 'on', true);
     with
     fresh as materialized (
-        select * from usage_groups(
+        select * from public.usage_groups(
             first_day::timestamp at time zone 'UTC',
             (first_day + interval '1 month') at time zone 'UTC'
         )
@@ -514,7 +570,7 @@ begin
                 partition by user_id, license_id, team_id, event_type
                 order by created_at, id
             ) as copy
-        from usage_aggregates_monthly
+        from public.usage_aggregates_monthly
         where year = target_year and month = target_month
     ),
 
@@ -546,7 +602,7 @@ begin
     ),
 
     locked as materialized (
-        select id from usage_aggregates_monthly
+        select id from public.usage_aggregates_monthly
         where id in (select id from difference)
         for update skip locked
     ),
@@ -554,7 +610,7 @@ begin
     verdict as materialized (
         select
             is_last_try
-            or lock_usage_owners(
+            or public.lock_usage_owners(
                 array_agg(distinct user_id)
                 filter (where action = 'add' and user_id is not null),
                 array_agg(distinct license_id)
@@ -567,13 +623,13 @@ begin
     ),
 
     removed as (
-        delete from usage_aggregates_monthly
+        delete from public.usage_aggregates_monthly
         where (select is_free from verdict)
             and id in (select id from difference where action = 'remove')
     ),
 
     changed as (
-        update usage_aggregates_monthly as aggregate
+        update public.usage_aggregates_monthly as aggregate
         set
             event_count = difference.event_count,
             unique_sessions = difference.unique_sessions,
@@ -586,7 +642,7 @@ begin
     ),
 
     added as (
-        insert into usage_aggregates_monthly (
+        insert into public.usage_aggregates_monthly (
             year, month, user_id, license_id, team_id, event_type,
             event_count, unique_sessions, unique_days_active,
             total_duration_seconds
@@ -609,7 +665,7 @@ COMMENT ON FUNCTION public.try_monthly_usage(first_day date, is_last_try boolean
 
 CREATE FUNCTION public.update_affiliate_earnings() RETURNS trigger
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     affiliate_ids uuid[];
@@ -617,8 +673,8 @@ declare
     approved_amounts bigint[];
 begin
     if tg_op = 'TRUNCATE' then
-        -- As above: an older snapshot may show 0 where there is more by now.
-        update affiliates
+        -- As for referrals: an older snapshot may show 0 where there is more by now.
+        update public.affiliates
         set total_earnings_cents = 0, paid_out_cents = 0, pending_payout_cents = 0
         where total_earnings_cents <> 0 or paid_out_cents <> 0
             or pending_payout_cents <> 0
@@ -673,11 +729,11 @@ begin
 
     -- One order for all: two statements over the same affiliates can't deadlock.
     if cardinality(affiliate_ids) > 1 then
-        perform from affiliates where id = any (affiliate_ids)
+        perform from public.affiliates where id = any (affiliate_ids)
         order by id for no key update;
     end if;
 
-    update affiliates as affiliate
+    update public.affiliates as affiliate
     set
         total_earnings_cents = affiliate.total_earnings_cents + change.paid
             + change.approved,
@@ -694,7 +750,7 @@ COMMENT ON FUNCTION public.update_affiliate_earnings() IS 'Keeps the three amoun
 
 CREATE FUNCTION public.update_affiliate_referral_stats() RETURNS trigger
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
     affiliate_ids uuid[];
@@ -703,7 +759,7 @@ begin
     if tg_op = 'TRUNCATE' then
         -- An older snapshot may show 0 where there is more by now: touching the row
         -- anyway makes that a serialization failure.
-        update affiliates set total_referrals = 0
+        update public.affiliates set total_referrals = 0
         where total_referrals <> 0
             or current_setting('transaction_isolation') <> 'read committed';
         return null;
@@ -745,11 +801,11 @@ begin
 
     -- One order for all: two statements over the same affiliates can't deadlock.
     if cardinality(affiliate_ids) > 1 then
-        perform from affiliates where id = any (affiliate_ids)
+        perform from public.affiliates where id = any (affiliate_ids)
         order by id for no key update;
     end if;
 
-    update affiliates as affiliate
+    update public.affiliates as affiliate
     set total_referrals = affiliate.total_referrals + change.difference
     from unnest(affiliate_ids, differences) as change (affiliate_id, difference)
     where affiliate.id = change.affiliate_id;
@@ -761,7 +817,7 @@ COMMENT ON FUNCTION public.update_affiliate_referral_stats() IS 'Keeps affiliate
 
 CREATE FUNCTION public.update_updated_at_column() RETURNS trigger
     LANGUAGE plpgsql
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
     new.updated_at = now();
@@ -773,7 +829,7 @@ COMMENT ON FUNCTION public.update_updated_at_column() IS 'Sets updated_at to the
 
 CREATE FUNCTION public.usage_groups(from_time timestamp with time zone, to_time timestamp with time zone) RETURNS TABLE(group_key jsonb, user_id uuid, license_id uuid, team_id uuid, event_type character varying, event_count bigint, unique_sessions bigint, unique_days_active bigint, total_duration_seconds numeric)
     LANGUAGE sql STABLE
-    SET search_path TO 'public', 'pg_temp'
+    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 select
     jsonb_build_array(user_id, license_id, team_id, event_type),
@@ -789,7 +845,7 @@ select
         filter (where jsonb_typeof(event_data -> 'duration_seconds') = 'number'),
         0
     )
-from usage_events
+from public.usage_events
 where occurred_at >= from_time and occurred_at < to_time
 group by user_id, license_id, team_id, event_type;
 $$;

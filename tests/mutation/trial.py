@@ -73,6 +73,10 @@ PYTESTS = {
     "bootstrap/migrations/003*": ("test_usage_aggregates.py",),
     "bootstrap/migrations/004*": ("test_usage_aggregates.py",),
     "bootstrap/migrations/005*": ("test_change_capture.py", *REFRESHES),
+    "bootstrap/migrations/010*": (
+        *("test_affiliate_counters.py", "test_planted_code.py"),
+        *("test_usage_aggregates.py", "test_change_capture.py", *REFRESHES),
+    ),
     "tests/integrity/*": ("test_integrity.py",),
 }
 

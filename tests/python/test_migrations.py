@@ -602,7 +602,9 @@ def test_a_database_ahead_of_the_project_is_left_alone(
 # --- Other schemas, other owners ------------------------------------------------------
 
 
-@pytest.mark.parametrize("schema", ["my-schema", 'Über "us" %s \\ .x'])
+@pytest.mark.parametrize(
+    "schema", ["my-schema", 'Über "us" %s \\ .x', "$name$ it's $function$ %1$I"]
+)
 def test_another_schema_gets_the_same_objects_and_public_none(
     database: Database, empty_database: Database, schema: str
 ) -> None:
@@ -617,8 +619,9 @@ def test_another_schema_gets_the_same_objects_and_public_none(
         empty_database.url, left_out=("*.alembic_version", "*.migration_checksums")
     )
     ours = ours.replace(f"CREATE SCHEMA {quoted};\n", "").replace(quoted, "public")
-    ours = ours.replace(f"'{schema}'", "'public'")
-    assert in_any_order(ours) == in_any_order(whole(database))
+    # A body that holds a $ is quoted in another way.
+    ours = ours.replace("$_$", "$$")
+    assert in_any_order(ours) == in_any_order(whole(database).replace("$_$", "$$"))
 
     # Triggers and functions find their tables, whatever the session's search_path is.
     empty_database.execute(

@@ -239,7 +239,7 @@ def test_an_analyst_reads_every_mart_and_nothing_else(
 
 
 def test_every_function_of_ours_pins_its_search_path(build: Build) -> None:
-    """Nobody can slip an object of their own in front of what is meant."""
+    """No function looks up a name where a lesser role may create one."""
     functions = build.stage.admin.execute(
         "select nspname::text, pg_proc.oid::regprocedure::text, "
         "array(select setting from unnest(proconfig) as setting "
@@ -248,7 +248,7 @@ def test_every_function_of_ours_pins_its_search_path(build: Build) -> None:
         "where nspname <> 'information_schema' and nspname not like 'pg\\_%%'"
     )
     pinned = {
-        "public": ["search_path=public, pg_temp"],
+        "public": ["search_path=pg_catalog, pg_temp"],
         "analytics_refresh": ["search_path=pg_catalog, pg_temp"],
     }
     assert {schema for schema, _, _ in functions} == set(pinned)

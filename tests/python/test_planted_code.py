@@ -1,0 +1,174 @@
+"""No role runs what a lesser one has planted where names are looked up.
+
+PostgreSQL takes the function or operator whose argument types fit exactly, in any
+schema of the search_path. PostgreSQL 14 lets every role create in the schema public.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
+
+from tests.python.personal_data import plant, rows_of_a_person
+from tests.python.roles import Stage, set_stage
+from tests.python.support import Database
+
+# Types of what our SQL gives to functions and operators.
+TYPES = (
+    *("text", "varchar", "name", "regclass", "date", "timestamp", "timestamptz"),
+    *("integer", "bigint", "numeric", "boolean", "uuid", "jsonb", "interval"),
+    *("text[]", "uuid[]", "bigint[]", "date[]", "xid8", "pg_snapshot"),
+)
+OPERATORS = ("=", "<>", "<", "<=", ">", ">=", "||", "->", "->>", "+", "-", "*", "^")
+
+PLANTED = """
+create function public.{name}({arguments}) returns text language plpgsql
+as $$ begin raise exception 'planted: {name}({arguments})'; end $$
+"""
+
+
+@pytest.fixture(scope="module")
+def stage(server_url: str) -> Iterator[Stage]:
+    """A source whose owner is a superuser, and whose schema is open to everybody."""
+    with set_stage(server_url, "superuser") as made:
+        plant(made.admin, rows_of_a_person())
+        made.make_roles().check_returncode()
+        made.admin.execute("grant create on schema public to public")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def planted(stage: Stage) -> Stage:
+    """The same, after the analyst planted what may fit better than what is meant."""
+    analyst = stage.login(stage.analyst)
+    bodies = stage.admin.execute(
+        "select prosrc from pg_proc where pronamespace = 'public'::regnamespace"
+    )
+    words = {
+        word for (body,) in bodies for word in re.findall(r"(\w+)(?=\()", body.lower())
+    }
+    with closing(analyst.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("set search_path = pg_catalog")
+        cursor.execute(
+            "select proname::text, proargtypes::regtype[]::text[] from pg_proc "
+            "where pronamespace = 'pg_catalog'::regnamespace and proname = any (%s)",
+            (list(words),),
+        )
+        there = {(name, tuple(types)) for name, types in cursor.fetchall()}
+        names = sorted({name for name, _ in there})
+        assert {"unnest", "format", "array_agg", "to_jsonb"} <= set(names)
+        lists = [(), *((one,) for one in TYPES)]
+        lists += [(one, other) for one in TYPES for other in TYPES]
+        for name in names:
+            for arguments in lists:
+                cursor.execute(
+                    sql.SQL(PLANTED).format(
+                        name=sql.Identifier(name),
+                        arguments=sql.SQL(", ").join(map(sql.SQL, arguments)),
+                    )
+                )
+        _plant_operators(cursor)
+        connection.commit()
+    return stage
+
+
+def _plant_operators(cursor: Cursor) -> None:
+    """Operators that fit exactly where those of the server have to convert."""
+    for operator in OPERATORS:
+        for one, other in (("varchar", "varchar"), ("text", "varchar")):
+            function = sql.Identifier("public", f"planted_{one}_{other}")
+            arguments = sql.SQL(f"({one}, {other})")
+            cursor.execute(
+                sql.SQL(
+                    "create or replace function {function}{arguments} returns boolean "
+                    "language plpgsql as "
+                    "$$ begin raise exception 'planted: operator'; end $$"
+                ).format(function=function, arguments=arguments)
+            )
+            cursor.execute(
+                sql.SQL(
+                    "create operator public.{operator} (leftarg = {one}, "
+                    "rightarg = {other}, function = {function})"
+                ).format(
+                    operator=sql.SQL(operator),
+                    one=sql.SQL(one),
+                    other=sql.SQL(other),
+                    function=function,
+                )
+            )
+
+
+def captured_tables(database: Database) -> list[str]:
+    """The tables whose triggers record changes."""
+    rows = database.execute(
+        "select distinct tgrelid::regclass::text from pg_trigger "
+        "where tgfoid = 'record_change'::regproc and tgparentid = 0"
+    )
+    return sorted(name for (name,) in rows)
+
+
+def test_an_analyst_does_not_become_a_superuser_by_a_planted_function(
+    stage: Stage,
+) -> None:
+    (owner,) = stage.owner.execute("select current_user::text")[0]
+    stage.login(stage.analyst).execute(
+        sql.SQL(
+            "create function public.unnest(text[]) returns setof text "
+            "language plpgsql as $$ begin if current_user = {owner} then "
+            "execute format('alter role %I superuser', {analyst}); end if; "
+            "return query select pg_catalog.unnest($1); end $$"
+        ).format(owner=sql.Literal(owner), analyst=sql.Literal(stage.analyst))
+    )
+
+    stage.login(stage.application).execute(
+        "delete from public.affiliate_clicks "
+        "where id = (select id from public.affiliate_clicks limit 1)"
+    )
+
+    stage.admin.execute("drop function public.unnest(text[])")
+    assert stage.admin.execute(
+        "select rolsuper from pg_roles where rolname = %s", (stage.analyst,)
+    ) == [(False,)]
+    assert stage.admin.execute(
+        "select count(*) from change_tombstones where table_name = 'affiliate_clicks'"
+    ) != [(0,)]
+
+
+@pytest.mark.parametrize("role", ["owner", "application"])
+def test_no_trigger_runs_what_a_lesser_role_planted(planted: Stage, role: str) -> None:
+    database = planted.owner if role == "owner" else planted.login(planted.application)
+    tables = captured_tables(planted.admin)
+    assert len(tables) == 15
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        # What this session itself looks up is its own affair.
+        cursor.execute("set search_path = pg_catalog")
+        for table in tables:
+            name = sql.SQL("public.{}").format(sql.Identifier(table))
+            cursor.execute("savepoint before_it")
+            cursor.execute(sql.SQL("update {table} set id = id").format(table=name))
+            delete = "delete from {table}"
+            if table == "users":
+                delete += " where id not in (select owner_id from public.teams)"
+            cursor.execute(sql.SQL(delete).format(table=name))
+            assert cursor.rowcount > 0
+            cursor.execute("rollback to savepoint before_it")
+        connection.rollback()
+
+
+def test_no_function_runs_what_a_lesser_role_planted(planted: Stage) -> None:
+    with closing(planted.owner.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("set search_path = pg_catalog")
+        for call in (
+            "aggregate_daily_usage('2026-03-02')",
+            "aggregate_monthly_usage(2026, 3)",
+            "aggregate_stale_usage()",
+            "create_event_partitions('2031-01-01', '2031-02-01')",
+            "clear_change_tombstones('-1 days')",
+            "place_function('public.stamp_change()')",
+        ):
+            cursor.execute("delete from public.usage_aggregates_daily")
+            cursor.execute(sql.SQL("select public." + call))
+        connection.rollback()
