@@ -1,6 +1,7 @@
 """The screen after a build: what the marts say, and where to look next."""
 
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import Any
 
 from psycopg2 import errors, sql
@@ -32,7 +33,8 @@ with money as (
     select mrr_month, currency, sum(opening_mrr_cents) as opening,
         sum(new_mrr_cents) as new, sum(expansion_mrr_cents) as expansion,
         sum(contraction_mrr_cents) as contraction, sum(churn_mrr_cents) as churn,
-        sum(reactivation_mrr_cents) as reactivation, sum(closing_mrr_cents) as closing
+        sum(reactivation_mrr_cents) as reactivation, sum(closing_mrr_cents) as closing,
+        sum(customers) as customers
     from {marts}.fct_mrr_monthly
     group by mrr_month, currency
 ),
@@ -48,7 +50,7 @@ from money
 inner join months on money.mrr_month = months.month
 inner join {marts}.dim_currencies as currencies
     on money.currency = currencies.currency
-order by money.currency
+order by customers desc, money.currency
 """
 
 FEATURES = """
@@ -64,6 +66,7 @@ order by adoption_rate desc nulls last, feature_name
 limit 5
 """
 
+# A balance that isn't 0 comes first, so that a long list can't hide it.
 LEDGER = """
 select earnings.currency, currencies.minor_digits, count(*),
     sum(total_earnings_cents), sum(paid_cents), sum(payouts_completed_cents),
@@ -72,7 +75,7 @@ from {marts}.fct_affiliate_earnings as earnings
 inner join {marts}.dim_currencies as currencies
     on earnings.currency = currencies.currency
 group by earnings.currency, currencies.minor_digits
-order by earnings.currency
+order by sum(unreconciled_cents) = 0, count(*) desc, earnings.currency
 """
 
 INCIDENTS = """
@@ -130,21 +133,20 @@ def _active_users(console: Console, days: list[tuple[Any, ...]]) -> None:
 def _recurring_revenue(console: Console, currencies: list[tuple[Any, ...]]) -> None:
     if not currencies:
         return
-    table = _table(
-        f"Monthly recurring revenue, {currencies[0][-1]:%B %Y}",
-        ("", *(currency for currency, *_ in currencies)),
-    )
     lines = ("opening", "new", "expansion", "reactivation", "contraction", "churn")
-    for position, name in enumerate((*lines, "closing")):
-        amounts = (
-            money(of_currency[position], digits)
-            for _, digits, *of_currency, _ in currencies
-        )
-        is_total = name == "closing"
-        table.add_row(
-            name, *amounts, style="bold" if is_total else None, end_section=is_total
-        )
-    console.print(table)
+    columns = [
+        (currency, [money(amount, digits) for amount in amounts])
+        for currency, digits, *amounts, _ in currencies
+    ]
+    title = f"Monthly recurring revenue, {currencies[0][-1]:%B %Y}"
+    _by_currency(
+        console,
+        title,
+        (*lines, "closing"),
+        columns,
+        total="closing",
+        mart="fct_mrr_monthly",
+    )
 
 
 def _features(console: Console, features: list[tuple[Any, ...]]) -> None:
@@ -162,15 +164,62 @@ def _features(console: Console, features: list[tuple[Any, ...]]) -> None:
 def _ledger(console: Console, currencies: list[tuple[Any, ...]]) -> None:
     if not currencies:
         return
-    table = _table(
+    columns = [
+        (currency, [f"{affiliates:,}", *(money(amount, digits) for amount in amounts)])
+        for currency, digits, affiliates, *amounts in currencies
+    ]
+    _by_currency(
+        console,
         "Affiliate ledger",
-        ("", "affiliates", "earned", "paid", "paid out", "unreconciled"),
+        ("affiliates", "earned", "paid", "paid out", "unreconciled"),
+        columns,
+        total="unreconciled",
+        mart="fct_affiliate_earnings",
     )
-    for currency, digits, affiliates, *amounts in currencies:
+
+
+def _by_currency(
+    console: Console,
+    title: str,
+    lines: Sequence[str],
+    columns: Sequence[tuple[str, list[str]]],
+    *,
+    total: str,
+    mart: str,
+) -> None:
+    """Print a column per currency, as many as fit, and a line that names the others.
+
+    `columns` holds each currency with its texts, the most important currency first.
+    """
+    shown = list(columns[:1])
+    for column in columns[1:]:
+        if _width_of(lines, [*shown, column]) > console.width:
+            break
+        shown.append(column)
+    shown.sort()
+    table = _table(None, ("", *(currency for currency, _ in shown)))
+    for position, line in enumerate(lines):
+        is_total = line == total
         table.add_row(
-            currency, f"{affiliates:,}", *(money(amount, digits) for amount in amounts)
+            line,
+            *(texts[position] for _, texts in shown),
+            style="bold" if is_total else None,
+            end_section=is_total,
         )
+    # By itself: as the table's title it would be as narrow as the table.
+    console.print(f"[bold]{title}[/bold]")
     console.print(table)
+    others = sorted(currency for currency, _ in columns[len(shown) :])
+    if others:
+        start = f"  and {len(others)} more in {mart}: "
+        names = shorten(", ".join(others), console.width - len(start), placeholder=" …")
+        console.print(f"{start}{names}\n")
+
+
+def _width_of(lines: Sequence[str], columns: Sequence[tuple[str, list[str]]]) -> int:
+    """The width of a table: three blanks between two cells, and some at its sides."""
+    cells = [max(map(len, lines)), *(max(map(len, texts)) for _, texts in columns)]
+    return sum(max(cell, 3) + 3 for cell in cells) + 1
 
 
 def _incidents(console: Console, endpoints: list[tuple[Any, ...]]) -> None:
@@ -208,7 +257,7 @@ def _where_next(console: Console, settings: Settings) -> None:
         console.print(f"  {action:26} {command}", highlight=False, soft_wrap=True)
 
 
-def _table(title: str, columns: Sequence[str]) -> Table:
+def _table(title: str | None, columns: Sequence[str]) -> Table:
     table = Table(
         title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD
     )
