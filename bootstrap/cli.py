@@ -15,6 +15,7 @@ from psycopg2 import errors
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from bootstrap import (
+    capture,
     changes,
     database,
     embedded,
@@ -197,6 +198,22 @@ def partitions_command(ahead: int, keep_tombstones: int) -> None:
     click.echo(f"{created} partitions made.")
     if cleared is not None:
         click.echo(f"{cleared} tombstones of old changes cleared.")
+
+
+@cli.command("capture")
+@click.argument("table")
+@click.argument("columns", nargs=-1)
+def capture_command(table: str, columns: tuple[str, ...]) -> None:
+    """Capture changes of a source TABLE, and keep COLUMNS of changed rows as well.
+
+    Marts are cheap where before-images keep what they group or filter by. It also
+    repairs capture after a table or column got another name. Writers of the table wait
+    for a moment; marts that read it are rebuilt by the next run.
+    """
+    configuration = settings.load()
+    with database.connected(configuration) as connection, database.interruptible():
+        kept = capture.keep(connection, configuration, table, columns)
+    click.echo(f"Before-images of {table} keep {', '.join(kept)}.")
 
 
 @cli.command("erase-user")

@@ -49,6 +49,12 @@ PRIVATE_COLUMNS = {
     "users": ("email", "password_hash", "full_name", "metadata"),
 }
 
+# Those two: dbt reads them where they are, and nothing may keep a copy of them.
+PERSONAL_COLUMNS = {
+    "payment_transactions": ("stripe_invoice_id",),
+    "usage_events": ("event_data",),
+}
+
 
 def create(connection: Connection, settings: Settings) -> None:
     """Make the roles and grant them what they need, all or nothing; safe to repeat.
