@@ -25,6 +25,15 @@ HEADING = """\
 
 """
 
+# Column options and storage parameters of PostgreSQL's documentation.
+OPTIONS = (
+    "autosummarize|autovacuum_[a-z_]+|buffering|check_option|deduplicate_items"
+    "|fastupdate|fillfactor|gin_pending_list_limit|log_autovacuum_min_duration"
+    "|n_distinct|n_distinct_inherited|pages_per_range|parallel_workers"
+    "|security_barrier|security_invoker|toast_tuple_target|user_catalog_table"
+    "|vacuum_[a-z_]+"
+)
+
 # What says nothing about the schema: Alembic's tables, months, the programs' versions.
 LEFT_OUT = (
     *(migrate.VERSION_TABLE, migrate.CHECKSUM_TABLE),
@@ -57,7 +66,21 @@ def without_noise(text: str) -> str:
         r"^(?:SET|SELECT pg_catalog\.set_config).*;\n",
     ):
         text = re.sub(noise, "", text, flags=re.MULTILINE)
+    for options in (
+        r"^(ALTER TABLE .* ALTER COLUMN .* SET )\(([^()]*)\);\n",
+        r"\s(WITH )\(([^()]*)\)",
+    ):
+        text = re.sub(options, _without_notes, text, flags=re.MULTILINE)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _without_notes(match: re.Match[str]) -> str:
+    """Options without what a server notes among them, as PostgreSQL 15.20 does."""
+    statement, given = match.group(0), match.group(2)
+    kept = [
+        each for each in given.split(", ") if re.match(f"(toast\\.)?({OPTIONS})=", each)
+    ]
+    return statement.replace(f"({given})", f"({', '.join(kept)})") if kept else ""
 
 
 def main() -> int:
