@@ -8,7 +8,6 @@ import signal
 import stat
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,12 @@ import pytest
 from bootstrap import acl, embedded, settings
 from bootstrap.embedded import EmbeddedServer
 from bootstrap.errors import UserError
+from tests.python.another_user import (
+    AS_NOBODY,
+    NOBODY,
+    interpreter_for_nobody,
+    nobodys_answer,
+)
 from tests.python.support import (
     command,
     copy_project,
@@ -30,9 +35,6 @@ from tests.python.support import (
     run,
     server_folder,
 )
-
-# Somebody else on the machine.
-NOBODY = 65534
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="only root can act as another user"
@@ -338,18 +340,10 @@ def test_another_user_cannot_reach_it(server: EmbeddedServer) -> None:
     # Even where the folder above is open.
     server.folder.parent.chmod(0o755)
 
-    result = subprocess.run(
-        [str(embedded.binaries() / "psql"), server.url(), "-Xc", "select 1"],
-        user=NOBODY,
-        group=NOBODY,
-        extra_groups=[],
-        cwd="/",
-        capture_output=True,
-        text=True,
-    )
+    answer = nobodys_answer(lambda: psycopg2.connect(server.url()))
 
-    assert result.returncode != 0
-    assert "Permission denied" in result.stderr
+    assert answer.startswith("OperationalError: ")
+    assert "Permission denied" in answer
 
 
 @needs_root
@@ -411,21 +405,14 @@ def test_programs_that_roots_umask_hid_can_be_run_all_the_same(
 
 @needs_root
 def test_for_anybody_else_it_runs_as_that_user(folder: Path) -> None:
-    root = copy_project(folder)
     folder.chmod(0o755)
+    root = copy_project(folder)
+    subprocess.run(["chmod", "-R", "a+rX", root], check=True)
     os.chown(root, NOBODY, NOBODY)
-    unprivileged: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
-    # An interpreter below /root is out of reach for others; the system's will do.
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for python in (sys.executable, f"/usr/bin/{version}"):
-        with contextlib.suppress(OSError):
-            subprocess.run([python, "-V"], check=True, **unprivileged)
-            break
-    else:
-        pytest.skip(f"there is no {version} that another user can run")
+    python, variables = interpreter_for_nobody(folder)
+    packages = variables.pop("PYTHONPATH")
     env = environment(
-        HOME=str(root),
-        PYTHONPATH=os.pathsep.join([str(root), sysconfig.get_path("purelib")]),
+        HOME=str(root), PYTHONPATH=os.pathsep.join([str(root), packages]), **variables
     )
 
     def run(subcommand: str) -> subprocess.CompletedProcess[str]:
@@ -435,7 +422,7 @@ def test_for_anybody_else_it_runs_as_that_user(folder: Path) -> None:
             env=env,
             capture_output=True,
             text=True,
-            **unprivileged,
+            **AS_NOBODY,
         )
 
     up = run("up")
