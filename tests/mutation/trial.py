@@ -67,6 +67,8 @@ PYTESTS = {
     "models/staging/stg_saas__licenses*": (MONEY, USAGE, *REFRESHES),
     "models/staging/*": (MONEY, *REFRESHES),
     "seeds/*": (MONEY, USAGE),
+    "macros/affiliate_accounts*": ("test_integrity.py",),
+    "macros/payments_of_invoices*": ("test_integrity.py",),
     "macros/refresh/*": (*REFRESHES, "test_mart_definitions.py"),
     "macros/*": (MONEY, USAGE, *REFRESHES),
     "bootstrap/migrations/002*": ("test_affiliate_counters.py",),

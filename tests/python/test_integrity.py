@@ -19,6 +19,13 @@ import psycopg2
 import pytest
 from psycopg2.extensions import cursor as Cursor
 
+from tests.python.look_alikes import (
+    LOOK_ALIKES,
+    LookAlike,
+    new_commission,
+    new_payment,
+    new_payout,
+)
 from tests.python.support import ROOT, Database, dbt
 
 INTEGRITY = ROOT / "tests" / "integrity"
@@ -215,23 +222,12 @@ class Fault:
         return f"{self.test}-{self.reason}"
 
 
-def new_commission(
-    name: str, affiliate: str, referral: str, payment: str, currency: str
-) -> str:
-    """A commission of 100 cents to an affiliate, for a referral and on a payment."""
-    return (
-        "insert into affiliate_commissions (id, affiliate_id, referral_id,"
-        " payment_transaction_id, commission_type, status, amount_cents,"
-        " commission_rate, currency, created_at)"
-        f" values ({{{name}}}, {{{affiliate}}}, {{{referral}}}, {payment}, 'recurring',"
-        f" 'approved', 100, 20, '{currency}', now() - interval '60 days')"
-    )
-
-
 FAULTS = [
     Fault(
         "payouts_without_commissions",
-        "update affiliate_payouts set status = 'processing' where id = {being_made}",
+        # More than all approved commissions.
+        "update affiliate_payouts set status = 'processing', amount_cents = 6000"
+        " where id = {being_made}",
         "payout_is_processing",
         ("being_made",),
     ),
@@ -248,10 +244,19 @@ FAULTS = [
         ("arrived",),
     ),
     Fault(
-        "payouts_unlike_their_commissions",
+        "payouts_in_another_currency",
         "update affiliate_payouts set currency = 'EUR' where id = {arrived}",
         "commissions_in_another_currency",
         ("arrived",),
+    ),
+    Fault(
+        "payouts_in_another_currency",
+        "insert into affiliate_payouts (id, affiliate_id, amount_cents, currency,"
+        " payment_method, status) values ({in_dollars}, {banned}, 250, 'USD', 'paypal',"
+        " 'completed');"
+        "update affiliate_commissions set status = 'paid' where id = {still_owed}",
+        "no_commission_names_it",
+        ("in_dollars",),
     ),
     Fault(
         "payouts_unlike_their_commissions",
@@ -304,7 +309,7 @@ FAULTS = [
     ),
     Fault(
         "commissions_unlike_their_payment",
-        new_commission("foreign", "banned", "of_dee", "{training}", "EUR"),
+        new_commission("foreign", "banned", "of_dee", "{training}", "EUR", cents=1800),
         "another_currency",
         ("foreign",),
     ),
@@ -319,6 +324,37 @@ FAULTS = [
         new_commission("strange", "partner", "of_ada", "{once}", "USD"),
         "payment_of_another_customer",
         ("strange",),
+    ),
+    Fault(
+        "commissions_unlike_their_payment",
+        new_commission(
+            *("claimed", "banned", "also_of_ada", "{third}", "USD"),
+            status="pending",
+            cents=2500,
+        ),
+        "together_more_than_the_payment",
+        ("open", "claimed"),
+    ),
+    Fault(
+        "commissions_written_twice",
+        new_commission(
+            *("again_open", "partner", "of_ada", "null", "USD"),
+            cents=600,
+            ago="30 days -2 seconds",
+        ),
+        "commission_is_approved",
+        ("open", "again_open"),
+    ),
+    Fault(
+        "commissions_written_twice",
+        new_commission("one", "banned", "of_dee", "null", "EUR", kind="initial")
+        + new_commission(
+            *("two", "banned", "of_dee", "null", "EUR"),
+            kind="initial",
+            ago="60 days -2 seconds",
+        ),
+        "commission_is_approved",
+        ("one", "two"),
     ),
     Fault(
         "refunds_without_clawback",
@@ -354,8 +390,8 @@ FAULTS = [
     ),
     Fault(
         "customers_of_several_affiliates",
-        "update affiliate_referrals set status = 'converted', converted_at = now()"
-        " where id = {also_of_ada}",
+        "update affiliate_referrals set status = 'converted', qualified_at = now(),"
+        " converted_at = now() where id = {also_of_ada}",
         "converted_for_several",
         ("of_ada", "also_of_ada"),
     ),
@@ -429,9 +465,29 @@ FAULTS = [
     ),
     Fault(
         "clicks_unlike_their_referral",
-        "update affiliate_clicks set referral_id = {of_ada} where id = {in_vain}",
+        "update affiliate_clicks set converted = false where id = {led_to_ada}",
         "not_marked_as_converted",
-        ("in_vain",),
+        ("led_to_ada",),
+    ),
+    Fault(
+        "referrals_out_of_order",
+        "update affiliate_referrals set converted_at = created_at - interval '1 day'"
+        " where id = {of_ada}",
+        "step_before_the_referral",
+        ("of_ada",),
+    ),
+    Fault(
+        "referrals_out_of_order",
+        "update affiliate_referrals set created_at = now() - interval '99 days',"
+        " license_id = null where id = {of_ada}",
+        "paid_before_the_referral",
+        ("of_ada",),
+    ),
+    Fault(
+        "referrals_out_of_order",
+        "update affiliate_referrals set qualified_at = null where id = {of_ada}",
+        "converted_without_qualifying",
+        ("of_ada",),
     ),
     Fault(
         "overlapping_subscriptions",
@@ -519,6 +575,34 @@ FAULTS = [
         " set status = 'succeeded', refunded_amount_cents = null where id = {twice}",
         "paid_2_times",
         ("once", "twice"),
+    ),
+    Fault(
+        "invoices_paid_beyond_their_price",
+        new_payment("extra", "{acme_now}", 500, "'in_4'", "1 day"),
+        "more_than_the_price",
+        ("latest", "extra"),
+    ),
+    Fault(
+        "invoices_paid_beyond_their_price",
+        new_payment("one", "null", 9000, "'in_9'", "1 day")
+        + new_payment("two", "null", 9000, "'in_9'", "1 day"),
+        "price_is_unknown",
+        ("one", "two"),
+    ),
+    Fault(
+        "payments_written_twice",
+        "insert into payment_transactions (id, subscription_id, status, amount_cents,"
+        " currency, created_at, processed_at) select {again_latest}, subscription_id,"
+        " status, amount_cents, currency, created_at + interval '2 seconds',"
+        " processed_at from payment_transactions where id = {latest}",
+        "one_names_no_invoice",
+        ("latest", "again_latest"),
+    ),
+    Fault(
+        "periods_charged_twice",
+        new_payment("again_second", "{acme_now}", 3000, "'in_9'", "60 days -2 minutes"),
+        "more_payments_than_periods",
+        ("again_second",),
     ),
     Fault(
         "payments_after_the_end",
@@ -665,7 +749,8 @@ FAULTS = [
 LONG_SESSION = Fault(
     "sessions_of_days",
     "insert into usage_events (event_type, event_category, event_name, session_id,"
-    " occurred_at) values ('-', 'auth', '-', 'long', now() - interval '18 days')",
+    " occurred_at, user_id) values ('-', 'auth', '-', 'long', now() - interval"
+    " '18 days', {ada})",
     "longer_than_a_day",
     ("long",),
 )
@@ -709,7 +794,8 @@ def company(
     result = dbt(
         *("build", "--indirect-selection", "empty"),
         *("--select", "staging,resource_type:model", "integrity"),
-        *("+fct_feature_usage", "+dim_users"),
+        *("+fct_feature_usage", "+dim_users", "+fct_affiliate_earnings"),
+        "assert_affiliate_ledger_is_reconciled",
         database=module_database,
         target=target,
     )
@@ -724,16 +810,17 @@ def test_a_company_without_wrongs_has_no_offender(company: Company) -> None:
         for result in results
         if result["unique_id"].startswith("test.")
     }
+    assert failures.pop("assert_affiliate_ledger_is_reconciled") == ("pass", 0)
     assert failures == dict.fromkeys(FILES, ("pass", 0))
 
 
 @contextmanager
-def planted(database: Database, fault: Fault) -> Iterator[Cursor]:
-    """A cursor that sees the fault, which is gone afterwards."""
+def planted(database: Database, statements: str) -> Iterator[Cursor]:
+    """A cursor that sees what the statements did, which is gone afterwards."""
     connection = database.connect()
     try:
         with connection.cursor() as cursor:
-            cursor.execute(named(fault.statements))
+            cursor.execute(named(statements))
             yield cursor
     finally:
         connection.close()
@@ -742,7 +829,7 @@ def planted(database: Database, fault: Fault) -> Iterator[Cursor]:
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_a_wrong_is_named_by_its_own_test_alone(company: Company, fault: Fault) -> None:
     found = {}
-    with planted(company.database, fault) as cursor:
+    with planted(company.database, fault.statements) as cursor:
         for test, query in company.compiled().items():
             cursor.execute(query)
             columns = [column.name for column in cursor.description or ()]
@@ -753,6 +840,70 @@ def test_a_wrong_is_named_by_its_own_test_alone(company: Company, fault: Fault) 
     names = fault.offenders
     ids = names if fault is LONG_SESSION else map(identifier, names)
     assert found == {fault.test: sorted((each, fault.reason) for each in ids)}
+
+
+@pytest.mark.parametrize("look_alike", LOOK_ALIKES, ids=str)
+def test_what_looks_like_a_finding_and_is_none_stays_silent(
+    company: Company, look_alike: LookAlike
+) -> None:
+    found = {}
+    with planted(company.database, look_alike.statements) as cursor:
+        for test, query in company.compiled().items():
+            cursor.execute(query)
+            rows = cursor.fetchall()
+            if rows:
+                found[test] = rows
+    assert not found
+
+
+# Commissions in two currencies, and one payout in a third for both.
+CONVERTED = (
+    new_commission("in_yen", "partner", "of_ada", "null", "JPY")
+    + new_commission("in_euro", "partner", "of_ada", "null", "EUR")
+    + "update affiliate_commissions set status = 'paid', payout_id = {in_pounds}"
+    " where id in ({in_yen}, {in_euro});"
+    + new_payout("in_pounds", "partner", 250, "GBP")
+)
+
+
+def unreconciled(company: Company, cursor: Cursor) -> dict[str, int]:
+    """What the test of the ledger reports by currency, on earnings made anew."""
+    compiled = company.target / "compiled" / "saas_analytics"
+    models = compiled / "models"
+    for schema, folder, model in (
+        ("analytics_intermediate", "intermediate", "int_affiliates_ledger_monthly"),
+        ("analytics", "marts", "fct_affiliate_earnings"),
+    ):
+        query = (models / folder / "affiliates" / f"{model}.sql").read_text()
+        cursor.execute(f"drop table {schema}.{model}")
+        cursor.execute(f"create table {schema}.{model} as {query}")
+    test = "tests/singular/affiliates/assert_affiliate_ledger_is_reconciled.sql"
+    cursor.execute((compiled / test).read_text())
+    columns = [column.name for column in cursor.description or ()]
+    currency, balance = (columns.index(c) for c in ("currency", "unreconciled_cents"))
+    return {row[currency]: int(row[balance]) for row in cursor.fetchall()}
+
+
+def test_a_payout_in_another_currency_is_reported_as_that_and_not_as_a_balance(
+    company: Company,
+) -> None:
+    with planted(company.database, CONVERTED) as cursor:
+        assert unreconciled(company, cursor) == {}
+        cursor.execute(company.compiled()["payouts_in_another_currency"])
+        found = [row[0] for row in cursor.fetchall()]
+        assert found == [identifier("in_pounds")] * 2
+
+
+def test_a_balance_beyond_payouts_in_another_currency_is_reported(
+    company: Company,
+) -> None:
+    more = new_payout("without_commissions", "partner", 70, "JPY")
+    with planted(company.database, CONVERTED + more) as cursor:
+        assert unreconciled(company, cursor) == {"JPY": 100 - 70}
+
+
+def test_every_finding_has_a_look_alike_that_stays_silent() -> None:
+    assert {look_alike.test for look_alike in LOOK_ALIKES} == set(FILES)
 
 
 def test_who_owns_a_team_on_their_own_licence_can_not_be_deleted(

@@ -1,20 +1,40 @@
 -- depends_on: {{ ref("fct_affiliate_earnings") }}
 -- Bonuses and adjustments may come on top of a payment's share; what is cancelled or
--- disputed earns nothing.
+-- disputed earns nothing. A share may be granted in parts: together they are no more
+-- than the rate gives, but for the rounding of each part.
 with commissions as (
     select * from {{ ref("stg_saas__affiliate_commissions") }}
     where
         commission_type in ('initial', 'recurring')
         and status in ('pending', 'approved', 'paid')
-        and payment_transaction_id is not null
+        and amount_cents > 0
+),
+
+payments as (
+    select * from {{ ref("stg_saas__payment_transactions") }}
 ),
 
 counted as (
     select
-        *,
-        count(*) over (partition by affiliate_id, payment_transaction_id)
-            as commissions_on_payment
+        commissions.*,
+        count(*) over on_payment as commissions_on_payment,
+        sum(
+            case
+                when commissions.currency = payments.currency
+                    then commissions.amount_cents
+            end
+        ) over on_payment as comparable_cents,
+        {{ count_if("commissions.currency != payments.currency") }} over on_payment
+            as in_other_currencies,
+        max(commissions.commission_percent) over on_payment
+        * payments.amount_cents / 100 as share_cents
     from commissions
+    inner join payments
+        on commissions.payment_transaction_id = payments.payment_transaction_id
+    window
+        on_payment as (
+            partition by commissions.affiliate_id, commissions.payment_transaction_id
+        )
 )
 
 select
@@ -28,4 +48,9 @@ select
     commissions_on_payment,
     created_at
 from counted
-where commissions_on_payment > 1
+where
+    commissions_on_payment > 1
+    and (
+        in_other_currencies > 0
+        or comparable_cents > share_cents + commissions_on_payment
+    )

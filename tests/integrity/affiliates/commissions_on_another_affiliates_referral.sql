@@ -1,7 +1,11 @@
 -- depends_on: {{ ref("fct_affiliate_earnings") }}
+-- A share of the customer's payments. A bonus may go to the affiliate who recruited the
+-- one that brought the customer, and a dispute is already looked into.
 with commissions as (
     select * from {{ ref("stg_saas__affiliate_commissions") }}
-    where status != 'cancelled'
+    where
+        commission_type in ('initial', 'recurring')
+        and status in ('pending', 'approved', 'paid')
 ),
 
 referrals as (

@@ -1,12 +1,28 @@
 -- depends_on: {{ ref("fct_affiliate_earnings") }}
--- No foreign key holds payout_id, so it may name a payout that isn't there.
+-- No foreign key holds payout_id, so it may name a payout that isn't there. A payout
+-- under way gets two weeks to arrive, measured from the last change of any payout. A
+-- commission of 0 needs no payout, and one that was netted with a clawback has none.
 with commissions as (
     select * from {{ ref("stg_saas__affiliate_commissions") }}
-    where status = 'paid'
+    where status = 'paid' and amount_cents > 0
 ),
 
 payouts as (
     select * from {{ ref("stg_saas__affiliate_payouts") }}
+),
+
+last_change as (
+    select max(updated_at) as changed_at from {{ ref("stg_saas__affiliate_payouts") }}
+),
+
+accounts as (
+    {{ affiliate_accounts() }}
+),
+
+-- What was sent in another currency may be for them: payouts_in_another_currency.
+overpaid as (
+    select distinct affiliate_id from accounts
+    where is_overpaid
 )
 
 select
@@ -23,4 +39,16 @@ select
     commissions.paid_at
 from commissions
 left join payouts on commissions.payout_id = payouts.payout_id
-where payouts.payout_id is null or payouts.status != 'completed'
+cross join last_change
+left join accounts
+    on
+        commissions.affiliate_id = accounts.affiliate_id
+        and commissions.currency = accounts.currency
+left join overpaid on commissions.affiliate_id = overpaid.affiliate_id
+where
+    case
+        when payouts.status = 'completed' then false
+        when payouts.status in ('pending', 'processing')
+            then payouts.created_at < last_change.changed_at - interval '14 days'
+        else accounts.is_underpaid and overpaid.affiliate_id is null
+    end

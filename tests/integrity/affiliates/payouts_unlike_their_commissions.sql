@@ -1,48 +1,58 @@
 -- depends_on: {{ ref("fct_affiliate_earnings") }}
--- A payout without any commission is not listed here but as one of those.
-with payouts as (
-    select * from {{ ref("stg_saas__affiliate_payouts") }}
+-- Payouts that no commission names are in payouts_without_commissions. A difference
+-- that nets a clawback or settles an earlier payout is right. A count of 0 means that
+-- the application keeps none.
+with compared as (
+    {{ payouts_compared() }}
 ),
 
-commissions as (
-    select * from {{ ref("stg_saas__affiliate_commissions") }}
+accounts as (
+    {{ affiliate_accounts() }}
 ),
 
-settled as (
+reasoned as (
     select
-        payouts.payout_id,
-        count(*) as commissions,
-        sum(commissions.amount_cents) as commissions_cents,
-        {{ count_if("commissions.affiliate_id != payouts.affiliate_id") }}
-            as of_other_affiliates,
-        {{ count_if("commissions.currency != payouts.currency") }}
-            as in_other_currencies
-    from payouts
-    inner join commissions on payouts.payout_id = commissions.payout_id
-    where payouts.status in ('pending', 'processing', 'completed')
-    group by payouts.payout_id
+        compared.*,
+        accounts.underpaid_cents,
+        accounts.overpaid_cents,
+        accounts.clawed_back_cents as account_clawed_back_cents,
+        case
+            when compared.of_other_affiliates > 0
+                then 'commissions_of_another_affiliate'
+            when compared.in_other_currencies > 0 then null
+            when
+                compared.amount_cents < compared.commissions_cents
+                and accounts.is_underpaid
+                then 'another_amount'
+            when
+                compared.amount_cents > compared.commissions_cents
+                and accounts.is_overpaid
+                then 'another_amount'
+            when
+                compared.amount_cents = compared.commissions_cents
+                and compared.commission_count not in (0, compared.commissions)
+                then 'another_count'
+        end as reason
+    from compared
+    left join accounts
+        on
+            compared.affiliate_id = accounts.affiliate_id
+            and compared.currency = accounts.currency
 )
 
 select
-    payouts.payout_id,
-    payouts.affiliate_id,
-    case
-        when settled.of_other_affiliates > 0 then 'commissions_of_another_affiliate'
-        when settled.in_other_currencies > 0 then 'commissions_in_another_currency'
-        when settled.commissions_cents != payouts.amount_cents then 'another_amount'
-        else 'another_count'
-    end as reason,
-    payouts.status,
-    payouts.currency,
-    payouts.amount_cents,
-    settled.commissions_cents,
-    payouts.commission_count,
-    settled.commissions,
-    payouts.created_at
-from payouts
-inner join settled on payouts.payout_id = settled.payout_id
-where
-    settled.of_other_affiliates > 0
-    or settled.in_other_currencies > 0
-    or settled.commissions_cents != payouts.amount_cents
-    or settled.commissions != payouts.commission_count
+    payout_id,
+    affiliate_id,
+    reason,
+    status,
+    currency,
+    amount_cents,
+    commissions_cents,
+    commission_count,
+    commissions,
+    underpaid_cents,
+    overpaid_cents,
+    account_clawed_back_cents as clawed_back_cents,
+    created_at
+from reasoned
+where reason is not null

@@ -1,16 +1,18 @@
 -- depends_on: {{ ref("fct_affiliate_earnings") }}
--- Only of payments that were given back wholly: what a refund in part does to the
--- commission is the programme's affair. One that is pending can still be cancelled.
+-- Only of payments that were given back wholly, by the amount whatever the status says:
+-- the programme decides what a partial refund does to the commission. One that is
+-- pending can still be cancelled. A person makes an adjustment.
 with payments as (
     select * from {{ ref("stg_saas__payment_transactions") }}
     where
-        status = 'refunded'
-        or (status = 'succeeded' and refunded_amount_cents >= amount_cents)
+        status in ('succeeded', 'refunded')
+        and amount_cents > 0
+        and refunded_amount_cents >= amount_cents
 ),
 
 commissions as (
     select * from {{ ref("stg_saas__affiliate_commissions") }}
-    where status in ('approved', 'paid')
+    where status in ('approved', 'paid') and commission_type != 'adjustment'
 )
 
 select
@@ -26,4 +28,3 @@ select
 from payments
 inner join commissions
     on payments.payment_transaction_id = commissions.payment_transaction_id
-where payments.amount_cents > 0

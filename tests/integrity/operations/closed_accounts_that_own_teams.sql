@@ -1,6 +1,7 @@
 -- depends_on: {{ ref("dim_users") }}
--- Their row can't be deleted, not even together with the licence that the team works
--- under. A team that is no longer in use needs nobody.
+-- The account's row can't be deleted, not even together with the licence that the team
+-- works under. A team that is no longer in use needs no owner, nor does one whose
+-- licence has ended.
 with users as (
     select * from {{ ref("stg_saas__users") }}
     where not is_active
@@ -13,6 +14,7 @@ teams as (
 
 licenses as (
     select * from {{ ref("stg_saas__licenses") }}
+    where status in ('active', 'suspended')
 )
 
 select

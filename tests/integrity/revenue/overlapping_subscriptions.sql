@@ -1,8 +1,13 @@
 -- depends_on: {{ ref("fct_mrr_monthly") }}
--- An unpaid one is left out: who returns may take out a new one beside it.
+-- An unpaid one is left out: a customer who returns may take out a new one. So are
+-- those whose end is agreed, a free plan, and a trial of another plan: each of them may
+-- be on purpose.
 with live as (
     select * from {{ ref("stg_saas__subscriptions") }}
-    where status in ('active', 'past_due', 'trialing')
+    where
+        status in ('active', 'past_due', 'trialing')
+        and not is_canceled_at_period_end
+        and amount_cents > 0
 ),
 
 others as (
@@ -27,8 +32,14 @@ inner join others
         live.license_id = others.license_id
         and live.subscription_id != others.subscription_id
 where
-    live.created_at > others.created_at
-    or (
-        live.created_at = others.created_at
-        and live.subscription_id > others.subscription_id
+    (
+        live.created_at > others.created_at
+        or (
+            live.created_at = others.created_at
+            and live.subscription_id > others.subscription_id
+        )
+    )
+    and (
+        'trialing' not in (live.status, others.status)
+        or live.plan_type = others.plan_type
     )

@@ -1,5 +1,6 @@
 -- depends_on: {{ ref("fct_user_retention_monthly") }}
--- By days of the reporting zone, as the retention of a cohort counts.
+-- By days of the reporting zone, as the retention of a cohort counts. An hour is left
+-- for a client whose clock is slow.
 with users as (
     select * from {{ ref("stg_saas__users") }}
 ),
@@ -15,4 +16,6 @@ select
     users.created_at as signed_up_at
 from users
 inner join activity on users.user_id = activity.user_id
-where activity.first_active_date < {{ reporting_date("users.created_at") }}
+where
+    activity.first_active_date
+    < {{ reporting_date("(users.created_at - interval '1 hour')") }}
