@@ -27,7 +27,7 @@ DBT := [ -t 1 ] || export DBT_USE_COLORS=false; .venv/bin/dbt
 .DELETE_ON_ERROR:
 # One server, one target folder: the steps queue up, also under `make -j`.
 .NOTPARALLEL:
-.PHONY: help setup demo build expectations refresh test test-versions judge mutation lint down format freshness docs requirements FORCE
+.PHONY: help setup demo build expectations refresh test test-versions test-zones judge mutation lint down format freshness docs requirements FORCE
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,9 @@ test: $(DEVELOPMENT) ## Run every test, on servers of their own
 
 test-versions: $(RUNTIME) ## Compare the marts on PostgreSQL 14 to 18 (ARGS="14 18")
 	@.venv/bin/python -m tests.versions $(ARGS)
+
+test-zones: $(RUNTIME) ## Build, test and refresh in three time zones (ARGS="Asia/Gaza")
+	@.venv/bin/python -m tests.zones $(ARGS)
 
 judge: $(DEVELOPMENT) ## Ask dbt-bouncer, dbt-score and dbt-coverage (after a build)
 	@$(BOOTSTRAP) up

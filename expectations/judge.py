@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import great_expectations as gx
 import pandas as pd
-import yaml
 from great_expectations.core import ExpectationValidationResult
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.datasource.fluent.interfaces import Batch
@@ -18,7 +17,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from bootstrap.errors import UserError
-from bootstrap.settings import ROOT, Settings
+from bootstrap.settings import Settings
 from expectations import history
 from expectations.looks import Look, Remembered
 from expectations.suites import Promise, Suite
@@ -93,7 +92,7 @@ def read(cursor: Cursor, settings: Settings, suites: Mapping[str, Suite]) -> Rea
     Raises:
         UserError: marts are missing.
     """
-    zone = _reporting_timezone()
+    zone = _reporting_timezone(cursor, settings)
     names = {
         "marts": sql.Identifier(settings.marts_schema),
         "staging": sql.Identifier(f"{settings.marts_schema}_staging"),
@@ -111,9 +110,26 @@ def read(cursor: Cursor, settings: Settings, suites: Mapping[str, Suite]) -> Rea
     return Reading(rows, history.read(cursor, settings, today), today)
 
 
-def _reporting_timezone() -> str:
-    project = yaml.safe_load((ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
-    return str(project["vars"]["reporting_timezone"])
+def _reporting_timezone(cursor: Cursor, settings: Settings) -> str:
+    """The zone that the marts were built in.
+
+    Raises:
+        UserError: they are missing, of an earlier version, or of several zones.
+    """
+    models = sql.Identifier(f"{settings.marts_schema}_refresh", "models")
+    try:
+        cursor.execute(sql.SQL("select distinct zone from {}").format(models))
+    except (errors.UndefinedTable, errors.UndefinedColumn):
+        raise UserError("marts are missing: run `make build` first") from None
+    zones = sorted(zone for (zone,) in cursor.fetchall())
+    if not zones:
+        raise UserError("marts are missing: run `make build` first")
+    if len(zones) > 1:
+        raise UserError(
+            f"the marts are in {' and '.join(zones)}: build all of them in one zone, "
+            "with `make build`"
+        )
+    return str(zones[0])
 
 
 def _today(cursor: Cursor, zone: str) -> dt.date:

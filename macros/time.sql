@@ -6,7 +6,43 @@
 
 {#- The zone of the calendar as an SQL string literal. -#}
 {% macro reporting_timezone_literal() -%}
-    '{{ var("reporting_timezone", "UTC") | replace("'", "''") }}'
+    '{{ saas_analytics.reporting_timezone() }}'
+{%- endmacro %}
+
+
+{#-
+    The zone of the calendar: UTC or a place of the IANA database, such as
+    Europe/Berlin. What else PostgreSQL takes misleads: UTC+3 is west of Greenwich, IST
+    is Israel, EST never has summer time, and europe/berlin would be a second name.
+-#}
+{% macro reporting_timezone() -%}
+    {%- set zone = var("reporting_timezone", "UTC") | string -%}
+    {%- set regions = "Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Europe"
+        ~ "|Indian|Pacific" -%}
+    {%- set shape = "^(UTC|(" ~ regions ~ ")(/[A-Z][A-Za-z_-]+)+)$" -%}
+    {%- if not modules.re.match(shape, zone) -%}
+        {%- do exceptions.raise_compiler_error(
+            "The variable reporting_timezone must be UTC or the IANA name of a place, "
+            ~ "such as Europe/Berlin, not '" ~ zone ~ "'."
+        ) -%}
+    {%- endif -%}
+    {{ return(zone) }}
+{%- endmacro %}
+
+
+{#-
+    What the clocks of the reporting zone show at a timestamp (timestamp without zone).
+    To ask whether something was before or after the start of a day, compare this with
+    the date. No macro turns a date into an instant: clocks show some times twice and
+    some never.
+-#}
+{% macro reporting_time(timestamp_column) -%}
+    {{ return(adapter.dispatch("reporting_time", "saas_analytics")(timestamp_column)) }}
+{%- endmacro %}
+
+{% macro default__reporting_time(timestamp_column) -%}
+    {%- set zone = saas_analytics.reporting_timezone_literal() -%}
+    ({{ timestamp_column }} at time zone {{ zone }})
 {%- endmacro %}
 
 
@@ -73,17 +109,6 @@
         {%- endif -%}
     {%- endif -%}
     {{ return(moment) }}
-{%- endmacro %}
-
-
-{#- The first instant (timestamptz) of a calendar day in the reporting zone. -#}
-{% macro start_of_day(date) -%}
-    {{ return(adapter.dispatch("start_of_day", "saas_analytics")(date)) }}
-{%- endmacro %}
-
-{% macro default__start_of_day(date) -%}
-    {%- set zone = saas_analytics.reporting_timezone_literal() -%}
-    (cast({{ date }} as timestamp) at time zone {{ zone }})
 {%- endmacro %}
 
 

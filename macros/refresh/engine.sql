@@ -31,6 +31,7 @@ create table if not exists {{ schema }}.models (
     inputs jsonb not null,
     clock text not null check (clock in ('none', 'day', 'moment')),
     today text not null,
+    zone text not null,
     is_logged boolean not null,
     is_stale boolean not null default false,
     generation text not null default pg_current_xact_id()::text,
@@ -462,6 +463,7 @@ create or replace function {{ schema }}.touched_sql(
 )
 returns text
 language plpgsql
+set timezone = 'UTC' set datestyle = 'ISO'
 as $$
 declare
     expressions text;
@@ -473,6 +475,7 @@ declare
     conditions text;
     matches text;
     chunk record;
+    bounds record;
     has_index boolean;
     parts text[] := '{}';
 begin
@@ -530,6 +533,9 @@ begin
             'null::date[] as days from %2$s group by %1$I',
             period_column, scopes
         ) end loop
+            select * into bounds from {{ schema }}.local_bounds(
+                chunk.first_date, chunk.next_date, period ->> 'zone'
+            );
             -- Where the bounds say it all, the period is no condition: the planner
             -- would take it for a rare one.
             select string_agg(
@@ -552,11 +558,14 @@ begin
                 'select %s from (select *, %s from %s where %s) as input %s',
                 names, expressions, input ->> 'relation',
                 conditions || case when period is null then '' else format(
-                    ' and %1$s >= (%2$L::timestamp at time zone %4$L) '
-                    'and %1$s < (%3$L::timestamp at time zone %4$L)',
-                    period ->> 'column', chunk.first_date, chunk.next_date,
-                    period ->> 'zone'
-                ) end,
+                    ' and %1$s >= %2$L::timestamptz and %1$s < %3$L::timestamptz',
+                    period ->> 'column', bounds.starts, bounds.ends
+                ) || case when bounds.is_exact then '' else format(
+                    -- A range would be taken for a rare one, a case is not.
+                    ' and case when %1$s >= %2$L::date and %1$s < %3$L::date '
+                    'then true else false end',
+                    period ->> 'expression', chunk.first_date, chunk.next_date
+                ) end end,
                 case when matches is not null then format(
                     'inner join (select * from %s where %s) as scopes on %s', scopes,
                     case when period is null then 'true'
@@ -726,8 +735,8 @@ begin
         '(select distinct %1$s from %2$s '
         'where %3$s >= %4$L::timestamptz and %3$s < %5$L::timestamptz) '
         'union all (select distinct %6$s from %7$s '
-        'where %8$I >= %4$L::timestamptz::date - 32 '
-        'and %8$I <= %5$L::timestamptz::date + 1)',
+        'where %8$I >= (%4$L::timestamptz at time zone ''UTC'')::date - 32 '
+        'and %8$I <= (%5$L::timestamptz at time zone ''UTC'')::date + 1)',
         (select string_agg(mapping -> name ->> 'expression', ', ' order by position)
             from unnest(known.scope) with ordinality as columns (name, position)),
         input ->> 'relation', period ->> 'column', bounds[1], bounds[2],
@@ -1344,6 +1353,7 @@ declare
     source_identities jsonb;
     name text;
 begin
+    perform {{ schema }}.refuse_mixed_zones();
     select jsonb_object_agg(source_name, {{ schema }}.input_identity(input))
     into source_identities
     from (

@@ -234,6 +234,7 @@
         "inputs": inputs,
         "clock": config.get("clock", "moment") if "now()" in definition else "none",
         "today": saas_analytics.reporting_date("now()"),
+        "zone": saas_analytics.reporting_timezone(),
         "is_logged": is_logged.value,
     }) }}
 {%- endmacro %}
@@ -363,7 +364,7 @@
         "expression": expression,
         "period": words[0],
         "column": words[1],
-        "zone": var("reporting_timezone", "UTC"),
+        "zone": saas_analytics.reporting_timezone(),
         "has_none": has_none,
     }) }}
 {%- endmacro %}
@@ -423,7 +424,7 @@
         this.identifier, relation.include(database=False) | string, log,
         registration.definition, hash,
         registration.inputs | tojson, registration.clock, registration.today,
-        registration.checks | tojson,
+        registration.zone, registration.checks | tojson,
     ] -%}
     {%- set columns -%}
         array(
@@ -435,7 +436,7 @@
     {%- set statement -%}
         insert into {{ schema }}.models (
             model, relation, log, definition, definition_hash, inputs, clock, today,
-            checks, rows_column, columns, scope, is_logged
+            zone, checks, rows_column, columns, scope, is_logged
         )
         values (
             {% for value in values %}$refresh${{ value }}$refresh$, {% endfor %}
@@ -454,6 +455,7 @@
             inputs = excluded.inputs,
             clock = excluded.clock,
             today = excluded.today,
+            zone = excluded.zone,
             checks = excluded.checks,
             rows_column = excluded.rows_column,
             columns = excluded.columns,

@@ -27,6 +27,14 @@
     {%- if execute and flags.EMPTY -%}
         {%- do saas_analytics.refuse_to_empty_marts() -%}
     {%- endif -%}
+    {%- set names = [] -%}
+    {%- for node in (graph.nodes.values() if execute else [])
+        if node.config.materialized == "exact" -%}
+        {%- do names.append("'" ~ node.alias ~ "'") -%}
+    {%- endfor -%}
+    {%- if execute and flags.WHICH == "test" -%}
+        {%- do saas_analytics.refuse_other_zones(names) -%}
+    {%- endif -%}
     {%- if execute and flags.WHICH in ("run", "build", "retry") -%}
         {%- if flags.FULL_REFRESH and env_var("DBT_PRODUCTION", "") != ""
             and not var("allow_full_refresh", false) -%}
@@ -39,6 +47,7 @@
         {%- do saas_analytics.refuse_missing_sources() -%}
         {%- set schema = saas_analytics.refresh_schema() -%}
         {%- set engine = saas_analytics.refresh_engine(schema)
+            ~ saas_analytics.refresh_periods(schema)
             ~ saas_analytics.refresh_pin_functions(schema) -%}
         {%- set version = "Refresh engine " ~ local_md5(engine) -%}
         {%- set installed -%}
@@ -86,10 +95,7 @@
             {%- endset -%}
             {%- do run_query(statements) -%}
         {%- endif -%}
-        {%- set names = [] -%}
-        {%- for node in graph.nodes.values() if node.config.materialized == "exact" -%}
-            {%- do names.append("'" ~ node.alias ~ "'") -%}
-        {%- endfor -%}
+        {%- do saas_analytics.refuse_other_zones(names) -%}
         do $forget$
         declare
             present constant text[] := array[{{ names | join(", ") }}]::text[];

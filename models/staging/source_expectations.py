@@ -19,9 +19,13 @@ EVENTS = SourceRows("""
         ) as is_known,
         extract(epoch from created_at - occurred_at) / 3600 as hours_late
     from {staging}.stg_saas__usage_events
-    where occurred_at >= (
-        select max(usage_date) - 6 from {marts}.fct_usage_daily
-    ) at time zone {zone}
+    where (occurred_at at time zone {zone})::date >= (
+            select max(usage_date) - 6 from {marts}.fct_usage_daily
+        )
+        and occurred_at >= (
+            select (max(usage_date) - 7)::timestamp at time zone 'UTC'
+            from {marts}.fct_usage_daily
+        )
     order by occurred_at desc
     limit 100000
 """)
@@ -32,9 +36,13 @@ CALLS = SourceRows("""
         response_time_ms is not null as is_timed,
         response_time_ms
     from {staging}.stg_saas__api_usage
-    where occurred_at >= (
-        select max(usage_date) - 6 from {marts}.fct_api_usage_daily
-    ) at time zone {zone}
+    where (occurred_at at time zone {zone})::date >= (
+            select max(usage_date) - 6 from {marts}.fct_api_usage_daily
+        )
+        and occurred_at >= (
+            select (max(usage_date) - 7)::timestamp at time zone 'UTC'
+            from {marts}.fct_api_usage_daily
+        )
     order by occurred_at desc
     limit 100000
 """)

@@ -69,6 +69,7 @@ PYTESTS = {
     "seeds/*": (MONEY, USAGE),
     "macros/affiliate_accounts*": ("test_integrity.py",),
     "macros/payments_of_invoices*": ("test_integrity.py",),
+    "macros/refresh/periods.sql": ("test_zones.py", "test_mart_definitions.py"),
     "macros/refresh/*": (*REFRESHES, "test_mart_definitions.py"),
     "macros/*": (MONEY, USAGE, *REFRESHES),
     "bootstrap/migrations/002*": ("test_affiliate_counters.py",),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 
 import psycopg2
 import pytest
+import yaml
+from psycopg2.errors import RaiseException
 
 from refresh import engine
 from tests.python.concurrency import Session
-from tests.python.support import Database, DbtProject, new_database
+from tests.python.support import ROOT, Database, DbtProject, new_database
 from tests.python.torture import SCHEMA
 
 MART = "fct_errors_daily"
@@ -745,18 +749,100 @@ def test_a_materialized_view_follows_a_changed_select_and_loses_no_view(
 # --- The reporting zone: last, for dbt reads the whole project anew -------------------
 
 
+ZONE = "Pacific/Auckland"
+IN_ZONE = ("--vars", f"reporting_timezone: {ZONE}")
+
+
 def test_another_reporting_zone_rebuilds(
     project: DbtProject, company: Database
 ) -> None:
-    zone = "Pacific/Auckland"
-    assert (
-        run(project, company, MART, "--vars", f"reporting_timezone: {zone}") == "whole"
-    )
+    assert project.dbt("run", *IN_ZONE, database=company) == ""
+
+    assert method(company, MART) == "whole"
     assert company.execute(
         f"select error_date, sum(errors)::bigint from analytics.{MART} "
         "group by 1 order by 1"
     ) == company.execute(
         "select (occurred_at at time zone %s)::date, count(*) "
         "from error_logs group by 1 order by 1",
-        (zone,),
+        (ZONE,),
     )
+    ((differences,),) = company.execute(
+        f"select sum({SCHEMA}.differences(model)) from {SCHEMA}.models"
+    )
+    assert differences == 0
+
+
+def test_a_run_that_would_leave_marts_of_two_zones_is_refused(
+    project: DbtProject, company: Database
+) -> None:
+    refused = project.dbt("run", "--select", MART, *IN_ZONE, database=company)
+
+    assert f"The marts are in UTC, and this run in {ZONE} leaves " in refused
+    assert "build all models in one zone, as `make build` does" in refused
+    assert "or set reporting_timezone to UTC" in refused
+    refused = project.dbt("test", "--select", MART, *IN_ZONE, database=company)
+    assert f"The marts are in UTC, and this run in {ZONE} would test them" in refused
+    assert company.execute(f"select distinct zone from {SCHEMA}.models") == [("UTC",)]
+
+
+def test_marts_that_a_build_left_in_two_zones_are_refreshed_by_a_whole_build_alone(
+    project: DbtProject, company: Database
+) -> None:
+    company.execute(
+        f"update {SCHEMA}.models set zone = %s, definition_hash = 'in that zone' "
+        "where model = %s",
+        (ZONE, MART),
+    )
+    both = f"he marts are in {ZONE} and UTC"
+
+    with pytest.raises(RaiseException, match=both) as late:
+        refresh(company)
+    assert "`make build`" in str(late.value)
+    refused = project.dbt("run", "--select", "fct_audit_daily", database=company)
+    assert f"{both}, and this run in UTC leaves 1 of" in refused
+    assert project.dbt("run", database=company) == ""
+    assert company.execute(f"select distinct zone from {SCHEMA}.models") == [("UTC",)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("UTC+3", "EST", "IST", "posix/Europe/Berlin", "Etc/GMT+3", "EST5EDT"),
+        *("europe/berlin", "<+03>-3", "+03:00", "US/Eastern", "GMT", "Europe/", ""),
+        "Europe/Berlin'; drop table users; --",
+    ],
+)
+def test_a_zone_that_is_not_utc_or_a_place_is_refused_before_anything_is_read(
+    project: DbtProject, company: Database, name: str
+) -> None:
+    variables = json.dumps({"reporting_timezone": name})
+    refused = project.dbt("parse", "--vars", variables, database=company)
+
+    assert (
+        "The variable reporting_timezone must be UTC or the IANA name of a place, "
+        f"such as Europe/Berlin, not '{name}'." in refused
+    )
+
+
+def test_a_zone_that_the_server_does_not_know_is_refused(
+    project: DbtProject, company: Database
+) -> None:
+    variables = "reporting_timezone: Europe/Nowhere"
+    refused = project.dbt("run", "--vars", variables, database=company)
+
+    assert "names Europe/Nowhere, which this server does not know" in refused
+
+
+def test_every_unit_test_of_days_or_months_names_its_zone() -> None:
+    """Else it fails in another zone, and with it what is built after its model."""
+    unnamed = []
+    for file in sorted((ROOT / "models").rglob("*.yml")):
+        for test in (yaml.safe_load(file.read_text()) or {}).get("unit_tests", ()):
+            (model,) = (ROOT / "models").rglob(f"{test['model']}.sql")
+            variables = test.get("overrides", {}).get("vars", {})
+            if re.search(r"reporting_(date|month|time|now)\(", model.read_text()) and (
+                "reporting_timezone" not in variables
+            ):
+                unnamed.append(test["name"])
+    assert unnamed == []

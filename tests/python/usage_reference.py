@@ -1,7 +1,7 @@
 """What the usage and adoption marts mean, in plain Python and one event at a time.
 
-Written from the definitions, not from the models: windows are sets of users, a month is
-the time between two instants. Each function returns the mart's rows by their key.
+Written from the definitions, not from the models: windows are sets of users, a licence
+is looked at in each month. Each function returns the mart's rows by their key.
 """
 
 from __future__ import annotations
@@ -70,10 +70,6 @@ class Reference:
     def month(self, moment: dt.datetime) -> dt.date:
         """The calendar month of a moment, its first day."""
         return self.day(moment).replace(day=1)
-
-    def start(self, day: dt.date) -> dt.datetime:
-        """The first instant of a day."""
-        return dt.datetime.combine(day, dt.time(), self.zone)
 
     def plan(self, event: Event) -> str:
         """The current plan of an event's licence."""
@@ -219,15 +215,18 @@ class Reference:
     def _adoption(
         self, events: list[Event], month: dt.date, plan: str
     ) -> tuple[Any, ...]:
-        starts, ends = self.start(month), self.start(following(month))
         eligible = {
             row.license_id
             for row in self.company.licenses
-            if plan in ("all", row.plan_type) and is_live(row, starts, ends)
+            if plan in ("all", row.plan_type) and self._is_live(row, month)
         }
         theirs = [event for event in events if event.license_id in eligible]
-        during = [event for event in theirs if starts <= event.occurred_at < ends]
-        earlier = {event.license_id for event in theirs if event.occurred_at < starts}
+        during = [event for event in theirs if self.month(event.occurred_at) == month]
+        earlier = {
+            event.license_id
+            for event in theirs
+            if self.month(event.occurred_at) < month
+        }
         active = {event.license_id for event in during}
         return (
             len(eligible),
@@ -239,19 +238,16 @@ class Reference:
             share(len(active), len(eligible)),
         )
 
+    def _is_live(self, row: License, month: dt.date) -> bool:
+        ends = [row.cancelled_at, row.expires_at]
+        return self.month(row.started_at) <= month and all(
+            end is None or self.month(end) >= month for end in ends
+        )
+
     def _feature_events(self) -> list[Event]:
         return [
             event for event in self.company.events if event.event_category == "feature"
         ]
-
-
-def is_live(row: License, starts: dt.datetime, ends: dt.datetime) -> bool:
-    """Whether a licence was live at some time between two instants."""
-    return (
-        row.started_at < ends
-        and (row.cancelled_at is None or row.cancelled_at >= starts)
-        and (row.expires_at is None or row.expires_at >= starts)
-    )
 
 
 def following(month: dt.date) -> dt.date:

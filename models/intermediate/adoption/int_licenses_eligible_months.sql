@@ -11,18 +11,30 @@ with licenses as (
     select * from {{ ref("stg_saas__licenses") }}
 ),
 
+months as (
+    select
+        license_id,
+        plan_type,
+        {{ reporting_month("started_at") }} as first_month,
+        {{ reporting_month("cancelled_at") }} as cancelled_month,
+        {{ reporting_month("expires_at") }} as expired_month
+    from licenses
+),
+
 lifetimes as (
     select
         license_id,
         plan_type,
-        {{ reporting_month("started_at") }} as first_eligible_month,
-        -- least() passes over nulls on some engines and not on others.
+        first_month as first_eligible_month,
+        -- least() passes over nulls on some engines and not on others. Months are
+        -- compared, not times: where clocks go back, the earlier time may be of the
+        -- later month.
         case
-            when cancelled_at is null or expires_at < cancelled_at
-                then {{ reporting_month("expires_at") }}
-            else {{ reporting_month("cancelled_at") }}
+            when cancelled_month is null or expired_month < cancelled_month
+                then expired_month
+            else cancelled_month
         end as last_eligible_month
-    from licenses
+    from months
 )
 
 select

@@ -12,6 +12,12 @@ with subscriptions as (
     select * from {{ ref("int_subscriptions_mrr") }}
 ),
 
+-- An end in an earlier month than the start: clocks went back over midnight between.
+seen_at_a_month_end as (
+    select * from subscriptions
+    where mrr_end_month is null or mrr_first_month < mrr_end_month
+),
+
 steps as (
     select
         mrr_first_month as change_month,
@@ -19,7 +25,7 @@ steps as (
         currency,
         plan_type,
         mrr_cents as mrr_change_cents
-    from subscriptions
+    from seen_at_a_month_end
     union all
     select
         mrr_end_month as change_month,
@@ -27,7 +33,7 @@ steps as (
         currency,
         plan_type,
         -mrr_cents as mrr_change_cents
-    from subscriptions
+    from seen_at_a_month_end
     where mrr_end_month is not null
 )
 

@@ -20,7 +20,7 @@ AUDITED_ACTIONS_BY_DAY = ByWeekday("""
 """)
 
 # The last four weeks. The application goes on writing: the rows that came in since the
-# build are few.
+# build are few. The bound in UTC is for the partitions, a day wider than any zone.
 MARTS_BESIDE_SOURCE = Rows("""
     with last_days as (
         select
@@ -34,8 +34,9 @@ MARTS_BESIDE_SOURCE = Rows("""
             'api_usage' as source_table,
             (
                 select count(*) from {source}.api_usage
-                where occurred_at >= (api - 28) at time zone {zone}
-                    and occurred_at < (api + 1) at time zone {zone}
+                where (occurred_at at time zone {zone})::date
+                        between api - 28 and api
+                    and occurred_at >= (api - 29)::timestamp at time zone 'UTC'
             ) as source_rows,
             (
                 select sum(requests) from {marts}.fct_api_usage_daily
@@ -47,8 +48,9 @@ MARTS_BESIDE_SOURCE = Rows("""
             'error_logs',
             (
                 select count(*) from {source}.error_logs
-                where occurred_at >= (errors - 28) at time zone {zone}
-                    and occurred_at < (errors + 1) at time zone {zone}
+                where (occurred_at at time zone {zone})::date
+                        between errors - 28 and errors
+                    and occurred_at >= (errors - 29)::timestamp at time zone 'UTC'
             ),
             (
                 select sum(errors) from {marts}.fct_errors_daily
@@ -60,8 +62,9 @@ MARTS_BESIDE_SOURCE = Rows("""
             'audit_logs',
             (
                 select count(*) from {source}.audit_logs
-                where occurred_at >= (audit - 28) at time zone {zone}
-                    and occurred_at < (audit + 1) at time zone {zone}
+                where (occurred_at at time zone {zone})::date
+                        between audit - 28 and audit
+                    and occurred_at >= (audit - 29)::timestamp at time zone 'UTC'
             ),
             (
                 select sum(events) from {marts}.fct_audit_daily
@@ -93,9 +96,13 @@ RESPONSE_TIMES = Shares(
             count(*)::numeric / sum(count(*)) over () as value
         from {staging}.stg_saas__api_usage
         where response_time_ms is not null
-            and occurred_at >= (
+            and (occurred_at at time zone {zone})::date >= (
                 select max(usage_date) - 27 from {marts}.fct_api_usage_daily
-            ) at time zone {zone}
+            )
+            and occurred_at >= (
+                select (max(usage_date) - 28)::timestamp at time zone 'UTC'
+                from {marts}.fct_api_usage_daily
+            )
         group by 1
     """,
 )
@@ -108,9 +115,13 @@ SLOW_CALLS = Measured(
             method || ' ' || endpoint as part,
             percentile_cont(0.95) within group (order by response_time_ms) as value
         from {staging}.stg_saas__api_usage
-        where occurred_at >= (
-            select max(usage_date) - 27 from {marts}.fct_api_usage_daily
-        ) at time zone {zone}
+        where (occurred_at at time zone {zone})::date >= (
+                select max(usage_date) - 27 from {marts}.fct_api_usage_daily
+            )
+            and occurred_at >= (
+                select (max(usage_date) - 28)::timestamp at time zone 'UTC'
+                from {marts}.fct_api_usage_daily
+            )
         group by method, endpoint
         -- Fewer say nothing of the slowest twentieth.
         having count(response_time_ms) >= 200

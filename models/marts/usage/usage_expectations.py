@@ -28,8 +28,12 @@ MART_BESIDE_SOURCE = Rows("""
     source as (
         select (occurred_at at time zone {zone})::date as day, count(*) as events
         from {source}.usage_events
-        where occurred_at >= ((select day from last_day) - 28) at time zone {zone}
-            and occurred_at < ((select day from last_day) + 1) at time zone {zone}
+        where (occurred_at at time zone {zone})::date
+                between (select day - 28 from last_day) and (select day from last_day)
+            -- Partitions are found by the time alone, a day more for the zone.
+            and occurred_at >= (
+                select (day - 29)::timestamp at time zone 'UTC' from last_day
+            )
         group by 1
     ),
 

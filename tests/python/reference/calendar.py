@@ -1,6 +1,6 @@
 """Days and months of the reporting zone."""
 
-from datetime import date, datetime, timezone
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 
@@ -27,10 +27,3 @@ def months_through(first: date, last: date) -> list[date]:
         months.append(first)
         first = next_month(first)
     return months
-
-
-def end_of_month(month: date, zone: ZoneInfo) -> datetime:
-    """The first instant that is no longer in the month."""
-    following = next_month(month)
-    start = datetime(following.year, following.month, 1, tzinfo=zone)
-    return start.astimezone(timezone.utc)

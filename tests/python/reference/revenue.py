@@ -5,7 +5,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from tests.python.reference.affiliates import Mart
-from tests.python.reference.calendar import end_of_month, month_of, months_through
+from tests.python.reference.calendar import month_of, months_through
 from tests.python.reference.rows import PLANS, Rows, Subscription
 
 MOVEMENTS = ("new", "expansion", "contraction", "churn", "reactivation")
@@ -93,7 +93,6 @@ def mrr_at_end(
     rows: Rows, month: date, zone: ZoneInfo
 ) -> dict[tuple[str, str, str], int]:
     """MRR per licence, currency and plan at a month's end, by looking at every one."""
-    end_of = end_of_month(month, zone)
     totals: dict[tuple[str, str, str], int] = defaultdict(int)
     for subscription in rows.subscriptions:
         span = life(subscription)
@@ -103,7 +102,9 @@ def mrr_at_end(
         start, end = span
         if end is not None and end <= start:
             continue
-        if start < end_of and (end is None or end >= end_of):
+        if month_of(start, zone) <= month and (
+            end is None or month_of(end, zone) > month
+        ):
             key = (
                 subscription.license_id,
                 subscription.currency.upper(),

@@ -11,7 +11,7 @@ with months as (
         plan_type,
         closing_mrr_cents,
         customers,
-        {{ start_of_day(add_months("mrr_month", 1)) }} as month_ends_at
+        {{ add_months("mrr_month", 1) }} as next_month
     from {{ ref("fct_mrr_monthly") }}
 ),
 
@@ -31,10 +31,11 @@ live_licences as (
         on
             months.currency = subscriptions.currency
             and months.plan_type = subscriptions.plan_type
-            and months.month_ends_at > subscriptions.mrr_starts_at
+            and {{ reporting_time("subscriptions.mrr_starts_at") }} < months.next_month
             and (
                 subscriptions.mrr_ends_at is null
-                or months.month_ends_at <= subscriptions.mrr_ends_at
+                or {{ reporting_time("subscriptions.mrr_ends_at") }}
+                >= months.next_month
             )
     group by
         months.mrr_month,
