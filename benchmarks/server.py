@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import make_dsn
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from bootstrap import embedded, migrate, settings
 
@@ -34,10 +34,11 @@ class Server:
 
     databases: list[str] = field(default_factory=list)
 
-    def create_database(self, name: str) -> str:
-        """Make an empty database and return its connection string."""
-        database = f"saas_benchmark_{os.getpid()}_{name}"
-        self._run("create database {}", database)
+    def create_database(self, name: str, template: str = "template1") -> str:
+        """Make a database, empty or a copy of one, and return its connection string."""
+        database = self._database(name)
+        source = template if template == "template1" else self._database(template)
+        self._run("create database {} template {}", database, source)
         self.databases.append(database)
         return make_dsn(self.url, dbname=database)
 
@@ -58,12 +59,27 @@ class Server:
         (_, version), *rest = values
         return f"PostgreSQL {version}, " + ", ".join(f"{k} = {v}" for k, v in rest)
 
-    def _run(self, statement: str, database: str) -> None:
+    def _database(self, name: str) -> str:
+        return f"saas_benchmark_{os.getpid()}_{name}"
+
+    def _run(self, statement: str, *databases: str) -> None:
         with (
             contextlib.closing(connect(self.url)) as connection,
             connection.cursor() as cursor,
         ):
-            cursor.execute(sql.SQL(statement).format(sql.Identifier(database)))
+            cursor.execute(sql.SQL(statement).format(*map(sql.Identifier, databases)))
+
+
+def url_of(dsn: str) -> str:
+    """The URL of a connection string."""
+    parameters = parse_dsn(dsn)
+    return settings.build_url(
+        host=parameters["host"],
+        port=int(parameters.get("port", 5432)),
+        database=parameters["dbname"],
+        user=parameters.get("user"),
+        password=parameters.get("password"),
+    )
 
 
 def connect(dsn: str) -> Connection:

@@ -64,7 +64,7 @@ def main(rounds: int, seed: int, writers: int) -> None:
 
 
 def _build(database: Database) -> None:
-    env = environment(DATABASE_URL=_url(database.url))
+    env = environment(DATABASE_URL=server.url_of(database.url))
     python = sys.executable
     with tempfile.TemporaryDirectory() as target:
         folders = ("--target-path", target, "--log-path", target)
@@ -77,17 +77,6 @@ def _build(database: Database) -> None:
             subprocess.run(
                 command, cwd=settings.ROOT, env=env, check=True, stdout=sys.stderr
             )
-
-
-def _url(dsn: str) -> str:
-    parameters = psycopg2.extensions.parse_dsn(dsn)
-    return settings.build_url(
-        host=parameters["host"],
-        port=int(parameters.get("port", 5432)),
-        database=parameters["dbname"],
-        user=parameters.get("user"),
-        password=parameters.get("password"),
-    )
 
 
 def _refresh(database: Database) -> dict[str, int]:

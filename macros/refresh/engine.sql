@@ -1085,8 +1085,9 @@ begin
     end loop;
     definition := format('with %s select made.* from (%s) as made',
         array_to_string(parts, ', '), definition);
-    -- Rows of several inputs or mappings may bring scopes along that are not meant.
-    if mappings > 1 then
+    -- Rows of several mappings, or of an input without any, may bring scopes along that
+    -- are not meant.
+    if mappings > 1 or jsonb_array_length(known.inputs) > 1 then
         definition := definition || format(
             ' where jsonb_build_array(%1$s) in '
             '(select jsonb_build_array(%1$s) from refresh_scopes)',

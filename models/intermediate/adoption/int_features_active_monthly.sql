@@ -29,6 +29,7 @@
         },
     },
     rows_column="usage_groups",
+    indexes=[{"columns": ["feature_name"]}],
 ) }}
 
 -- One row per month, feature and plan with an event of a live licence, and one of `all`

@@ -1,3 +1,11 @@
+{{ config(
+    scope=["feature_name"],
+    changes={
+        "int_features_active_monthly": {"feature_name": "feature_name"},
+        "fct_feature_usage": "select distinct feature_name from changes",
+    },
+) }}
+
 -- One row per feature that is listed or was ever used: what it is called, and when it
 -- was first and last used by anybody. A feature that only events know keeps its own
 -- name.

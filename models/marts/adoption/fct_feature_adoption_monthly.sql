@@ -1,3 +1,11 @@
+{{ config(
+    scope=["feature_name"],
+    changes={
+        "int_features_active_monthly": {"feature_name": "feature_name"},
+        "int_features_adopted_changes": {"feature_name": "feature_name"},
+    },
+) }}
+
 -- One row per month, feature and plan, without gaps from the feature's first event to
 -- the last event of any kind: how many of the licences that were live in the month used
 -- the feature in it, for the first time in it, or ever up to its end.

@@ -1,0 +1,1 @@
+"""What a refresh costs by the number of features."""
