@@ -43,7 +43,7 @@ demo: $(RUNTIME) ## Set everything up: schema, a made-up company, every mart
 	@$(BOOTSTRAP) tour
 
 build: $(RUNTIME) ## Build and test every mart (what a scheduler runs)
-	@$(BOOTSTRAP) up --migrated
+	@$(BOOTSTRAP) up --migrated --build
 	@$(DBT) build $(ARGS)
 
 expectations: $(EXPECTATIONS) ## Judge volumes, distributions and drift (after a build)

@@ -44,13 +44,15 @@ def cli() -> None:
     """The database before dbt: server, schema, roles and a demo company.
 
     The server is the one in DATABASE_URL (or DB_HOST, DB_PORT, DB_NAME, DB_USER,
-    DB_PASSWORD), from the environment or .env; without them the embedded one.
+    DB_PASSWORD), from the environment or .env; without them the embedded one. What
+    changes the source tables connects by OWNER_DATABASE_URL, where that is set.
     """
 
 
 @cli.command()
 @click.option("--migrated", is_flag=True, help="Fail if the source tables are missing.")
-def up(migrated: bool) -> None:
+@click.option("--build", is_flag=True, help="Fail if the user can't build the marts.")
+def up(migrated: bool, build: bool) -> None:
     """Start the embedded server, or check the configured one."""
     configuration = settings.load()
     if configuration.database_url is None:
@@ -63,14 +65,12 @@ def up(migrated: bool) -> None:
     else:
         with database.connected(configuration) as connection:
             click.echo(f"PostgreSQL {connection.server_version // 10000} answers.")
-    if migrated:
+    if migrated or build:
         with database.connected(configuration) as connection:
-            if not database.has_source(connection, configuration):
-                schema = configuration.source_schema
-                raise UserError(
-                    f'the source tables are not there, in schema "{schema}": run '
-                    "`python -m bootstrap migrate` first, or name another in DB_SCHEMA"
-                )
+            database.require_unicode(connection)
+            database.require_source(connection, configuration)
+            if build:
+                database.require_builder(connection, configuration)
 
 
 @cli.command()
@@ -83,9 +83,13 @@ def down() -> None:
 
 
 @cli.command()
-def url() -> None:
+@click.option("--owner", is_flag=True, help="That of OWNER_DATABASE_URL.")
+def url(owner: bool) -> None:
     """Print the URL in use, with its password; for psql there is `psql`."""
-    click.echo(database.url_in_use(settings.load()))
+    configuration = settings.load()
+    click.echo(
+        database.url_in_use(configuration.for_owner() if owner else configuration)
+    )
 
 
 @cli.command("psql", context_settings={"ignore_unknown_options": True})
@@ -109,7 +113,7 @@ def migrate_command(revision: str) -> None:
     from bootstrap import migrate
 
     migrate.upgrade(revision)
-    configuration = settings.load()
+    configuration = settings.load().for_owner()
     with database.connected(configuration) as connection, database.interruptible():
         partitions.create_ahead(connection)
     _echo_place()
@@ -118,12 +122,41 @@ def migrate_command(revision: str) -> None:
 # A revision may be written -1, like an option.
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("revision", default="-1")
-def rollback(revision: str) -> None:
-    """Take back one migration, or all after REVISION (base: every one)."""
+@click.option("--yes", is_flag=True, help="Delete the rows without asking.")
+def rollback(revision: str, yes: bool) -> None:
+    """Take back one migration, or all after REVISION (base: every one).
+
+    It is one transaction. Where tables with rows would go, it says how many rows and
+    asks; with DBT_PRODUCTION=1 it refuses.
+    """
     from bootstrap import migrate
 
+    plan = migrate.plan_way_back(revision)
+    if plan.rows:
+        _confirm_loss(revision, plan.rows, yes)
     migrate.downgrade(revision)
     _echo_place()
+
+
+def _confirm_loss(revision: str, rows: dict[str, int], is_confirmed: bool) -> None:
+    """Ask whether rows may be deleted.
+
+    Raises:
+        UserError: they may not.
+    """
+    tables = ", ".join(f"{table} {count:,}" for table, count in rows.items())
+    loss = f"rollback {revision} deletes {sum(rows.values()):,} rows ({tables})"
+    if settings.load().is_production:
+        raise UserError(
+            f"{loss}, and DBT_PRODUCTION is set: nothing was taken back; if you mean "
+            "it, run it with DBT_PRODUCTION set to nothing"
+        )
+    if is_confirmed:
+        return
+    if not sys.stdin.isatty():
+        raise UserError(f"{loss}: nothing was taken back; add --yes if you mean it")
+    if not click.confirm(f"{loss[0].upper()}{loss[1:]}. Delete them?"):
+        raise UserError("not confirmed: nothing was taken back")
 
 
 @cli.command()
@@ -141,15 +174,18 @@ def status() -> None:
     """Show which migrations the database has; exit 1 if one is missing or edited."""
     from bootstrap import migrate
 
-    configuration = settings.load()
+    configuration = settings.load().for_owner()
     with database.connected(configuration) as connection:
         states = migrate.states(connection, configuration.source_schema)
         unnoted = migrate.unnoted(connection, configuration.source_schema)
         name = database.name_of(connection, configuration)
+        misplaced = database.misplaced_source(connection, configuration)
     click.echo(f"The schema of {name}:")
     for state in states:
         applied = "edited" if state.is_edited else "applied"
         click.echo(f"{applied if state.is_applied else 'missing':8} {state.revision}")
+    if misplaced:
+        click.echo(f"error: {misplaced}", err=True)
     if unnoted:
         click.echo(
             f"What {', '.join(unnoted)} would make is there all the same: if psql made "
@@ -162,7 +198,7 @@ def status() -> None:
 def _echo_place() -> None:
     from bootstrap import migrate
 
-    configuration = settings.load()
+    configuration = settings.load().for_owner()
     with database.connected(configuration) as connection:
         states = migrate.states(connection, configuration.source_schema)
         name = database.name_of(connection, configuration)
@@ -188,7 +224,10 @@ def _echo_place() -> None:
 )
 def partitions_command(ahead: int, keep_tombstones: int) -> None:
     """Make monthly partitions ahead, clear old tombstones of changes; run it daily."""
-    with database.connected(settings.load()) as connection, database.interruptible():
+    configuration = settings.load().for_owner()
+    with database.connected(configuration) as connection, database.interruptible():
+        database.require_source(connection, configuration)
+        database.require_owner(connection, configuration)
         created = partitions.create_ahead(connection, ahead)
         cleared = changes.clear_tombstones(connection, keep_tombstones)
     if created is None:
@@ -210,8 +249,10 @@ def capture_command(table: str, columns: tuple[str, ...]) -> None:
     repairs capture after a table or column got another name. Writers of the table wait
     for a moment; marts that read it are rebuilt by the next run.
     """
-    configuration = settings.load()
+    configuration = settings.load().for_owner()
     with database.connected(configuration) as connection, database.interruptible():
+        database.require_source(connection, configuration)
+        database.require_owner(connection, configuration)
         kept = capture.keep(connection, configuration, table, columns)
     click.echo(f"Before-images of {table} keep {', '.join(kept)}.")
 
@@ -223,7 +264,9 @@ def capture_command(table: str, columns: tuple[str, ...]) -> None:
 )
 def erase_user(user_id: uuid.UUID, dry_run: bool) -> None:
     """Erase the person with this ID of users: who they were, not what was paid."""
-    with database.connected(settings.load()) as connection, database.interruptible():
+    configuration = settings.load().for_owner()
+    with database.connected(configuration) as connection, database.interruptible():
+        database.require_source(connection, configuration)
         erasure = erase.erase(connection, user_id, dry_run=dry_run)
     for table, count in erasure.rows.items():
         if count:
@@ -244,7 +287,7 @@ def erase_user(user_id: uuid.UUID, dry_run: bool) -> None:
 @cli.command("roles")
 def roles_command() -> None:
     """Make the roles of dbt, analysts and application, with no more than they need."""
-    configuration = settings.load()
+    configuration = settings.load().for_owner()
     with database.connected(configuration) as connection, database.interruptible():
         roles.create(connection, configuration)
         has_source = database.has_source(connection, configuration)
@@ -283,8 +326,10 @@ def demo(
 
     from bootstrap.demo import load_demo
 
-    configuration = settings.load()
+    configuration = settings.load().for_owner()
     with database.connected(configuration) as connection:
+        database.require_unicode(connection)
+        database.require_source(connection, configuration)
         if if_empty:
             with connection.cursor() as cursor:
                 cursor.execute("select exists (select from users)")

@@ -29,6 +29,12 @@ FOLDER = Path(__file__).resolve().parent / "migrations"
 VERSION_TABLE = "alembic_version"
 CHECKSUM_TABLE = "migration_checksums"
 
+# Tables that hold no data of the application, but what the project notes of it.
+NOTES = (
+    *("change_tombstones", "change_tombstones_cleared"),
+    *("usage_aggregate_runs", "usage_aggregate_stale_periods"),
+)
+
 # Any number that nothing else in the database locks.
 LOCK_NUMBER = 7_226_001
 
@@ -43,6 +49,15 @@ class MigrationState:
     is_applied: bool
     is_edited: bool
     """Whether its file has changed since it ran."""
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """What a downgrade would do."""
+
+    target: str
+    rows: dict[str, int]
+    """How many rows each table has that it would drop, and that holds any."""
 
 
 def config() -> Config:
@@ -61,22 +76,125 @@ def upgrade(revision: str = "head") -> None:
 
 
 def downgrade(revision: str = "-1") -> None:
-    """Take back one step, or down to a revision (`base`: everything).
+    """Take back one step, or down to a revision (`base`: everything), or nothing.
 
     Raises:
         UserError: the server, the database or a file doesn't allow it.
     """
-    applied = [state.revision for state in states_in_use() if state.is_applied]
-    if not applied:
-        raise UserError("there is no migration to take back")
-    target = _existing(revision)
-    if target in revisions() and target not in applied:
-        raise UserError(
-            f"migration {target} is not applied, nor is any after it: there is nothing "
-            "to take back"
-        )
+    target = plan_way_back(revision).target
     with _alembic_errors():
         command.downgrade(config(), target)
+
+
+def plan_way_back(revision: str) -> WayBack:
+    """What a downgrade would do, checked before it does anything.
+
+    Raises:
+        UserError: there is nothing to take back, or something would keep it from that.
+    """
+    target = _existing(revision)
+    configuration = settings.load().for_owner()
+    with database.connected(configuration) as connection:
+        schema = configuration.source_schema
+        database.require_owner(connection, configuration)
+        known = states(connection, schema)
+        applied = [state.revision for state in known if state.is_applied]
+        if not applied:
+            raise UserError("there is no migration to take back")
+        if target in revisions() and target not in applied:
+            raise UserError(
+                f"migration {target} is not applied, nor is any after it: there is "
+                "nothing to take back"
+            )
+        _refuse_edited(known)
+        tables = _tables_dropped(_after(target, applied))
+        with connection.cursor() as cursor:
+            _refuse_dependents(cursor, configuration, tables)
+            rows = {
+                table: count
+                for table in tables
+                if table not in NOTES and (count := _count(cursor, schema, table))
+            }
+    return WayBack(target=target, rows=rows)
+
+
+def _after(target: str, applied: list[str]) -> list[str]:
+    """The applied revisions that are taken back on the way to a target."""
+    if target == "base":
+        return applied
+    if target in applied:
+        return applied[applied.index(target) + 1 :]
+    return applied[int(target) :] if target.startswith("-") else []
+
+
+def _tables_dropped(taken_back: list[str]) -> list[str]:
+    """The tables that the ways back of these migrations drop."""
+    texts = [statements(FOLDER / f"{each}.down.sql") for each in taken_back]
+    return re.findall(r"^drop table (\w+);$", "\n".join(texts), flags=re.MULTILINE)
+
+
+def _count(cursor: Any, schema: str, table: str) -> int:
+    cursor.execute(
+        sql.SQL("select count(*) from {}").format(sql.Identifier(schema, table))
+    )
+    return int(cursor.fetchone()[0])
+
+
+def _refuse_dependents(
+    cursor: Any, configuration: settings.Settings, tables: list[str]
+) -> None:
+    """Stop before anything is dropped, where views or foreign keys need the tables."""
+    cursor.execute(
+        """
+        with doomed as (
+            select oid from pg_class
+            where
+                relnamespace = to_regnamespace(quote_ident(%s))
+                and (
+                    relname = any (%s) and relkind in ('r', 'p')
+                    or pg_partition_root(oid) in (
+                        select oid from pg_class
+                        where
+                            relnamespace = to_regnamespace(quote_ident(%s))
+                            and relname = any (%s)
+                    )
+                )
+        ),
+
+        needed as (
+            select ev_class as relation, refobjid as needed
+            from pg_depend inner join pg_rewrite on pg_rewrite.oid = objid
+            where classid = 'pg_rewrite'::regclass and refclassid = 'pg_class'::regclass
+            union
+            select conrelid, confrelid from pg_constraint where contype = 'f'
+        )
+
+        select
+            relnamespace::regnamespace::text,
+            case relkind when 'v' then 'view' when 'm' then 'materialized view'
+                else 'table' end,
+            format('%%I.%%I', relnamespace::regnamespace, relname),
+            needed::regclass::text
+        from needed inner join pg_class on pg_class.oid = relation
+        where
+            needed in (select oid from doomed)
+            and relation not in (select oid from doomed)
+        order by 3, 4
+        """,
+        (configuration.source_schema, tables) * 2,
+    )
+    found = cursor.fetchall()
+    if not found:
+        return
+    _, kind, name, table = found[0]
+    more = len({row[2] for row in found}) - 1
+    others = f" (and {more} more depend on such tables)" if more else ""
+    schemas = {row[0] for row in found} & set(configuration.dbt_schemas())
+    drop = "".join(f", dbt's by `drop schema {each} cascade`" for each in schemas)
+    raise UserError(
+        f"{kind} {name} depends on table {table}{others}: drop what depends on it "
+        f"first{drop}; nothing was taken back"
+    )
 
 
 def stamp(revision: str = "head") -> None:
@@ -144,13 +262,6 @@ def states(connection: Any, schema: str) -> list[MigrationState]:
     ]
 
 
-def states_in_use() -> list[MigrationState]:
-    """The same of the database and the schema that the settings name."""
-    configuration = settings.load()
-    with database.connected(configuration) as connection:
-        return states(connection, configuration.source_schema)
-
-
 def _up_to(heads: Collection[str]) -> list[str]:
     """The revisions that a database at these heads has, the oldest first."""
     known = revisions()
@@ -173,7 +284,9 @@ def sql_files(revision: str) -> tuple[Step, Step]:
     )
 
 
-def prepare(connection: Connection, schema: str, task: str) -> None:
+def prepare(
+    connection: Connection, configuration: settings.Settings, task: str
+) -> None:
     """Make a connection ready for Alembic's task: alone, in the schema, nothing edited.
 
     The lock belongs to the session, so it needs a direct connection, not one through a
@@ -187,8 +300,12 @@ def prepare(connection: Connection, schema: str, task: str) -> None:
         context.config.print_stdout("waiting for another migration to end")
         connection.execute(text("select pg_advisory_lock(:number)"), lock)
     raw = _raw(connection)
+    schema = configuration.source_schema
+    database.require_owner(raw, configuration)
+    if task == "upgrade":
+        database.require_unicode(raw)
     with raw.cursor() as cursor:
-        _ensure_schema(cursor, schema)
+        _ensure_schema(cursor, raw, schema)
     if task != "stamp":
         known = states(raw, schema)
         _refuse_edited(known)
@@ -267,9 +384,14 @@ def _read(path: Path) -> str:
 def _run_file(path: Path, verb: str) -> None:
     content = statements(path)
     context.config.print_stdout("%s %s", verb, path.name)
+    schema = str(op.get_context().version_table_schema)
     try:
-        # Without parameters psycopg2 sends the text as it is: % and : stay.
         with _raw(op.get_bind()).cursor() as cursor:
+            # The file before it may have set another one in the same transaction.
+            cursor.execute(
+                sql.SQL("set local search_path to {}").format(sql.Identifier(schema))
+            )
+            # Without parameters psycopg2 sends the text as it is: % and : stay.
             cursor.execute(content)
     except psycopg2.Error as error:
         where = ""
@@ -285,7 +407,7 @@ def _run_file(path: Path, verb: str) -> None:
 # --- The database ---------------------------------------------------------------------
 
 
-def _ensure_schema(cursor: Any, schema: str) -> None:
+def _ensure_schema(cursor: Any, connection: Any, schema: str) -> None:
     cursor.execute(
         "select to_regnamespace(quote_ident(%(schema)s)) is not null, "
         "has_database_privilege(current_database(), 'create'), "
@@ -298,6 +420,10 @@ def _ensure_schema(cursor: Any, schema: str) -> None:
             raise UserError(
                 f'there is no schema "{schema}" and user "{user}" may not make one: '
                 f'create it, or grant create on database "{name}" to "{user}"'
+            )
+        if others := database.schemas_with_source(connection):
+            context.config.print_stdout(
+                'making schema "%s", though %s', schema, " and ".join(others)
             )
         cursor.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
     cursor.execute("select has_schema_privilege(%s, 'create')", (schema,))

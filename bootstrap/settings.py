@@ -4,10 +4,11 @@ The environment wins over `.env` in the project's root. Without DATABASE_URL and
 the embedded server is meant.
 """
 
+import difflib
 import io
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -30,6 +31,16 @@ OLDEST_SERVER = 14
 LONGEST_NAME = 63
 
 URL_FORM = "postgresql://user:password@host:5432/database"
+
+# What `.env` may hold for this project. Other names in it are somebody else's.
+NAMES = (
+    *("DATABASE_URL", "OWNER_DATABASE_URL"),
+    *("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_SCHEMA"),
+    *("DB_TRANSFORMER_ROLE", "DB_ANALYST_ROLE", "DB_APPLICATION_ROLE"),
+    *("DBT_SCHEMA", "DBT_PRODUCTION", "DBT_THREADS"),
+)
+# From 0 to 1; DB_POOL and TEST_DATABASE_URL are below it, DB_PASSWD is above.
+ALIKE = 0.85
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,16 @@ class Settings:
     application_role: str
     """Role that writes the rows of the OLTP tables."""
 
+    owner_database_url: str | None = None
+    """libpq URL of the OLTP tables' owner; None means `database_url`."""
+
+    is_production: bool = False
+    """Whether commands that delete data or rebuild all of it are to be refused."""
+
+    def for_owner(self) -> "Settings":
+        """The settings of a command that changes the OLTP tables."""
+        return replace(self, database_url=self.owner_database_url or self.database_url)
+
     def dbt_schemas(self) -> list[str]:
         """Names of all schemas that the transformer writes to, the marts' first."""
         parts = (
@@ -74,6 +95,9 @@ def environment() -> dict[str, str]:
     # DATABASE_URL stands above DB_HOST, but not when only the file has it.
     if os.environ.get("DB_HOST"):
         from_file.pop("DATABASE_URL", None)
+    # Who names a server for one command means it for the owner's commands too.
+    if os.environ.get("DATABASE_URL") or os.environ.get("DB_HOST"):
+        from_file.pop("OWNER_DATABASE_URL", None)
     merged = {**from_file, **os.environ}
     return {name: value for name, value in merged.items() if value}
 
@@ -92,7 +116,10 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         transformer_role=env.get("DB_TRANSFORMER_ROLE", "saas_transformer"),
         analyst_role=env.get("DB_ANALYST_ROLE", "saas_analyst"),
         application_role=env.get("DB_APPLICATION_ROLE", "saas_application"),
+        owner_database_url=_owner_database_url(env),
+        is_production=_is_production(env),
     )
+    _check_threads(env)
     names = {
         "DB_SCHEMA": settings.source_schema,
         # The longest of the schemas that begin with it.
@@ -138,7 +165,45 @@ def _read_env_file(path: Path) -> dict[str, str]:
             )
         if binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value
+    _refuse_typos(values, path)
     return values
+
+
+def _refuse_typos(names: Iterable[str], path: Path) -> None:
+    for name in names:
+        meant = difflib.get_close_matches(name.upper(), NAMES, n=1, cutoff=ALIKE)
+        if meant and name not in NAMES:
+            raise UserError(
+                f"{path.name} sets {name}, which is no setting: correct it to "
+                f"{meant[0]}, or remove the line"
+            )
+
+
+def _check_threads(env: Mapping[str, str]) -> None:
+    threads = env.get("DBT_THREADS", "1")
+    if not (threads.isascii() and threads.isdecimal()) or not 0 < int(threads) < 1000:
+        raise UserError("DBT_THREADS is no number of threads: give 1 to 999")
+
+
+def _is_production(env: Mapping[str, str]) -> bool:
+    value = env.get("DBT_PRODUCTION", "")
+    if value and value.lower() not in ("1", "true", "yes", "on"):
+        raise UserError(
+            "DBT_PRODUCTION has a value that can't be used: set it to 1, or remove it"
+        )
+    return bool(value)
+
+
+def _owner_database_url(env: Mapping[str, str]) -> str | None:
+    url = env.get("OWNER_DATABASE_URL")
+    if url is None:
+        return None
+    if "DATABASE_URL" not in env and "DB_HOST" not in env:
+        raise UserError(
+            "OWNER_DATABASE_URL is set but DATABASE_URL is not: set DATABASE_URL to "
+            "the connection that builds the marts"
+        )
+    return _checked_url(url, setting="OWNER_DATABASE_URL")
 
 
 def _database_url(env: Mapping[str, str]) -> str | None:
@@ -163,12 +228,12 @@ def _database_url(env: Mapping[str, str]) -> str | None:
     return None
 
 
-def _checked_url(url: str) -> str:
+def _checked_url(url: str, setting: str = "DATABASE_URL") -> str:
     """The URL as libpq takes it. Errors never repeat it: it may hold a password."""
     scheme, separator, rest = url.partition("://")
     # SQLAlchemy names the driver in the scheme: postgresql+psycopg2://
     if not separator or scheme.split("+")[0] not in ("postgresql", "postgres"):
-        raise UserError(f"DATABASE_URL is not a PostgreSQL URL: write {URL_FORM}")
+        raise UserError(f"{setting} is not a PostgreSQL URL: write {URL_FORM}")
     url = f"postgresql://{rest}"
     authority, _, path = rest.partition("?")[0].partition("/")
     try:
@@ -178,13 +243,13 @@ def _checked_url(url: str) -> str:
         parameters = parse_dsn(url)
     except psycopg2.ProgrammingError:
         raise UserError(
-            f"DATABASE_URL can't be read: write {URL_FORM}, with special characters "
+            f"{setting} can't be read: write {URL_FORM}, with special characters "
             "in the password percent-encoded and only options of libpq after a ?"
         ) from None
     for port in parameters.get("port", "5432").split(","):
-        _port(port, setting="DATABASE_URL")
+        _port(port, setting=setting)
     if "dbname" not in parameters:
-        raise UserError(f"DATABASE_URL names no database: write {URL_FORM}")
+        raise UserError(f"{setting} names no database: write {URL_FORM}")
     return url
 
 

@@ -1,4 +1,4 @@
-"""Alembic's environment: one connection, behind a lock, one transaction a migration."""
+"""Alembic's environment: one connection, behind a lock."""
 
 import psycopg2
 import sqlalchemy
@@ -16,24 +16,31 @@ def run() -> None:
     """Run what Alembic asked for."""
     if context.is_offline_mode():
         raise CommandError("the migrations are plain SQL: run the files with psql -f")
-    configuration = settings.load()
-    schema = configuration.source_schema
+    configuration = settings.load().for_owner()
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg2://",
         creator=lambda: database.connect(configuration),
         poolclass=sqlalchemy.pool.NullPool,
     )
     with engine.connect() as connection, database.interruptible():
-        context.configure(
-            connection=connection,
-            version_table_schema=schema,
-            transaction_per_migration=True,
-            on_version_apply=migrate.record_checksums,
-        )
+
+        def configure(*, transaction_per_migration: bool) -> None:
+            context.configure(
+                connection=connection,
+                version_table_schema=configuration.source_schema,
+                transaction_per_migration=transaction_per_migration,
+                on_version_apply=migrate.record_checksums,
+            )
+
+        configure(transaction_per_migration=True)
         # Other commands only read.
         task = TASKS.get(context.get_context().opts["fn"].__name__)
+        if task in ("downgrade", "stamp"):
+            # The way back is gone as a whole or not at all; a refused stamp, which
+            # begins by forgetting all revisions, forgets none.
+            configure(transaction_per_migration=False)
         if task is not None:
-            migrate.prepare(connection, schema, task)
+            migrate.prepare(connection, configuration, task)
         with context.begin_transaction():
             context.run_migrations()
 

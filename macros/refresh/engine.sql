@@ -67,7 +67,9 @@ create table if not exists {{ schema }}.runs (
 );
 
 comment on table {{ schema }}.runs is
-'One row per refresh that looked further than "nothing changed".';
+'One row per refresh of the last 30 days that looked further than "nothing changed".';
+
+create index if not exists runs_model_idx on {{ schema }}.runs (model, refreshed_at);
 
 
 -- The select of a staging view with its source table written out in full.
@@ -1339,6 +1341,9 @@ begin
     );
     if run.method = 'scoped' or run.rows_removed + run.rows_added > 0 then
         insert into {{ schema }}.runs select run.*;
+        -- Those of this model alone: two runs never delete the same row.
+        delete from {{ schema }}.runs
+        where model = run.model and refreshed_at < now() - interval '30 days';
     end if;
     return run;
 end;

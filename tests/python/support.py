@@ -41,6 +41,7 @@ FAST = {
 # The tests decide which server is meant, not the developer's own settings.
 SETTING_NAMES = (
     "DATABASE_URL",
+    "OWNER_DATABASE_URL",
     "DB_HOST",
     "DB_PORT",
     "DB_NAME",

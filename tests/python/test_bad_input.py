@@ -373,7 +373,7 @@ def test_what_depends_on_the_tables_keeps_them_from_being_taken_back(
 
     assert "view reports.people depends on table users" in message
     assert "drop what depends on it first" in message
-    assert applied(database) == ["001_initial_schema"]
+    assert applied(database) == migrate.revisions()
 
 
 @pytest.mark.parametrize("subcommand", ["demo", "partitions"])

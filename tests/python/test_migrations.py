@@ -681,6 +681,15 @@ def test_what_never_ran_is_not_stamped(empty_database: Database, made: int) -> N
     assert applied(empty_database) == []
 
 
+def test_a_refused_stamp_forgets_no_migration(database: Database) -> None:
+    env = database.environment()
+    run("rollback", env=env).check_returncode()
+
+    assert "lacks what" in refusal(run("stamp", env=env))
+
+    assert applied(database) == REVISIONS[:-1]
+
+
 def test_a_database_ahead_of_the_project_is_left_alone(
     database: Database, use: Use
 ) -> None:

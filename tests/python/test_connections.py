@@ -1,0 +1,278 @@
+"""Who connects where: each command takes the connection and the schema that it needs.
+
+What can't work there is refused in one line before anything is made.
+"""
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from bootstrap import settings
+from tests.python.roles import Stage, set_stage
+from tests.python.support import (
+    ROOT,
+    Database,
+    copy_project,
+    dbt,
+    environment,
+    refusal,
+    run,
+    with_database,
+    with_login,
+)
+
+
+def bare_environment() -> dict[str, str]:
+    """This process's environment without any of our settings, not even empty."""
+    return {name: value for name, value in environment().items() if value}
+
+
+@pytest.fixture(scope="module")
+def stage(server_url: str) -> Iterator[Stage]:
+    """A migrated database with its roles."""
+    with ExitStack() as stages:
+        made = stages.enter_context(set_stage(server_url, "createrole"))
+        made.make_roles().check_returncode()
+        yield made
+
+
+def env_file(stage: Stage, *lines: str) -> str:
+    """A `.env` by which dbt connects as the transformer."""
+    return "\n".join(
+        [
+            f"DATABASE_URL={stage.login(stage.transformer).url}",
+            f"DB_TRANSFORMER_ROLE={stage.transformer}",
+            f"DB_ANALYST_ROLE={stage.analyst}",
+            f"DB_APPLICATION_ROLE={stage.application}",
+            *lines,
+        ]
+    )
+
+
+def of_the_schedule(command: str) -> list[str]:
+    """The arguments of each cron line in the documentation that runs a command."""
+    texts = [(ROOT / name).read_text() for name in ("README.md", "docs/operations.md")]
+    lines = re.findall(
+        r"&& \.venv/bin/python -m (bootstrap .*)$", "\n".join(texts), re.M
+    )
+    found = [line.partition("#")[0].split()[1:] for line in lines]
+    return [" ".join(each) for each in found if each[0] == command]
+
+
+# --- The owner and the transformer side by side ---------------------------------------
+
+
+def test_one_env_file_serves_the_owners_commands_and_dbt(
+    stage: Stage, tmp_path: Path
+) -> None:
+    project = copy_project(tmp_path)
+    owner = f"OWNER_DATABASE_URL={stage.owner.url}"
+    (project / ".env").write_text(env_file(stage, owner))
+    env = bare_environment()
+
+    scheduled = of_the_schedule("partitions")
+    assert len(scheduled) == 2
+    for line in (
+        *scheduled,
+        "migrate",
+        "status",
+        "roles",
+        "rollback",
+        "migrate",
+        "stamp",
+    ):
+        result = run(*line.split(), env=env, root=project)
+        assert result.returncode == 0, f"{line}: {result.stderr}"
+    run("up", "--migrated", "--build", env=env, root=project).check_returncode()
+    urls = {
+        run("url", *option, env=env, root=project).stdout
+        for option in ([], ["--owner"])
+    }
+    assert {parse_dsn(url.strip())["user"] for url in urls} == {
+        stage.transformer,
+        parse_dsn(stage.owner.url)["user"],
+    }
+
+
+@pytest.mark.parametrize(
+    "command", ["partitions", "migrate", "rollback", "stamp", "capture users"]
+)
+def test_what_needs_the_owners_connection_asks_for_it(
+    stage: Stage, tmp_path: Path, command: str
+) -> None:
+    project = copy_project(tmp_path)
+    (project / ".env").write_text(env_file(stage))
+
+    message = refusal(run(*command.split(), env=bare_environment(), root=project))
+
+    assert f'"{stage.transformer}" may not change the source tables' in message
+    assert "set OWNER_DATABASE_URL to the owner's connection" in message
+
+
+def test_a_server_named_for_one_command_is_the_owners_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text(
+        "DATABASE_URL=postgresql://a/x\nOWNER_DATABASE_URL=postgresql://b/x\n"
+    )
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    for name in ("DATABASE_URL", "OWNER_DATABASE_URL", "DB_HOST"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert settings.load().for_owner().database_url == "postgresql://b/x"
+    monkeypatch.setenv("DATABASE_URL", "postgresql://c/x")
+    assert settings.load().for_owner().database_url == "postgresql://c/x"
+
+
+def test_an_owner_without_a_database_to_build_in_is_refused() -> None:
+    env = environment(OWNER_DATABASE_URL="postgresql://b/x")
+
+    assert "set DATABASE_URL" in refusal(run("url", env=env))
+
+
+# --- Settings that are mistaken -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("DATABASE_URl", "DATABASE_URL"),
+        ("OWNER_DATABASEURL", "OWNER_DATABASE_URL"),
+        ("DB_SHCEMA", "DB_SCHEMA"),
+        ("DB_PASSWD", "DB_PASSWORD"),
+        ("DBT_THREDS", "DBT_THREADS"),
+        ("DB_ANALYSTS_ROLE", "DB_ANALYST_ROLE"),
+    ],
+)
+def test_a_misspelt_setting_in_the_env_file_is_named(
+    tmp_path: Path, name: str, meant: str
+) -> None:
+    project = copy_project(tmp_path)
+    (project / ".env").write_text(f"OTHER=1\n{name}=s3cret\n")
+
+    message = refusal(run("url", env=environment(), root=project))
+
+    assert f".env sets {name}, which is no setting: correct it to {meant}" in message
+    assert "s3cret" not in message
+
+
+def test_what_other_programs_keep_in_the_env_file_is_left_alone(tmp_path: Path) -> None:
+    names = ("SECRET_KEY", "TEST_DATABASE_URL", "DB_POOL", "DB_TYPE", "DBT_TARGET_PATH")
+    others = ("PGHOST", "PORT", "DB_CONNECTION", "DBT_PROFILES_DIR", "DB_DRIVER")
+    project = copy_project(tmp_path)
+    url = "DATABASE_URL=postgresql://localhost/x\n"
+    lines = "".join(f"{name}=x\n" for name in (*names, *others))
+    (project / ".env").write_text(url + lines)
+
+    run("url", env=bare_environment(), root=project).check_returncode()
+
+
+@pytest.mark.parametrize("threads", ["0", "-1", "many", "1.5", "\u0663"])
+def test_a_number_of_threads_that_is_none_is_one_line(
+    threads: str, tmp_path: Path
+) -> None:
+    database = Database("postgresql://localhost:1/saas")
+
+    message = refusal(run("url", env=database.environment(DBT_THREADS=threads)))
+    result = dbt("run", database=database, target=tmp_path, DBT_THREADS=threads)
+
+    assert message == "DBT_THREADS is no number of threads: give 1 to 999"
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [f"error: {message}"]
+
+
+def test_a_word_for_production_that_is_none_is_refused() -> None:
+    env = environment(DATABASE_URL="postgresql://localhost/x", DBT_PRODUCTION="0")
+
+    assert "DBT_PRODUCTION has a value that can't be used" in refusal(
+        run("url", env=env)
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "up --migrated",
+        "partitions",
+        "demo --if-empty",
+        "erase-user 0f8fad5b-d9cb-469f-a165-70867728950e",
+    ],
+)
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_schema_without_the_source_tables_is_named_and_so_is_theirs(
+    database: Database, command: str, is_there: bool
+) -> None:
+    if is_there:
+        database.execute("create schema ap")
+
+    message = refusal(run(*command.split(), env=database.environment(DB_SCHEMA="ap")))
+
+    assert 'the source tables are not there, in schema "ap"' in message
+    assert 'schema "public" has them; correct DB_SCHEMA' in message
+
+
+def test_a_second_schema_is_not_made_without_a_word(database: Database) -> None:
+    env = database.environment(DB_SCHEMA="ap")
+
+    status = run("status", env=env)
+    migrated = run("migrate", "001", env=env)
+
+    assert status.returncode == 1
+    assert 'schema "public" has them; correct DB_SCHEMA' in status.stderr
+    first = migrated.stdout.splitlines()[0]
+    assert first == 'making schema "ap", though schema "public" has them'
+
+
+# --- Databases and users that will not do ---------------------------------------------
+
+
+@pytest.fixture(params=["LATIN1", "SQL_ASCII"])
+def narrow_database(server_url: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of a database that can't hold every text."""
+    name = f"narrow_{uuid.uuid4().hex[:8]}"
+    with closing(psycopg2.connect(server_url)) as admin:
+        admin.autocommit = True
+        admin.cursor().execute(
+            f"create database {name} template template0 encoding '{request.param}' "
+            "locale_provider libc lc_collate 'C' lc_ctype 'C'"
+        )
+        yield with_database(server_url, name)
+        admin.cursor().execute(f"drop database {name} with (force)")
+
+
+@pytest.mark.parametrize("command", ["migrate", "demo", "up --migrated"])
+def test_a_database_that_cannot_hold_every_text_is_refused_before_anything_is_made(
+    narrow_database: str, command: str
+) -> None:
+    database = Database(narrow_database)
+
+    message = refusal(run(*command.split(), env=database.environment()))
+
+    assert "has the encoding" in message
+    assert "createdb --encoding=UTF8" in message
+    made = "select count(*) from pg_class where oid >= 16384"
+    assert database.execute(made) == [(0,)]
+
+
+def test_the_build_of_a_user_who_only_reads_is_one_line(database: Database) -> None:
+    reader = f"reader_{uuid.uuid4().hex[:8]}"
+    database.execute(f"create role {reader} login password 'x'")
+    database.execute(f"grant select on all tables in schema public to {reader}")
+    try:
+        env = Database(with_login(database.url, reader, "x")).environment()
+
+        message = refusal(run("up", "--migrated", "--build", env=env))
+
+        assert f'user "{reader}" may not make tables in schema "analytics"' in message
+        assert "DATABASE_URL" in message
+        run("up", "--migrated", env=env).check_returncode()
+    finally:
+        database.execute(f"drop owned by {reader}")
+        database.execute(f"drop role {reader}")
