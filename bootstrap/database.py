@@ -3,6 +3,8 @@
 import contextlib
 import select
 from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
 import psycopg2
 from psycopg2 import extensions, sql
@@ -15,14 +17,38 @@ from bootstrap.errors import UserError
 APPLICATION_NAME = "saas_analytics"
 CONNECT_SECONDS = 10
 
+# How often a pooler is asked whether it shares sessions; the first answer is mostly it.
+POOLER_TRIES = 5
+
 
 class _Connection(Connection):
-    """A connection whose loss is reported once, by the statement that noticed it."""
+    """A connection whose transactions see the OLTP schema.
+
+    Nothing is set for the session: a pooler in transaction mode gives each transaction
+    another one, and what is set there reaches other clients. Its loss is reported
+    once, by the statement that noticed it.
+    """
+
+    source_schema = "public"
 
     def rollback(self) -> None:
         """Roll back; nothing is left to undo once the connection is gone."""
         if not self.closed:
             super().rollback()
+
+
+class _Cursor(extensions.cursor):
+    """A cursor that sets the search_path of each transaction that it begins."""
+
+    connection: _Connection
+
+    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002
+        """Run a statement."""
+        state = self.connection.info.transaction_status
+        if state == extensions.TRANSACTION_STATUS_IDLE:
+            schema = sql.Identifier(self.connection.source_schema)
+            super().execute(sql.SQL("set local search_path to {}").format(schema))
+        super().execute(query, vars)
 
 
 def url_in_use(configuration: settings.Settings) -> str:
@@ -46,8 +72,10 @@ def connect(configuration: settings.Settings) -> Connection:
         "connect_timeout": str(CONNECT_SECONDS),
     }
     try:
-        connection: Connection = psycopg2.connect(
-            **{**defaults, **parameters}, connection_factory=_Connection
+        connection: _Connection = psycopg2.connect(
+            **{**defaults, **parameters},
+            connection_factory=_Connection,
+            cursor_factory=_Cursor,
         )
     except psycopg2.OperationalError as error:
         raise UserError(_why_no_connection(str(error), parameters)) from None
@@ -58,22 +86,55 @@ def connect(configuration: settings.Settings) -> Connection:
             f"the server is PostgreSQL {major}: version {settings.OLDEST_SERVER} or "
             "later is needed"
         )
-    with connection, connection.cursor() as cursor:
-        cursor.execute(
-            sql.SQL("set search_path to {}").format(
-                sql.Identifier(configuration.source_schema)
-            )
-        )
+    connection.source_schema = configuration.source_schema
     return connection
+
+
+def refuse_shared_sessions(
+    connection: Connection, configuration: settings.Settings
+) -> None:
+    """Stop where a pooler gives each transaction another session of the server.
+
+    Raises:
+        UserError: it does, and a lock of the session would be somebody else's.
+    """
+    # A pooler makes up the process id that it gives a client at the start.
+    if _session(connection) == connection.info.backend_pid:
+        return
+    for _ in range(POOLER_TRIES):
+        own = _session(connection)
+        with closing(connect(configuration)) as other, other.cursor() as cursor:
+            # Its transaction stays open: it keeps a session that was given up.
+            cursor.execute("select pg_backend_pid()")
+            is_shared = cursor.fetchone() == (own,)
+            if is_shared or _session(connection) != own:
+                raise UserError(
+                    f"{_place(connection)} is a pooler in transaction mode, where the "
+                    "lock that keeps migrations apart does not hold: name PostgreSQL "
+                    "itself in OWNER_DATABASE_URL"
+                )
+
+
+def _session(connection: Connection) -> int:
+    """The server process of a transaction of its own."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute("select pg_backend_pid()")
+        (process,) = cursor.fetchone() or (0,)
+    return int(process)
+
+
+def _place(connection: Connection) -> str:
+    """Host and port of a connection."""
+    place = connection.info
+    port = "" if place.host.startswith("/") else f":{place.port}"
+    return f"{place.host}{port}"
 
 
 def name_of(connection: Connection, configuration: settings.Settings) -> str:
     """Which database this is, for people: without who connects."""
     if configuration.database_url is None:
         return "the embedded server"
-    place = connection.info
-    port = "" if place.host.startswith("/") else f":{place.port}"
-    return f"{place.dbname} at {place.host}{port}"
+    return f"{connection.info.dbname} at {_place(connection)}"
 
 
 @contextlib.contextmanager
@@ -88,7 +149,7 @@ def connected(configuration: settings.Settings) -> Iterator[Connection]:
 
 def has_source(connection: Connection, configuration: settings.Settings) -> bool:
     """Whether there is any table that the marts are made of, or one by its name."""
-    with connection.cursor() as cursor:
+    with connection, connection.cursor() as cursor:
         cursor.execute(
             "select exists (select from pg_class where relname in "
             "('users', 'usage_events') "
@@ -130,7 +191,7 @@ def misplaced_source(
 
 def schemas_with_source(connection: Connection) -> list[str]:
     """The schemas that have the OLTP tables, quoted."""
-    with connection.cursor() as cursor:
+    with connection, connection.cursor() as cursor:
         cursor.execute(
             "select 'schema \"' || relnamespace::regnamespace::text || '\" has them' "
             "from pg_class where relname in ('users', 'usage_events', 'licenses') "
@@ -146,7 +207,7 @@ def require_owner(connection: Connection, configuration: settings.Settings) -> N
     Raises:
         UserError: they do; it says which setting names the owner's connection.
     """
-    with connection.cursor() as cursor:
+    with connection, connection.cursor() as cursor:
         cursor.execute(
             "select current_user::text, pg_get_userbyid(relowner)::text from pg_class "
             "where relname in ('usage_events', 'alembic_version') "
@@ -184,7 +245,7 @@ def require_builder(connection: Connection, configuration: settings.Settings) ->
     Raises:
         UserError: the user may not read the source, or make tables for the marts.
     """
-    with connection.cursor() as cursor:
+    with connection, connection.cursor() as cursor:
         cursor.execute(
             "select current_user::text, current_database()::text, array("
             "select schema from unnest(%s) as schema where not case "
@@ -271,6 +332,11 @@ def _why_no_connection(message: str, parameters: dict[str, str]) -> str:
         return f"the server at {where} has no connection left: close some, or try later"
     if "starting up" in reason or "shutting down" in reason or "recovery" in reason:
         return f"the server at {where} is not ready ({refusal}): try again in a moment"
+    if "unsupported startup parameter" in reason:
+        return (
+            f"the pooler at {where} refused an option of DATABASE_URL ({refusal}): "
+            "remove it there, or name it in the pooler's ignore_startup_parameters"
+        )
     if reason.startswith("invalid"):
         return f"DATABASE_URL has an option that can't be used: {reason}"
     if "FATAL" in reason or "SSL" in reason or "certificate" in reason:

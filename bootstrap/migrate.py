@@ -289,17 +289,17 @@ def prepare(
 ) -> None:
     """Make a connection ready for Alembic's task: alone, in the schema, nothing edited.
 
-    The lock belongs to the session, so it needs a direct connection, not one through a
-    pooler in transaction mode; it goes when the connection is closed.
+    The lock belongs to the session, and goes when the connection is closed.
 
     Raises:
         UserError: the database is not fit for the task.
     """
+    raw = _raw(connection)
+    database.refuse_shared_sessions(raw, configuration)
     lock = {"number": LOCK_NUMBER}
     if not connection.scalar(text("select pg_try_advisory_lock(:number)"), lock):
         context.config.print_stdout("waiting for another migration to end")
         connection.execute(text("select pg_advisory_lock(:number)"), lock)
-    raw = _raw(connection)
     schema = configuration.source_schema
     database.require_owner(raw, configuration)
     if task == "upgrade":
