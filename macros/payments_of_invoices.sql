@@ -3,13 +3,14 @@
 
     `price_cents` is the subscription's price today; null without one, or for a free
     one.
-    `highest_price_cents` is the higher of that and the largest single payment for
-    another invoice of the subscription: it includes taxes, fees and former prices.
-    `equal_payments_nearby` counts the payments of the same amount for the invoice
-    within three days, itself included.
-    `is_taken_twice`: the invoice has several payments of at least the full price. More
-    than three days apart, they have to be of exactly that price: instalments of a
-    former, higher price may be as high as today's price.
+    `highest_price_cents` is the highest of that, of the prices that the snapshot has
+    seen, and of single payments for other invoices of the subscription: it includes
+    taxes, fees and former prices.
+    `equal_payments_nearby` and `equal_payments_at_once` count the payments of the same
+    amount for the invoice within three days and within an hour, itself included.
+    `is_taken_twice`: the invoice has several payments of exactly the full price of
+    today, or within three days of at least the highest price, and together they are
+    more than the highest price.
 
     The invoice's number is no column of the staging views, so it comes from the source.
 -#}
@@ -39,7 +40,13 @@
                 order by created_at
                 range between interval '3 days' preceding
                 and interval '3 days' following
-            ) as equal_payments_nearby
+            ) as equal_payments_nearby,
+            count(*) over (
+                partition by invoice_id, currency, amount_cents
+                order by created_at
+                range between interval '1 hour' preceding
+                and interval '1 hour' following
+            ) as equal_payments_at_once
         from payments
         window
             of_invoice as (partition by invoice_id, currency),
@@ -56,12 +63,25 @@
         group by subscription_id, currency
     ),
 
+    former_prices as (
+        select
+            subscription_id,
+            currency,
+            max(amount_cents) as amount_cents
+        from {{ ref("subscriptions_history") }}
+        where amount_cents > 0
+        group by subscription_id, currency
+    ),
+
     priced as (
         select
             counted.*,
             subscriptions.amount_cents as price_cents,
-            greatest(subscriptions.amount_cents, single_payments.amount_cents)
-                as highest_price_cents
+            greatest(
+                subscriptions.amount_cents,
+                former_prices.amount_cents,
+                single_payments.amount_cents
+            ) as highest_price_cents
         from counted
         left join {{ ref("stg_saas__subscriptions") }} as subscriptions
             on
@@ -72,19 +92,20 @@
             on
                 counted.subscription_id = single_payments.subscription_id
                 and counted.currency = single_payments.currency
+        left join former_prices
+            on
+                counted.subscription_id = former_prices.subscription_id
+                and counted.currency = former_prices.currency
     )
 
     select
         *,
         coalesce(
             equal_payments > 1
-            and invoice_cents > price_cents
+            and invoice_cents > highest_price_cents
             and (
-                (amount_cents = price_cents and invoice_cents > highest_price_cents)
-                or (amount_cents = price_cents and equal_payments_nearby > 1)
-                or (
-                    amount_cents >= highest_price_cents and equal_payments_nearby > 1
-                )
+                amount_cents = price_cents
+                or (amount_cents >= highest_price_cents and equal_payments_nearby > 1)
             ),
             false
         ) as is_taken_twice

@@ -388,6 +388,16 @@ LOOK_ALIKES = [
     ),
     LookAlike(
         "payments_taken_twice",
+        "instalments before the price was halved",
+        "update payment_transactions set created_at = created_at - interval '10 days'"
+        " where id = {once};"
+        "update payment_transactions set status = 'succeeded',"
+        " refunded_amount_cents = null where id = {twice};"
+        "update analytics_snapshots.subscriptions_history set amount_cents = 2000"
+        " where subscription_id = {again_now}",
+    ),
+    LookAlike(
+        "payments_taken_twice",
         "both payments were refunded by half",
         "update payment_transactions set status = 'succeeded',"
         " refunded_amount_cents = 500 where id in ({once}, {twice})",
@@ -466,7 +476,7 @@ LOOK_ALIKES = [
     LookAlike(
         "events_in_the_future",
         "a clock half an hour fast",
-        "update api_usage set occurred_at = now() + interval '30 minutes'",
+        "update api_usage set occurred_at = created_at + interval '30 minutes'",
     ),
     LookAlike(
         "sessions_of_days",

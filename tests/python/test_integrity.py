@@ -5,6 +5,7 @@ is rolled back, and every test of tests/integrity runs in it, as dbt compiled it
 """
 
 import json
+import random
 import re
 import subprocess
 import sys
@@ -17,8 +18,11 @@ from typing import Any
 
 import psycopg2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from psycopg2.extensions import cursor as Cursor
 
+from tests.python.legitimate_companies import legitimate_company
 from tests.python.look_alikes import (
     LOOK_ALIKES,
     LookAlike,
@@ -590,6 +594,14 @@ FAULTS = [
         ("one", "two"),
     ),
     Fault(
+        "invoices_paid_beyond_their_price",
+        new_payment("former", "{again_now}", 2000, "'in_9'", "20 days")
+        + "update payment_transactions set status = 'succeeded',"
+        " refunded_amount_cents = null where id = {twice}",
+        "price_of_today_at_once",
+        ("once", "twice"),
+    ),
+    Fault(
         "payments_written_twice",
         "insert into payment_transactions (id, subscription_id, status, amount_cents,"
         " currency, created_at, processed_at) select {again_latest}, subscription_id,"
@@ -795,7 +807,7 @@ def company(
         *("build", "--indirect-selection", "empty"),
         *("--select", "staging,resource_type:model", "integrity"),
         *("+fct_feature_usage", "+dim_users", "+fct_affiliate_earnings"),
-        "assert_affiliate_ledger_is_reconciled",
+        *("subscriptions_history", "assert_affiliate_ledger_is_reconciled"),
         database=module_database,
         target=target,
     )
@@ -900,6 +912,21 @@ def test_a_balance_beyond_payouts_in_another_currency_is_reported(
     more = new_payout("without_commissions", "partner", 70, "JPY")
     with planted(company.database, CONVERTED + more) as cursor:
         assert unreconciled(company, cursor) == {"JPY": 100 - 70}
+
+
+@settings(max_examples=40, deadline=None)
+@given(luck=st.randoms(use_true_random=False))
+def test_a_company_of_legitimate_oddities_has_no_finding(
+    company: Company, luck: random.Random
+) -> None:
+    statements = legitimate_company(luck)
+    with planted(company.database, statements) as cursor:
+        found = {}
+        for test, query in company.compiled().items():
+            cursor.execute(query)
+            if rows := cursor.fetchall():
+                found[test] = rows
+    assert not found, statements
 
 
 def test_every_finding_has_a_look_alike_that_stays_silent() -> None:

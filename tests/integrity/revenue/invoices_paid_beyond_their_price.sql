@@ -1,7 +1,8 @@
 -- depends_on: {{ ref("fct_revenue_monthly") }}
 -- An invoice's own total is not in the source, so its price is the subscription's. An
 -- invoice with a single payment may be of any amount. Without a price, only equal
--- payments within three days are suspicious.
+-- payments within three days are suspicious. After a price was lowered, two payments of
+-- today's price may be instalments of the former one, unless they came at once.
 with payments as (
     {{ payments_of_invoices() }}
 )
@@ -11,6 +12,7 @@ select
     subscription_id,
     case
         when highest_price_cents is null then 'price_is_unknown'
+        when invoice_cents <= highest_price_cents then 'price_of_today_at_once'
         else 'more_than_the_price'
     end as reason,
     currency,
@@ -27,4 +29,9 @@ where
     and (
         invoice_cents > highest_price_cents
         or (highest_price_cents is null and equal_payments_nearby > 1)
+        or (
+            amount_cents = price_cents
+            and invoice_cents > price_cents
+            and equal_payments_at_once > 1
+        )
     )

@@ -6,11 +6,8 @@
 with payments as (
     select
         payments.*,
-        subscriptions.amount_cents as price_cents,
         invoices.stripe_invoice_id as invoice_id,
-        count(*) over of_subscription as payments_so_far,
-        lag(payments.created_at) over of_subscription as previous_at,
-        lag(invoices.stripe_invoice_id) over of_subscription as previous_invoice_id,
+        subscriptions.amount_cents as price_cents,
         1 + floor(
             extract(
                 epoch from
@@ -18,7 +15,12 @@ with payments as (
             )
             / 86400
             / case subscriptions.billing_cycle when 'yearly' then 365 else 28 end
-        ) as periods_begun
+        ) as periods_begun,
+        sum(payments.amount_cents - payments.refunded_amount_cents) over of_charge
+            as charge_cents,
+        row_number() over (
+            of_charge order by payments.created_at, payments.payment_transaction_id
+        ) as number_in_charge
     from {{ ref("stg_saas__payment_transactions") }} as payments
     inner join {{ ref("stg_saas__subscriptions") }} as subscriptions
         on
@@ -29,14 +31,28 @@ with payments as (
     where
         payments.status = 'succeeded'
         and subscriptions.amount_cents > 0
-        and payments.amount_cents - payments.refunded_amount_cents
-        >= subscriptions.amount_cents
         and {{ is_finite("payments.created_at") }}
         and {{ is_finite("subscriptions.created_at") }}
     window
+        of_charge as (
+            partition by
+                payments.subscription_id,
+                coalesce(invoices.stripe_invoice_id, cast(invoices.id as text))
+        )
+),
+
+-- The instalments of an invoice are one charge.
+charges as (
+    select
+        *,
+        count(*) over of_subscription as payments_so_far,
+        lag(created_at) over of_subscription as previous_at,
+        lag(invoice_id) over of_subscription as previous_invoice_id
+    from payments
+    where number_in_charge = 1 and charge_cents >= price_cents
+    window
         of_subscription as (
-            partition by payments.subscription_id
-            order by payments.created_at, payments.payment_transaction_id
+            partition by subscription_id order by created_at, payment_transaction_id
         )
 )
 
@@ -53,7 +69,7 @@ select
     previous_at,
     processed_at,
     created_at
-from payments
+from charges
 where
     payments_so_far > periods_begun
     and previous_at >= created_at - interval '1 day'
