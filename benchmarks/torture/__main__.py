@@ -21,6 +21,7 @@ from benchmarks import server
 from bootstrap import settings
 from refresh import engine
 from tests.python import torture
+from tests.python import zones as every_zone
 from tests.python.support import DBT, Database, environment
 
 SCHEMA = "analytics_refresh"
@@ -31,13 +32,16 @@ REFRESHES = 2
 @click.option("--rounds", default=200, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=1, show_default=True, type=int)
 @click.option("--writers", default=5, show_default=True, type=click.IntRange(min=1))
-def main(rounds: int, seed: int, writers: int) -> None:
+@click.option("--zones", is_flag=True, help="Torture time zones, one a round.")
+def main(rounds: int, seed: int, writers: int, zones: bool) -> None:
     """Torture the refresh engine; exit 1 if a mart is ever wrong."""
     with server.scratch_server() as scratch:
         click.echo(scratch.describe())
         dsn = scratch.create_database("torture")
         database = Database(dsn)
         _build(database)
+        if zones:
+            sys.exit(1 if _torture_zones(database, range(seed, seed + rounds)) else 0)
         wrong = refreshed = killed = written = 0
         for number in range(seed, seed + rounds):
             generator = random.Random(number)
@@ -61,6 +65,27 @@ def main(rounds: int, seed: int, writers: int) -> None:
             f"killed, {refreshed} refreshes, {wrong} of them wrong"
         )
     sys.exit(1 if wrong else 0)
+
+
+def _torture_zones(database: Database, seeds: range) -> int:
+    """A company around a change of the clocks for each seed; how many were wrong."""
+    names = every_zone.all_zones(database)
+    wrong = 0
+    drawn = set()
+    for seed in seeds:
+        generator = random.Random(seed)
+        # Every other one of those that have something odd.
+        name = generator.choice(every_zone.HARD_ZONES if seed % 2 else names)
+        drawn.add(name)
+        found = every_zone.disagreements(database, name, generator)
+        wrong += bool(found)
+        for line in found[:3]:
+            click.echo(f"round {seed}: {line}")
+    click.echo(
+        f"{len(seeds)} rounds from seed {seeds.start} in {len(drawn)} zones, "
+        f"{wrong} of them wrong"
+    )
+    return wrong
 
 
 def _build(database: Database) -> None:

@@ -21,6 +21,7 @@ from expectations import cli
 from expectations.looks import ByWeekday, Measured, Remembered, Shares
 from refresh import engine
 from tests.python.support import ROOT, Database, new_database
+from tests.python.zones import report_in
 
 # Great Expectations takes seconds to import, and every worker of pytest imports this
 # file: only who runs its tests is to wait.
@@ -619,6 +620,43 @@ def test_a_run_takes_the_place_of_the_days_earlier_one(
     with closing(company.connect()) as connection:
         judge.run(connection, SETTINGS, suites)
     assert measured() == before
+
+
+def test_days_are_those_of_the_zone_that_the_marts_were_built_in(
+    own_company: Database, suites: "dict[str, Suite]"
+) -> None:
+    """A mart counts each of the source's last days, and none half, in any zone."""
+    from expectations import judge
+
+    zone = "Pacific/Kiritimati"
+    report_in(own_company, zone)
+    with closing(own_company.connect()) as connection:
+        engine.refresh(connection, "analytics_refresh")
+    with closing(own_company.connect()) as connection, connection.cursor() as cursor:
+        reading = judge.read(cursor, SETTINGS, suites)
+        cursor.execute("select (now() at time zone %s)::date", (zone,))
+        assert cursor.fetchone() == (reading.today,)
+    compared = [rows for rows in reading.rows.values() if "lost_share" in rows]
+    assert len(compared) >= 4
+    for rows in compared:
+        assert not rows.empty
+        assert (rows["lost_share"] == 0).all(), rows
+
+
+def test_marts_of_two_zones_are_refused_in_one_line(
+    own_company: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own_company.execute(
+        "update analytics_refresh.models set zone = 'Europe/Berlin' "
+        "where model = 'fct_errors_daily'"
+    )
+    assert exit_code(monkeypatch, own_company) == 2
+    assert capsys.readouterr().err == (
+        "error: the marts are in Europe/Berlin and UTC: build all of them in one zone, "
+        "with `make build`\n"
+    )
 
 
 def test_missing_marts_and_unknown_suites_are_refused_in_one_line(

@@ -262,6 +262,49 @@ def test_a_late_event_touches_its_own_groups_alone(marts: Database) -> None:
     assert runs["fct_affiliate_earnings"].method == "quiet"
 
 
+def test_an_event_of_one_of_many_features_computes_that_feature_alone(
+    marts: Database,
+) -> None:
+    marts.execute(
+        "update usage_events set event_name = 'feature_' || "
+        "mod(abs(hashtext(id::text)), 300) where event_category = 'feature'"
+    )
+    refresh(marts)
+    marts.execute(
+        "insert into usage_events (user_id, license_id, event_type, event_category, "
+        "event_name, occurred_at) select user_id, license_id, event_type, "
+        "event_category, event_name, occurred_at + interval '1 minute' "
+        "from usage_events where event_category = 'feature' "
+        "and license_id is not null order by id limit 1"
+    )
+
+    runs = refresh(marts)
+
+    for mart in ("fct_feature_adoption_monthly", "dim_features"):
+        assert (runs[mart].method, runs[mart].scopes) == ("scoped", 1)
+    assert runs["int_features_active_monthly"].method == "summed"
+
+
+def test_a_month_that_is_new_is_there_for_every_feature(marts: Database) -> None:
+    refresh(marts)
+    marts.execute(
+        "insert into usage_events (event_type, event_category, event_name, "
+        "occurred_at) select 'view', 'auth', 'login', "
+        "max(occurred_at) + interval '1 month' from usage_events"
+    )
+
+    runs = refresh(marts)
+
+    assert runs["fct_feature_adoption_monthly"].method == "whole"
+    assert marts.execute(
+        "select count(*) from analytics.dim_features as features "
+        "where first_used_at is not null and not exists (select "
+        "from analytics.fct_feature_adoption_monthly as adoption "
+        "where adoption.feature_name = features.feature_name and adoption_month = ("
+        "select max(usage_month) from analytics.fct_usage_monthly))"
+    ) == [(0,)]
+
+
 def test_an_update_that_moves_an_event_touches_both_its_days(marts: Database) -> None:
     marts.execute(
         "update usage_events set occurred_at = occurred_at + interval '3 days' "

@@ -2,7 +2,7 @@
 -- every month whose aggregate is up to date has the same groups and figures in both.
 -- One row per group that differs; aggregate_monthly_usage(year, month) puts an
 -- aggregate right whose events were deleted or corrected since.
-{{ config(enabled=var("reporting_timezone", "UTC") in ["UTC", "Etc/UTC", "GMT"]) }}
+{{ config(enabled=var("reporting_timezone", "UTC") == "UTC") }}
 
 with comparable_months as (
     {{ comparable_usage_periods("month") }}
