@@ -8,8 +8,16 @@ from psycopg2.extensions import connection as Connection
 EVENT_TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
 MONTHS_AHEAD = 3
 
-# Events of a broken clock stay in the default partition: no month is made for them.
-PLAUSIBLE = ("1970-01-01", "2101-01-01")
+# Events of a wrong clock stay in the default partition: no month is made for them. The
+# marts leave the same ones out (macros/time.sql, plausible_time).
+PLAUSIBLE = """
+    case
+        when occurred_at >= '1970-01-01 00:00:00+00'
+            and occurred_at < '2100-01-01 00:00:00+00'
+            then created_at >= occurred_at - interval '24 hours'
+        else false
+    end
+"""
 
 
 def create_ahead(
@@ -36,9 +44,8 @@ def create_ahead(
                 sql.SQL(
                     "select distinct "
                     "date_trunc('month', occurred_at at time zone 'UTC')::date "
-                    "from {} where occurred_at >= %s and occurred_at < %s"
-                ).format(sql.Identifier(f"{table}_default")),
-                PLAUSIBLE,
+                    "from {} where {}"
+                ).format(sql.Identifier(f"{table}_default"), sql.SQL(PLAUSIBLE))
             )
             months |= {month for (month,) in cursor.fetchall()}
         connection.commit()

@@ -949,7 +949,7 @@ COMMENT ON FUNCTION public.update_updated_at_column() IS 'Sets updated_at to the
 CREATE FUNCTION public.usage_groups(from_time timestamp with time zone, to_time timestamp with time zone) RETURNS TABLE(group_key jsonb, user_id uuid, license_id uuid, team_id uuid, event_type character varying, event_count bigint, unique_sessions bigint, unique_days_active bigint, total_duration_seconds numeric)
     LANGUAGE sql STABLE
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+    AS $_$
 select
     jsonb_build_array(user_id, license_id, team_id, event_type),
     user_id,
@@ -960,14 +960,26 @@ select
     count(distinct session_id),
     count(distinct (occurred_at at time zone 'UTC')::date),
     coalesce(
-        sum(greatest((event_data ->> 'duration_seconds')::numeric, 0))
-        filter (where jsonb_typeof(event_data -> 'duration_seconds') = 'number'),
+        sum(
+            jsonb_path_query_first(
+                event_data,
+                'strict $."duration_seconds" ? (@ >= 0 && @ < 1000000000000000)',
+                '{}',
+                true
+            )::numeric
+        ),
         0
     )
 from public.usage_events
 where occurred_at >= from_time and occurred_at < to_time
+    and case
+        when occurred_at >= '1970-01-01 00:00:00+00'
+            and occurred_at < '2100-01-01 00:00:00+00'
+            then created_at >= occurred_at - interval '24 hours'
+        else false
+    end
 group by user_id, license_id, team_id, event_type;
-$$;
+$_$;
 
 COMMENT ON FUNCTION public.usage_groups(from_time timestamp with time zone, to_time timestamp with time zone) IS 'The usage of each group of user, licence, team and event type from one moment until before another. Null ids form groups of their own; group_key equals for equal groups.';
 
@@ -1656,13 +1668,27 @@ CREATE INDEX affiliate_payouts_status_idx ON public.affiliate_payouts USING btre
 
 CREATE INDEX affiliate_referrals_change_xid_idx ON public.affiliate_referrals USING btree (change_xid);
 
-CREATE INDEX affiliate_referrals_converted_at_idx ON public.affiliate_referrals USING btree (converted_at) WHERE (converted_at IS NOT NULL);
+CREATE INDEX affiliate_referrals_converted_at_idx ON public.affiliate_referrals USING btree ((
+CASE
+    WHEN ((converted_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (converted_at < '2100-01-01 00:00:00+00'::timestamp with time zone)) THEN converted_at
+    ELSE NULL::timestamp with time zone
+END));
 
 CREATE INDEX affiliate_referrals_created_at_idx ON public.affiliate_referrals USING btree (created_at);
 
 CREATE INDEX affiliate_referrals_license_id_idx ON public.affiliate_referrals USING btree (license_id) WHERE (license_id IS NOT NULL);
 
-CREATE INDEX affiliate_referrals_qualified_at_idx ON public.affiliate_referrals USING btree (qualified_at) WHERE (qualified_at IS NOT NULL);
+CREATE INDEX affiliate_referrals_plausible_created_at_idx ON public.affiliate_referrals USING btree ((
+CASE
+    WHEN ((created_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '2100-01-01 00:00:00+00'::timestamp with time zone)) THEN created_at
+    ELSE NULL::timestamp with time zone
+END));
+
+CREATE INDEX affiliate_referrals_qualified_at_idx ON public.affiliate_referrals USING btree ((
+CASE
+    WHEN ((qualified_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (qualified_at < '2100-01-01 00:00:00+00'::timestamp with time zone)) THEN qualified_at
+    ELSE NULL::timestamp with time zone
+END));
 
 CREATE INDEX affiliate_referrals_referred_user_id_idx ON public.affiliate_referrals USING btree (referred_user_id);
 
@@ -1760,7 +1786,11 @@ CREATE INDEX feature_usage_last_used_at_idx ON public.feature_usage USING btree 
 
 CREATE INDEX feature_usage_license_id_idx ON public.feature_usage USING btree (license_id) WHERE (license_id IS NOT NULL);
 
-CREATE INDEX licenses_cancelled_at_idx ON public.licenses USING btree (cancelled_at) WHERE (cancelled_at IS NOT NULL);
+CREATE INDEX licenses_cancelled_at_idx ON public.licenses USING btree ((
+CASE
+    WHEN ((cancelled_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (cancelled_at < '2100-01-01 00:00:00+00'::timestamp with time zone)) THEN cancelled_at
+    ELSE NULL::timestamp with time zone
+END));
 
 CREATE INDEX licenses_created_at_idx ON public.licenses USING btree (created_at);
 
@@ -1768,7 +1798,17 @@ CREATE INDEX licenses_expires_at_idx ON public.licenses USING btree (expires_at)
 
 CREATE INDEX licenses_plan_type_idx ON public.licenses USING btree (plan_type);
 
-CREATE INDEX licenses_started_at_idx ON public.licenses USING btree (started_at);
+CREATE INDEX licenses_plausible_expires_at_idx ON public.licenses USING btree ((
+CASE
+    WHEN ((expires_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (expires_at < '2100-01-01 00:00:00+00'::timestamp with time zone)) THEN expires_at
+    ELSE NULL::timestamp with time zone
+END));
+
+CREATE INDEX licenses_started_at_idx ON public.licenses USING btree ((
+CASE
+    WHEN ((started_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (started_at < '2100-01-01 00:00:00+00'::timestamp with time zone)) THEN started_at
+    ELSE NULL::timestamp with time zone
+END));
 
 CREATE INDEX licenses_status_idx ON public.licenses USING btree (status);
 
@@ -1782,7 +1822,15 @@ CREATE INDEX payment_transactions_status_idx ON public.payment_transactions USIN
 
 CREATE INDEX payment_transactions_subscription_id_idx ON public.payment_transactions USING btree (subscription_id) WHERE (subscription_id IS NOT NULL);
 
-CREATE INDEX payment_transactions_time_idx ON public.payment_transactions USING btree (COALESCE(processed_at, created_at));
+CREATE INDEX payment_transactions_time_idx ON public.payment_transactions USING btree (COALESCE(
+CASE
+    WHEN ((processed_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (processed_at < '2100-01-01 00:00:00+00'::timestamp with time zone)) THEN processed_at
+    ELSE NULL::timestamp with time zone
+END,
+CASE
+    WHEN ((created_at >= '1970-01-01 00:00:00+00'::timestamp with time zone) AND (created_at < '2100-01-01 00:00:00+00'::timestamp with time zone)) THEN created_at
+    ELSE NULL::timestamp with time zone
+END));
 
 CREATE INDEX subscriptions_change_xid_idx ON public.subscriptions USING btree (change_xid);
 
@@ -2008,15 +2056,15 @@ ALTER TABLE public.affiliates ENABLE ALWAYS TRIGGER affiliates_stamped;
 
 CREATE TRIGGER affiliates_updated_at BEFORE UPDATE ON public.affiliates FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER api_usage_copied AFTER INSERT ON public.api_usage FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('api_usage', 'occurred_at', 'user_id', 'license_id', 'endpoint', 'method');
+CREATE TRIGGER api_usage_copied AFTER INSERT ON public.api_usage FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('api_usage', 'user_id', 'license_id', 'endpoint', 'method', 'occurred_at', 'created_at');
 
 ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_copied;
 
-CREATE TRIGGER api_usage_deleted AFTER DELETE ON public.api_usage FOR EACH ROW EXECUTE FUNCTION public.record_change('api_usage', 'occurred_at', 'user_id', 'license_id', 'endpoint', 'method');
+CREATE TRIGGER api_usage_deleted AFTER DELETE ON public.api_usage FOR EACH ROW EXECUTE FUNCTION public.record_change('api_usage', 'user_id', 'license_id', 'endpoint', 'method', 'occurred_at', 'created_at');
 
 ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_deleted;
 
-CREATE TRIGGER api_usage_moved AFTER UPDATE ON public.api_usage FOR EACH ROW WHEN ((((((old.occurred_at IS DISTINCT FROM new.occurred_at) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.license_id IS DISTINCT FROM new.license_id)) OR ((old.endpoint)::text IS DISTINCT FROM (new.endpoint)::text)) OR ((old.method)::text IS DISTINCT FROM (new.method)::text))) EXECUTE FUNCTION public.record_change('api_usage', 'occurred_at', 'user_id', 'license_id', 'endpoint', 'method');
+CREATE TRIGGER api_usage_moved AFTER UPDATE ON public.api_usage FOR EACH ROW WHEN (((((((old.user_id IS DISTINCT FROM new.user_id) OR (old.license_id IS DISTINCT FROM new.license_id)) OR ((old.endpoint)::text IS DISTINCT FROM (new.endpoint)::text)) OR ((old.method)::text IS DISTINCT FROM (new.method)::text)) OR (old.occurred_at IS DISTINCT FROM new.occurred_at)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('api_usage', 'user_id', 'license_id', 'endpoint', 'method', 'occurred_at', 'created_at');
 
 ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_moved;
 
@@ -2024,15 +2072,15 @@ CREATE TRIGGER api_usage_stamped BEFORE UPDATE ON public.api_usage FOR EACH ROW 
 
 ALTER TABLE public.api_usage ENABLE ALWAYS TRIGGER api_usage_stamped;
 
-CREATE TRIGGER audit_logs_copied AFTER INSERT ON public.audit_logs FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('audit_logs', 'occurred_at', 'user_id', 'team_id', 'action', 'resource_type', 'status');
+CREATE TRIGGER audit_logs_copied AFTER INSERT ON public.audit_logs FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('audit_logs', 'user_id', 'team_id', 'action', 'resource_type', 'status', 'occurred_at', 'created_at');
 
 ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_copied;
 
-CREATE TRIGGER audit_logs_deleted AFTER DELETE ON public.audit_logs FOR EACH ROW EXECUTE FUNCTION public.record_change('audit_logs', 'occurred_at', 'user_id', 'team_id', 'action', 'resource_type', 'status');
+CREATE TRIGGER audit_logs_deleted AFTER DELETE ON public.audit_logs FOR EACH ROW EXECUTE FUNCTION public.record_change('audit_logs', 'user_id', 'team_id', 'action', 'resource_type', 'status', 'occurred_at', 'created_at');
 
 ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_deleted;
 
-CREATE TRIGGER audit_logs_moved AFTER UPDATE ON public.audit_logs FOR EACH ROW WHEN (((((((old.occurred_at IS DISTINCT FROM new.occurred_at) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.team_id IS DISTINCT FROM new.team_id)) OR ((old.action)::text IS DISTINCT FROM (new.action)::text)) OR ((old.resource_type)::text IS DISTINCT FROM (new.resource_type)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text))) EXECUTE FUNCTION public.record_change('audit_logs', 'occurred_at', 'user_id', 'team_id', 'action', 'resource_type', 'status');
+CREATE TRIGGER audit_logs_moved AFTER UPDATE ON public.audit_logs FOR EACH ROW WHEN ((((((((old.user_id IS DISTINCT FROM new.user_id) OR (old.team_id IS DISTINCT FROM new.team_id)) OR ((old.action)::text IS DISTINCT FROM (new.action)::text)) OR ((old.resource_type)::text IS DISTINCT FROM (new.resource_type)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR (old.occurred_at IS DISTINCT FROM new.occurred_at)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('audit_logs', 'user_id', 'team_id', 'action', 'resource_type', 'status', 'occurred_at', 'created_at');
 
 ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_moved;
 
@@ -2040,15 +2088,15 @@ CREATE TRIGGER audit_logs_stamped BEFORE UPDATE ON public.audit_logs FOR EACH RO
 
 ALTER TABLE public.audit_logs ENABLE ALWAYS TRIGGER audit_logs_stamped;
 
-CREATE TRIGGER error_logs_copied AFTER INSERT ON public.error_logs FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('error_logs', 'occurred_at', 'user_id', 'license_id', 'error_type', 'severity', 'source');
+CREATE TRIGGER error_logs_copied AFTER INSERT ON public.error_logs FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('error_logs', 'user_id', 'license_id', 'error_type', 'severity', 'source', 'occurred_at', 'created_at');
 
 ALTER TABLE public.error_logs ENABLE ALWAYS TRIGGER error_logs_copied;
 
-CREATE TRIGGER error_logs_deleted AFTER DELETE ON public.error_logs FOR EACH ROW EXECUTE FUNCTION public.record_change('error_logs', 'occurred_at', 'user_id', 'license_id', 'error_type', 'severity', 'source');
+CREATE TRIGGER error_logs_deleted AFTER DELETE ON public.error_logs FOR EACH ROW EXECUTE FUNCTION public.record_change('error_logs', 'user_id', 'license_id', 'error_type', 'severity', 'source', 'occurred_at', 'created_at');
 
 ALTER TABLE public.error_logs ENABLE ALWAYS TRIGGER error_logs_deleted;
 
-CREATE TRIGGER error_logs_moved AFTER UPDATE ON public.error_logs FOR EACH ROW WHEN (((((((old.occurred_at IS DISTINCT FROM new.occurred_at) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.license_id IS DISTINCT FROM new.license_id)) OR ((old.error_type)::text IS DISTINCT FROM (new.error_type)::text)) OR ((old.severity)::text IS DISTINCT FROM (new.severity)::text)) OR ((old.source)::text IS DISTINCT FROM (new.source)::text))) EXECUTE FUNCTION public.record_change('error_logs', 'occurred_at', 'user_id', 'license_id', 'error_type', 'severity', 'source');
+CREATE TRIGGER error_logs_moved AFTER UPDATE ON public.error_logs FOR EACH ROW WHEN ((((((((old.user_id IS DISTINCT FROM new.user_id) OR (old.license_id IS DISTINCT FROM new.license_id)) OR ((old.error_type)::text IS DISTINCT FROM (new.error_type)::text)) OR ((old.severity)::text IS DISTINCT FROM (new.severity)::text)) OR ((old.source)::text IS DISTINCT FROM (new.source)::text)) OR (old.occurred_at IS DISTINCT FROM new.occurred_at)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('error_logs', 'user_id', 'license_id', 'error_type', 'severity', 'source', 'occurred_at', 'created_at');
 
 ALTER TABLE public.error_logs ENABLE ALWAYS TRIGGER error_logs_moved;
 
@@ -2156,15 +2204,15 @@ CREATE TRIGGER usage_aggregates_monthly_stale AFTER DELETE ON public.usage_aggre
 
 CREATE TRIGGER usage_aggregates_monthly_updated_at BEFORE UPDATE ON public.usage_aggregates_monthly FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER usage_events_copied AFTER INSERT ON public.usage_events FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('usage_events', 'occurred_at', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name');
+CREATE TRIGGER usage_events_copied AFTER INSERT ON public.usage_events FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('usage_events', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name', 'occurred_at', 'created_at');
 
 ALTER TABLE public.usage_events ENABLE ALWAYS TRIGGER usage_events_copied;
 
-CREATE TRIGGER usage_events_deleted AFTER DELETE ON public.usage_events FOR EACH ROW EXECUTE FUNCTION public.record_change('usage_events', 'occurred_at', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name');
+CREATE TRIGGER usage_events_deleted AFTER DELETE ON public.usage_events FOR EACH ROW EXECUTE FUNCTION public.record_change('usage_events', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name', 'occurred_at', 'created_at');
 
 ALTER TABLE public.usage_events ENABLE ALWAYS TRIGGER usage_events_deleted;
 
-CREATE TRIGGER usage_events_moved AFTER UPDATE ON public.usage_events FOR EACH ROW WHEN ((((((((old.occurred_at IS DISTINCT FROM new.occurred_at) OR (old.user_id IS DISTINCT FROM new.user_id)) OR (old.license_id IS DISTINCT FROM new.license_id)) OR (old.team_id IS DISTINCT FROM new.team_id)) OR ((old.event_type)::text IS DISTINCT FROM (new.event_type)::text)) OR ((old.event_category)::text IS DISTINCT FROM (new.event_category)::text)) OR ((old.event_name)::text IS DISTINCT FROM (new.event_name)::text))) EXECUTE FUNCTION public.record_change('usage_events', 'occurred_at', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name');
+CREATE TRIGGER usage_events_moved AFTER UPDATE ON public.usage_events FOR EACH ROW WHEN (((((((((old.user_id IS DISTINCT FROM new.user_id) OR (old.license_id IS DISTINCT FROM new.license_id)) OR (old.team_id IS DISTINCT FROM new.team_id)) OR ((old.event_type)::text IS DISTINCT FROM (new.event_type)::text)) OR ((old.event_category)::text IS DISTINCT FROM (new.event_category)::text)) OR ((old.event_name)::text IS DISTINCT FROM (new.event_name)::text)) OR (old.occurred_at IS DISTINCT FROM new.occurred_at)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('usage_events', 'user_id', 'license_id', 'team_id', 'event_type', 'event_category', 'event_name', 'occurred_at', 'created_at');
 
 ALTER TABLE public.usage_events ENABLE ALWAYS TRIGGER usage_events_moved;
 

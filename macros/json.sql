@@ -1,15 +1,23 @@
 {#-
-    The number that stands under a top-level key of a JSON column, as numeric; null when
-    the document is not an object, the key is missing or its value is anything but a
-    number ("12" in quotes is text). Never an error, whatever the document holds.
+    The number under a top-level key of a JSON column, as numeric, if it is at least
+    `at_least` and less than `below`. Null otherwise: the key is missing, the document is
+    no object, or the value is no number ("12" in quotes is text) or out of the range.
+    Never an error, whatever the document holds. The range keeps sums away from the
+    131,072 digits that a JSON number may have.
 -#}
-{% macro json_number(column, key) -%}
-    {{ return(adapter.dispatch("json_number", "saas_analytics")(column, key)) }}
+{% macro json_number(column, key, at_least, below) -%}
+    {{ return(
+        adapter.dispatch("json_number", "saas_analytics")(column, key, at_least, below)
+    ) }}
 {%- endmacro %}
 
-{% macro default__json_number(column, key) -%}
-    case
-        when jsonb_typeof({{ column }} -> '{{ key }}') = 'number'
-            then cast({{ column }} ->> '{{ key }}' as numeric)
-    end
+{% macro default__json_number(column, key, at_least, below) -%}
+    cast(
+        jsonb_path_query_first(
+            {{ column }},
+            'strict $."{{ key }}" ? (@ >= {{ at_least }} && @ < {{ below }})',
+            '{}',
+            true
+        ) as numeric
+    )
 {%- endmacro %}

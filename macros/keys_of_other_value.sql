@@ -6,5 +6,7 @@
 {% macro keys_of_other_value(key, value) -%}
 select {{ key }} from changes
 group by {{ key }}
-having count(distinct {{ value }}) > 1 or sum(sign) != 0
+having count(distinct {{ value }}) > 1
+    or count({{ value }}) not in (0, count(*))
+    or sum(sign) != 0
 {%- endmacro %}

@@ -35,6 +35,10 @@
     To ask whether something was before or after the start of a day, compare this with
     the date. No macro turns a date into an instant: clocks show some times twice and
     some never.
+
+    PostgreSQL may compute it for a row that a filter is about to leave out, and other
+    zones push the last hours of the year 294276 out of its range: so it is null there.
+    In UTC the bare expression is that of the indexes on days.
 -#}
 {% macro reporting_time(timestamp_column) -%}
     {{ return(adapter.dispatch("reporting_time", "saas_analytics")(timestamp_column)) }}
@@ -42,7 +46,16 @@
 
 {% macro default__reporting_time(timestamp_column) -%}
     {%- set zone = saas_analytics.reporting_timezone_literal() -%}
+    {%- if saas_analytics.reporting_timezone() == "UTC" -%}
     ({{ timestamp_column }} at time zone {{ zone }})
+    {%- else -%}
+    case
+        when
+            {{ timestamp_column }} >= cast('0001-01-01 00:00:00+00' as timestamptz)
+            and {{ timestamp_column }} < cast('9999-12-31 00:00:00+00' as timestamptz)
+            then {{ timestamp_column }} at time zone {{ zone }}
+    end
+    {%- endif -%}
 {%- endmacro %}
 
 
@@ -52,8 +65,7 @@
 {%- endmacro %}
 
 {% macro default__reporting_date(timestamp_column) -%}
-    {%- set zone = saas_analytics.reporting_timezone_literal() -%}
-    cast({{ timestamp_column }} at time zone {{ zone }} as date)
+    cast({{ saas_analytics.reporting_time(timestamp_column) }} as date)
 {%- endmacro %}
 
 
@@ -65,8 +77,10 @@
 {%- endmacro %}
 
 {% macro default__reporting_month(timestamp_column) -%}
-    {%- set zone = saas_analytics.reporting_timezone_literal() -%}
-    cast(date_trunc('month', {{ timestamp_column }} at time zone {{ zone }}) as date)
+    cast(
+        date_trunc('month', {{ saas_analytics.reporting_time(timestamp_column) }})
+        as date
+    )
 {%- endmacro %}
 
 
@@ -173,6 +187,43 @@
 
 {% macro default__days_between(from_date, to_date) -%}
     ({{ to_date }} - {{ from_date }})
+{%- endmacro %}
+
+
+{#-
+    The time if it is plausible, else null: from 1970 to before 2100 (UTC) and, where
+    `created_at` is given, at most 24 hours after the row was written. A row's own values
+    decide, never the clock, so a row does not become plausible as days pass. A missing
+    `created_at` sets no limit: before-images of earlier versions lack it.
+
+    Staging applies this rule to every time, so no model after it meets a time of another
+    century or an infinite one. The nested CASE keeps the subtraction to times that it
+    can't push out of range. As `... is not null` it is a filter that the planner takes
+    for nearly always true.
+-#}
+{% macro plausible_time(timestamp_column, created_at=none) -%}
+    {{ return(
+        adapter.dispatch("plausible_time", "saas_analytics")(
+            timestamp_column, created_at
+        )
+    ) }}
+{%- endmacro %}
+
+{% macro default__plausible_time(timestamp_column, created_at) -%}
+    case
+        when
+            {{ timestamp_column }} >= cast('1970-01-01 00:00:00+00' as timestamptz)
+            and {{ timestamp_column }} < cast('2100-01-01 00:00:00+00' as timestamptz)
+            then
+            {%- if created_at is none %} {{ timestamp_column }}
+            {%- else %}
+                case
+                    when {{ created_at }} < {{ timestamp_column }} - interval '24 hours'
+                        then null
+                    else {{ timestamp_column }}
+                end
+            {%- endif %}
+    end
 {%- endmacro %}
 
 

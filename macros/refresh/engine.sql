@@ -729,7 +729,10 @@ declare
 begin
     select key, value into period_column, period
     from jsonb_each(mapping) where value ? 'period' limit 1;
-    if period is null or bounds is null then
+    if period is null or bounds is null
+        or bounds[1]::timestamptz < '0001-01-01 00:00:00+00'
+        or bounds[2]::timestamptz > '9999-12-31 00:00:00+00'
+    then
         return null;
     end if;
     -- In the model a day or month more on each side: zones.

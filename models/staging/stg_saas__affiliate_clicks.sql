@@ -6,3 +6,4 @@ select
     converted as is_converted,
     clicked_at
 from {{ source("saas", "affiliate_clicks") }}
+where {{ plausible_time("clicked_at") }} is not null

@@ -9,8 +9,8 @@ select
     upper(currency) as currency,
     cast(amount_cents as bigint) as amount_cents,
     commission_rate as commission_percent,
-    approved_at,
-    paid_at,
-    created_at,
-    updated_at
+    {{ plausible_time("approved_at") }} as approved_at,
+    {{ plausible_time("paid_at") }} as paid_at,
+    {{ plausible_time("created_at") }} as created_at,
+    {{ plausible_time("updated_at") }} as updated_at
 from {{ source("saas", "affiliate_commissions") }}

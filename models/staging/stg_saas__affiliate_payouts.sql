@@ -6,8 +6,8 @@ select
     upper(currency) as currency,
     cast(amount_cents as bigint) as amount_cents,
     commission_count,
-    processed_at,
-    completed_at,
-    created_at,
-    updated_at
+    {{ plausible_time("processed_at") }} as processed_at,
+    {{ plausible_time("completed_at") }} as completed_at,
+    {{ plausible_time("created_at") }} as created_at,
+    {{ plausible_time("updated_at") }} as updated_at
 from {{ source("saas", "affiliate_payouts") }}

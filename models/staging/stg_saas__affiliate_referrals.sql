@@ -6,8 +6,8 @@ select
     subscription_id,
     status,
     utm_campaign,
-    qualified_at,
-    converted_at,
-    created_at,
-    updated_at
+    {{ plausible_time("qualified_at") }} as qualified_at,
+    {{ plausible_time("converted_at") }} as converted_at,
+    {{ plausible_time("created_at") }} as created_at,
+    {{ plausible_time("updated_at") }} as updated_at
 from {{ source("saas", "affiliate_referrals") }}

@@ -12,4 +12,4 @@ select
     occurred_at,
     created_at
 from {{ source("saas", "api_usage") }}
-where {{ is_finite("occurred_at") }}
+where {{ plausible_time("occurred_at", "created_at") }} is not null

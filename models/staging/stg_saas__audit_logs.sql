@@ -8,4 +8,4 @@ select
     occurred_at,
     created_at
 from {{ source("saas", "audit_logs") }}
-where {{ is_finite("occurred_at") }}
+where {{ plausible_time("occurred_at", "created_at") }} is not null

@@ -10,4 +10,4 @@ select
     occurred_at,
     created_at
 from {{ source("saas", "error_logs") }}
-where {{ is_finite("occurred_at") }}
+where {{ plausible_time("occurred_at", "created_at") }} is not null

@@ -5,10 +5,10 @@ select
     status,
     seats_total,
     seats_used,
-    trial_ends_at,
-    started_at,
-    expires_at,
-    cancelled_at,
-    created_at,
-    updated_at
+    {{ plausible_time("trial_ends_at") }} as trial_ends_at,
+    {{ plausible_time("started_at") }} as started_at,
+    {{ plausible_time("expires_at") }} as expires_at,
+    {{ plausible_time("cancelled_at") }} as cancelled_at,
+    {{ plausible_time("created_at") }} as created_at,
+    {{ plausible_time("updated_at") }} as updated_at
 from {{ source("saas", "licenses") }}

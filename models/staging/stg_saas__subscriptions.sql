@@ -7,11 +7,11 @@ select
     upper(currency) as currency,
     cast(amount_cents as bigint) as amount_cents,
     cancel_at_period_end as is_canceled_at_period_end,
-    current_period_start as current_period_start_at,
-    current_period_end as current_period_end_at,
-    canceled_at,
-    trial_start as trial_start_at,
-    trial_end as trial_end_at,
-    created_at,
-    updated_at
+    {{ plausible_time("current_period_start") }} as current_period_start_at,
+    {{ plausible_time("current_period_end") }} as current_period_end_at,
+    {{ plausible_time("canceled_at") }} as canceled_at,
+    {{ plausible_time("trial_start") }} as trial_start_at,
+    {{ plausible_time("trial_end") }} as trial_end_at,
+    {{ plausible_time("created_at") }} as created_at,
+    {{ plausible_time("updated_at") }} as updated_at
 from {{ source("saas", "subscriptions") }}

@@ -3,7 +3,7 @@ select
     team_id,
     user_id,
     role,
-    joined_at,
-    created_at,
-    updated_at
+    {{ plausible_time("joined_at") }} as joined_at,
+    {{ plausible_time("created_at") }} as created_at,
+    {{ plausible_time("updated_at") }} as updated_at
 from {{ source("saas", "team_members") }}

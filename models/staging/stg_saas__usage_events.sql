@@ -7,10 +7,10 @@ select
     event_type,
     event_category,
     event_name,
-    greatest(
-        coalesce({{ json_number("event_data", "duration_seconds") }}, 0), 0
+    coalesce(
+        {{ json_number("event_data", "duration_seconds", 0, 1000000000000000) }}, 0
     ) as duration_seconds,
     occurred_at,
     created_at
 from {{ source("saas", "usage_events") }}
-where {{ is_finite("occurred_at") }}
+where {{ plausible_time("occurred_at", "created_at") }} is not null

@@ -3,8 +3,8 @@ select
     role,
     is_active,
     email_verified as is_email_verified,
-    email_verified_at,
-    last_login_at,
-    created_at,
-    updated_at
+    {{ plausible_time("email_verified_at") }} as email_verified_at,
+    {{ plausible_time("last_login_at") }} as last_login_at,
+    {{ plausible_time("created_at") }} as created_at,
+    {{ plausible_time("updated_at") }} as updated_at
 from {{ source("saas", "users") }}

@@ -508,4 +508,41 @@ LOOK_ALIKES = [
         "update users set created_at = now() - interval '20 days' + interval"
         " '30 minutes' where id = {dee}",
     ),
+    # Values at the edge of what is plausible
+    LookAlike(
+        "accounts_at_implausible_times",
+        "a license that never ends",
+        "update licenses set expires_at = '9999-12-31', trial_ends_at = 'infinity'"
+        " where id = {free}",
+    ),
+    LookAlike(
+        "money_at_implausible_times",
+        "a period that never ends",
+        "update subscriptions set current_period_end = 'infinity'"
+        " where id = {free_sub}",
+    ),
+    LookAlike(
+        "affiliates_at_implausible_times",
+        "a payout that took years",
+        "update affiliate_payouts set created_at = '1971-01-01 00:00+00'"
+        " where id = {came_back}",
+    ),
+    LookAlike(
+        "events_at_implausible_times",
+        "an event that came years late",
+        "update audit_logs set occurred_at = '1971-01-01 00:00+00'",
+    ),
+    LookAlike(
+        "durations_out_of_range",
+        "the largest duration and none at all",
+        "update usage_events set event_data = "
+        """'{{"duration_seconds": 999999999999999.9}}' where session_id = 'long';"""
+        "update usage_events set event_data = "
+        """'{{"duration_seconds": "-1"}}' where session_id = 'short'""",
+    ),
+    LookAlike(
+        "events_counted_several_times",
+        "one id in two tables",
+        "update error_logs set id = {call}; update audit_logs set id = {call}",
+    ),
 ]

@@ -442,8 +442,9 @@ def test_a_server_that_is_killed_meanwhile_has_lost_no_event_and_half_a_month(
     """One table has its months already, the next one's are awaited."""
     run("migrate", env=doomed_database.environment()).check_returncode()
     doomed_database.execute(
-        "insert into usage_events (event_type, event_category, event_name, occurred_at)"
-        " select 'x', 'system', 'x', '2042-05-01 00:00+00' from generate_series(1, 100)"
+        "insert into usage_events (event_type, event_category, event_name, occurred_at,"
+        " created_at) select 'x', 'system', 'x', '2042-05-01 00:00+00',"
+        " '2042-05-01 00:00+00' from generate_series(1, 100)"
     )
     names = "select relname from pg_class where relname like '%y2042m05'"
     with suppress(psycopg2.Error), Session(doomed_database) as reading:
@@ -473,7 +474,11 @@ def test_a_server_that_is_killed_meanwhile_has_lost_no_event_and_half_a_month(
 def test_the_command_makes_months_ahead_and_moves_waiting_events(
     database: Database,
 ) -> None:
-    for at in ("2024-02-29", "1969-12-31", "12026-01-01", "0044-03-15 BC", "infinity"):
+    # Written today, those of 2055 and 2100 are of a clock that runs ahead.
+    for at in (
+        *("2024-02-29", "1969-12-31", "2055-01-01", "2100-01-01", "12026-01-01"),
+        *("0044-03-15 BC", "4714-11-24 BC", "294276-12-31", "infinity", "-infinity"),
+    ):
         database.execute(
             "insert into usage_events (event_type, event_category, event_name, "
             "occurred_at) values ('x', 'system', 'x', %s)",
@@ -484,6 +489,6 @@ def test_the_command_makes_months_ahead_and_moves_waiting_events(
     assert database.execute(
         "select tableoid::regclass::text, count(*) from usage_events "
         "group by 1 order by 1"
-    ) == [("usage_events_default", 4), ("usage_events_y2024m02", 1)]
+    ) == [("usage_events_default", 9), ("usage_events_y2024m02", 1)]
     again = run("partitions", env=database.environment())
     assert (again.returncode, again.stderr) == (0, "")

@@ -70,6 +70,8 @@ from (values
     ({trial}, {hal}, 'starter', 'active', 1, '5 days', null),
     ({again}, {ivy}, 'starter', 'active', 1, '20 days', null)
 ) as license (id, owner, plan, status, seats, expires, cancelled);
+-- Ways to say "never".
+update licenses set expires_at = 'infinity' where id = {free};
 
 insert into teams (id, license_id, name, slug, owner_id, is_active) values
     ({core}, {acme}, '-', 'core', {ada}, true),
@@ -103,6 +105,8 @@ from (values
         '-20 days', '10 days', false, null, null, null)
 ) as subscription (id, license, status, plan, cents, currency, created, starts, ends,
     at_end, canceled, trial_starts, trial_ends);
+
+update subscriptions set current_period_end = '9999-12-31' where id = {free_sub};
 
 -- A second try for one invoice, a refund in part, one that was wholly given back, a
 -- mistake that was put right, and a sale without a subscription.
@@ -194,8 +198,11 @@ from (values
     (null, {acme}, null, '-50 days'),
     (null, {acme}, null, '-20 days')
 ) as event (who, license, session, happened);
-insert into usage_events (user_id, license_id, event_type, event_category, event_name)
-values ({ada}, {acme}, 'use', 'feature', 'dashboard');
+-- It has the id of a call, and a duration that is text.
+insert into usage_events (id, user_id, license_id, event_type, event_category,
+    event_name, event_data)
+values ({call}, {ada}, {acme}, 'use', 'feature', 'dashboard',
+    '{{"duration_seconds": "9e99"}}');
 insert into api_usage (id, endpoint, method, status_code)
 values ({call}, '/', 'GET', 200);
 insert into error_logs (id, error_type, error_message, severity)
@@ -708,7 +715,7 @@ FAULTS = [
         "events_in_the_future",
         "insert into usage_events (id, event_type, event_category, event_name,"
         " occurred_at) values ({event}, '-', 'auth', '-', now() + interval '2 hours');"
-        "update api_usage set occurred_at = now() + interval '1 year';"
+        "update api_usage set occurred_at = now() + interval '23 hours';"
         "update error_logs set occurred_at = now() + interval '2 hours';"
         "update audit_logs set occurred_at = now() + interval '2 hours';"
         "update affiliate_clicks set clicked_at = now() + interval '2 hours'"
@@ -721,6 +728,141 @@ FAULTS = [
         "update api_usage set created_at = now() - interval '2 hours'",
         "after_it_was_written",
         ("call",),
+    ),
+    Fault(
+        "events_at_implausible_times",
+        "insert into usage_events (id, event_type, event_category, event_name,"
+        " occurred_at) values ({event}, '-', 'auth', '-', 'infinity');"
+        "update api_usage set occurred_at = '2100-01-01 00:00+00';"
+        "update error_logs set occurred_at = '2999-01-01';"
+        "update audit_logs set occurred_at = '294276-12-31'",
+        "after_2099",
+        ("event", "call", "error", "action"),
+    ),
+    Fault(
+        "events_at_implausible_times",
+        "insert into usage_events (id, event_type, event_category, event_name,"
+        " occurred_at) values ({event}, '-', 'auth', '-', '4713-01-01 BC');"
+        "update api_usage set occurred_at = '-infinity'",
+        "before_1970",
+        ("event", "call"),
+    ),
+    Fault(
+        "events_at_implausible_times",
+        "update audit_logs set occurred_at = '1970-01-01 00:00+00'",
+        "in_1970",
+        ("action",),
+    ),
+    Fault(
+        "events_at_implausible_times",
+        "update error_logs set occurred_at = created_at + interval '25 hours'",
+        "days_after_it_was_written",
+        ("error",),
+    ),
+    Fault(
+        "accounts_at_implausible_times",
+        "update users set created_at = '0001-01-01' where id = {hal};"
+        "update licenses set started_at = '-infinity' where id = {free};"
+        "update licenses set trial_ends_at = '0001-01-01' where id = {trial};"
+        "update teams set created_at = '1969-12-31' where id = {former}",
+        "before_1970",
+        ("hal", "free", "trial", "former"),
+    ),
+    Fault(
+        "accounts_at_implausible_times",
+        "update users set last_login_at = 'infinity' where id = {hal};"
+        "update licenses set started_at = '2100-01-01' where id = {free}",
+        "after_2099",
+        ("hal", "free"),
+    ),
+    Fault(
+        "accounts_at_implausible_times",
+        "update users set email_verified_at = '1970-01-01' where id = {hal}",
+        "in_1970",
+        ("hal",),
+    ),
+    Fault(
+        "money_at_implausible_times",
+        "update subscriptions set created_at = '0001-01-01' where id = {free_sub};"
+        "update payment_transactions set processed_at = '0001-01-01'"
+        " where id = {declined}",
+        "before_1970",
+        ("free_sub", "declined"),
+    ),
+    Fault(
+        "money_at_implausible_times",
+        "update subscriptions set trial_end = '1970-01-01 00:00+00'"
+        " where id = {free_sub};"
+        "update payment_transactions set created_at = '1970-01-01 00:00+00'"
+        " where id = {declined}",
+        "in_1970",
+        ("free_sub", "declined"),
+    ),
+    Fault(
+        "money_at_implausible_times",
+        "update subscriptions set current_period_start = 'infinity'"
+        " where id = {free_sub}",
+        "after_2099",
+        ("free_sub",),
+    ),
+    Fault(
+        "affiliates_at_implausible_times",
+        "update affiliates set approved_at = '-infinity' where id = {partner};"
+        "update affiliate_clicks set clicked_at = '1969-01-01' where id = {in_vain};"
+        "update affiliate_payouts set created_at = '0001-01-01' where id = {came_back}",
+        "before_1970",
+        ("partner", "in_vain", "came_back"),
+    ),
+    Fault(
+        "affiliates_at_implausible_times",
+        "update affiliate_referrals set created_at = 'infinity' where id = {of_eve};"
+        "update affiliate_commissions set created_at = '9999-12-31'"
+        " where id = {doubled}",
+        "after_2099",
+        ("of_eve", "doubled"),
+    ),
+    Fault(
+        "affiliates_at_implausible_times",
+        "update affiliate_payouts set completed_at = '1970-01-01 00:00+00'"
+        " where id = {came_back}",
+        "in_1970",
+        ("came_back",),
+    ),
+    Fault(
+        "durations_out_of_range",
+        "insert into usage_events (id, event_type, event_category, event_name,"
+        """ event_data) values ({event}, '-', 'auth', '-',"""
+        """ '{{"duration_seconds": 9e131071}}')""",
+        "too_large",
+        ("event",),
+    ),
+    Fault(
+        "durations_out_of_range",
+        "insert into usage_events (id, event_type, event_category, event_name,"
+        """ event_data) values ({event}, '-', 'auth', '-',"""
+        """ '{{"duration_seconds": -0.5}}')""",
+        "negative",
+        ("event",),
+    ),
+    Fault(
+        "events_counted_several_times",
+        "insert into usage_events (id, event_type, event_category, event_name,"
+        " occurred_at) select {event}, '-', 'auth', '-',"
+        " date_trunc('month', now()) - number * interval '1 second'"
+        " from generate_series(-1, 1) as number",
+        "written_with_several_times",
+        ("event",),
+    ),
+    Fault(
+        "events_counted_several_times",
+        "insert into api_usage (id, endpoint, method, status_code, occurred_at)"
+        " values ({call}, '/', 'GET', 200, now() - interval '399 days');"
+        "insert into error_logs (id, error_type, error_message, severity, occurred_at)"
+        " values ({error}, '-', '-', 'info', now() - interval '1 second');"
+        "insert into audit_logs (id, action, resource_type, status, occurred_at)"
+        " values ({action}, '-', '-', 'success', now() - interval '1 second')",
+        "written_with_several_times",
+        ("call", "error", "action"),
     ),
     Fault(
         "feature_usage_doubled",

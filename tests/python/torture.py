@@ -321,32 +321,47 @@ class Writers:
             connection.commit()
 
 
+# What of the source is plausible, in other words than the macro's.
+EVENTS = """(
+    select * from usage_events where case
+        when occurred_at between '1970-01-01 00:00+00' and '2099-12-31 23:59:59.999999Z'
+        then occurred_at - interval '24 hours' <= created_at end
+) as usage_events"""
+LICENSES = """(
+    select id, plan_type,
+        case when started_at <@ plausible then started_at end as started_at,
+        case when cancelled_at <@ plausible then cancelled_at end as cancelled_at,
+        case when expires_at <@ plausible then expires_at end as expires_at
+    from licenses,
+        tstzrange('1970-01-01 00:00Z', '2100-01-01 00:00Z') as plausible
+) as licenses"""
+
 # The marts by another way, from the source tables alone.
 REFERENCES: dict[str, str] = {
-    "fct_usage_daily": """
+    "fct_usage_daily": f"""
         select (occurred_at at time zone 'UTC')::date as usage_date, user_id,
             license_id, team_id, event_type::text, count(*) as event_count,
             count(distinct session_id) as unique_sessions
-        from usage_events group by 1, 2, 3, 4, 5
+        from {EVENTS} group by 1, 2, 3, 4, 5
     """,
-    "fct_usage_monthly": """
+    "fct_usage_monthly": f"""
         select date_trunc('month', occurred_at at time zone 'UTC')::date as usage_month,
             user_id, license_id, team_id, event_type::text, count(*) as event_count,
             count(distinct session_id) as unique_sessions,
             count(distinct (occurred_at at time zone 'UTC')::date) as unique_days_active
-        from usage_events group by 1, 2, 3, 4, 5
+        from {EVENTS} group by 1, 2, 3, 4, 5
     """,
-    "fct_feature_usage": """
+    "fct_feature_usage": f"""
         select user_id, license_id, event_name::text as feature_name,
             min(occurred_at) as first_used_at, max(occurred_at) as last_used_at,
             count(*) as total_uses
-        from usage_events where event_category = 'feature' group by 1, 2, 3
+        from {EVENTS} where event_category = 'feature' group by 1, 2, 3
     """,
-    "fct_active_users_daily": """
+    "fct_active_users_daily": f"""
         with active as materialized (
             select distinct (occurred_at at time zone 'UTC')::date as day,
                 usage_events.user_id, coalesce(plan_type, 'none') as plan
-            from usage_events left join licenses on licenses.id = license_id
+            from {EVENTS} left join {LICENSES} on licenses.id = license_id
         ),
         plans as (select distinct plan from active union select 'all' from active),
         days as (
@@ -363,11 +378,11 @@ REFERENCES: dict[str, str] = {
             and (plans.plan = 'all' or plans.plan = active.plan)
         group by 1, 2
     """,
-    "fct_feature_adoption_monthly": """
+    "fct_feature_adoption_monthly": f"""
         with uses as materialized (
             select date_trunc('month', occurred_at at time zone 'UTC')::date as month,
                 event_name::text as feature, license_id, user_id, count(*) as uses
-            from usage_events where event_category = 'feature' group by 1, 2, 3, 4
+            from {EVENTS} where event_category = 'feature' group by 1, 2, 3, 4
         ),
         features as (select feature, min(month) as first_month from uses group by 1),
         first_uses as materialized (
@@ -375,13 +390,13 @@ REFERENCES: dict[str, str] = {
         ),
         months as (
             select generate_series(min(month), (
-                select max(occurred_at at time zone 'UTC') from usage_events
+                select max(occurred_at at time zone 'UTC') from {EVENTS}
             ), '1 month')::date as month from uses
         ),
-        plans as (select distinct plan_type::text as plan from licenses
+        plans as (select distinct plan_type::text as plan from {LICENSES}
             union all select 'all'),
         live as materialized (
-            select month, plan, id from months cross join plans left join licenses
+            select month, plan, id from months cross join plans left join {LICENSES}
                 on (plan = 'all' or plan = plan_type)
                 and started_at < (month + interval '1 month') at time zone 'UTC'
                 and (cancelled_at < month::timestamp at time zone 'UTC') is not true
@@ -430,7 +445,8 @@ def refresh(database: Database, **options: Any) -> dict[str, engine.Run]:
 
     def compare(connection: Any) -> None:
         with connection.cursor() as cursor:
-            assert disagreements(cursor) == {}
+            different = disagreements(cursor)
+            assert different == {}, different
 
     with closing(database.connect()) as connection:
         runs = engine.refresh(connection, SCHEMA, inspect=compare, **options)

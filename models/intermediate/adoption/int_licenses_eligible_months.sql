@@ -6,7 +6,7 @@
 -- One row per licence that was live at some time: the first and the last month in which
 -- it was. A month counts when the licence began before its end and was neither
 -- cancelled nor expired before its start, whatever its status says now. An open licence
--- has no last one.
+-- has no last one; one without a plausible start was never live.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}
 ),
@@ -43,4 +43,6 @@ select
     first_eligible_month,
     last_eligible_month
 from lifetimes
-where last_eligible_month is null or first_eligible_month <= last_eligible_month
+where
+    first_eligible_month is not null
+    and (last_eligible_month is null or first_eligible_month <= last_eligible_month)

@@ -47,10 +47,7 @@ entries as (
 
 entries_by_month as (
     select
-        case
-            when {{ is_finite("created_at") }}
-                then {{ reporting_month("created_at") }}
-        end as entry_month,
+        {{ reporting_month("created_at") }} as entry_month,
         affiliate_id,
         entry_kind,
         commission_type,

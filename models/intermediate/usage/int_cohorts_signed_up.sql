@@ -11,7 +11,7 @@
 -- One row per month of sign-up: the users who signed up in it and were not deleted.
 with users as (
     select * from {{ ref("dim_users") }}
-    where {{ is_finite("signed_up_at") }}
+    where signed_up_at is not null
 )
 
 select

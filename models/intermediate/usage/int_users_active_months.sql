@@ -18,7 +18,6 @@ with usage as (
 
 users as (
     select * from {{ ref("dim_users") }}
-    where {{ is_finite("signed_up_at") }}
 )
 
 select distinct

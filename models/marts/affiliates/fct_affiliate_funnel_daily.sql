@@ -18,7 +18,6 @@
 -- later steps.
 with clicks as (
     select * from {{ ref("stg_saas__affiliate_clicks") }}
-    where {{ is_finite("clicked_at") }}
 ),
 
 referrals as (
@@ -53,7 +52,7 @@ steps as (
         0 as qualified_referrals,
         0 as converted_referrals
     from referrals
-    where {{ is_finite("created_at") }}
+    where created_at is not null
     group by {{ reporting_date("created_at") }}, affiliate_id, utm_campaign
     union all
     select
@@ -66,7 +65,7 @@ steps as (
         count(*) as qualified_referrals,
         0 as converted_referrals
     from valid_referrals
-    where {{ is_finite("qualified_at") }}
+    where qualified_at is not null
     group by {{ reporting_date("qualified_at") }}, affiliate_id, utm_campaign
     union all
     select
@@ -79,7 +78,7 @@ steps as (
         0 as qualified_referrals,
         count(*) as converted_referrals
     from valid_referrals
-    where {{ is_finite("converted_at") }}
+    where converted_at is not null
     group by {{ reporting_date("converted_at") }}, affiliate_id, utm_campaign
 )
 

@@ -37,7 +37,7 @@ payments_by_month as (
     from payments
     left join subscriptions
         on payments.subscription_id = subscriptions.subscription_id
-    where {{ is_finite("coalesce(payments.processed_at, payments.created_at)") }}
+    where coalesce(payments.processed_at, payments.created_at) is not null
 ),
 
 sums as (

@@ -7,7 +7,6 @@
 -- over.
 with users as (
     select * from {{ ref("stg_saas__users") }}
-    where {{ is_finite("created_at") }}
 ),
 
 usage_days as (

@@ -21,7 +21,8 @@ select
     status,
     seats_total,
     seats_used,
-    started_at <= {{ reporting_now() }}
+    started_at is not null
+    and started_at <= {{ reporting_now() }}
     and (cancelled_at is null or cancelled_at > {{ reporting_now() }})
     and (expires_at is null or expires_at > {{ reporting_now() }}) as is_live,
     {{ reporting_date("started_at") }} as started_date,

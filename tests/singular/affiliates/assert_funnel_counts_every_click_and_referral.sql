@@ -3,7 +3,6 @@
 -- left for the next one.
 with clicks as (
     select * from {{ ref("stg_saas__affiliate_clicks") }}
-    where {{ is_finite("clicked_at") }}
 ),
 
 referrals as (
@@ -25,15 +24,15 @@ entries as (
         affiliate_id,
         0 as clicks,
         0 as converted_clicks,
-        case when {{ is_finite("created_at") }} then 1 else 0 end as referrals,
+        case when created_at is not null then 1 else 0 end as referrals,
         case
             when status in ('cancelled', 'refunded') then 0
-            when {{ is_finite("qualified_at") }} then 1
+            when qualified_at is not null then 1
             else 0
         end as qualified_referrals,
         case
             when status in ('cancelled', 'refunded') then 0
-            when {{ is_finite("converted_at") }} then 1
+            when converted_at is not null then 1
             else 0
         end as converted_referrals,
         updated_at as written_at

@@ -10,7 +10,7 @@ with payments as (
         refunded_amount_cents,
         updated_at
     from {{ ref("stg_saas__payment_transactions") }}
-    where {{ is_finite("coalesce(processed_at, created_at)") }}
+    where coalesce(processed_at, created_at) is not null
 ),
 
 source_sums as (

@@ -14,7 +14,7 @@ usage as (
 
 dim_users as (
     select * from {{ ref("dim_users") }}
-    where {{ is_finite("signed_up_at") }}
+    where signed_up_at is not null
 ),
 
 counted as (

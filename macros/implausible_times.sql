@@ -1,0 +1,36 @@
+{#-
+    A query of the times of a source table that the marts leave out or pass over because
+    they are not plausible (plausible_time), and of those in 1970: a clock that lost its
+    setting, or a zero, stands there. `columns` are judged as they are; `ends` are named
+    only before 1971, because a far-off end is a way to say "never", which is what the
+    marts take it for. `created_at`, where given, is what an event's own time is compared
+    with.
+-#}
+{% macro implausible_times(table, columns, ends=[], created_at=none) -%}
+    {%- for column in columns + ends %}
+    select
+        id as row_id,
+        '{{ table }}' as source_table,
+        '{{ column }}' as column_name,
+        case
+            when {{ column }} < cast('1970-01-01 00:00:00+00' as timestamptz)
+                then 'before_1970'
+            when {{ column }} < cast('1971-01-01 00:00:00+00' as timestamptz)
+                then 'in_1970'
+            when {{ column }} >= cast('2100-01-01 00:00:00+00' as timestamptz)
+                then 'after_2099'
+            else 'days_after_it_was_written'
+        end as reason,
+        cast({{ column }} as text) as moment
+    from {{ source("saas", table) }}
+    where
+        {{ column }} < cast('1971-01-01 00:00:00+00' as timestamptz)
+        {%- if column not in ends %}
+        or (
+            {{ column }} is not null
+            and {{ saas_analytics.plausible_time(column, created_at) }} is null
+        )
+        {%- endif %}
+    {% if not loop.last %}union all{% endif %}
+    {% endfor %}
+{%- endmacro %}
