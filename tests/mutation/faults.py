@@ -45,7 +45,8 @@ class Fault:
 
 PLACES = (
     *("models/staging", "models/intermediate", "models/marts", "seeds"),
-    *("macros/refresh", "macros", "bootstrap/migrations", "tests/integrity"),
+    *("macros/refresh", "macros", "bootstrap/migrations", "bootstrap"),
+    "tests/integrity",
     *("data of the marts", "data of the source"),
 )
 

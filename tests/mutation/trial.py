@@ -80,6 +80,7 @@ PYTESTS = {
         *("test_affiliate_counters.py", "test_planted_code.py"),
         *("test_usage_aggregates.py", "test_change_capture.py", *REFRESHES),
     ),
+    "bootstrap/tour.py": ("test_tour.py",),
     "tests/integrity/*": ("test_integrity.py",),
 }
 
