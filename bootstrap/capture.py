@@ -41,8 +41,11 @@ def keep(
         name = _relation(cursor, settings.source_schema, table)
         try:
             cursor.execute(
-                "select capture_changes(%s::regclass, %s::text[])",
-                (name, list(columns)),
+                sql.SQL("select {}.capture_changes({}::regclass, {}::text[])").format(
+                    sql.Identifier(settings.source_schema),
+                    sql.Literal(name),
+                    sql.Literal(list(columns)),
+                )
             )
         except errors.UndefinedFunction as error:
             if "capture_changes" not in (error.diag.message_primary or ""):

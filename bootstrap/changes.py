@@ -2,25 +2,34 @@
 
 import datetime
 
+from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
 DAYS_KEPT = 14
 
-TABLES = ("change_tombstones", "change_tombstones_cleared")
+TABLES = ("change_tombstones", "change_tombstones_cleared", "erasures_to_forget")
 
 
-def clear_tombstones(connection: Connection, days_kept: int = DAYS_KEPT) -> int | None:
+def clear_tombstones(
+    connection: Connection, schema: str, days_kept: int = DAYS_KEPT
+) -> int | None:
     """Delete the tombstones that are older; marts not run for so long are rebuilt.
 
     Returns:
         How many there were; None where the tables aren't there yet.
     """
     with connection, connection.cursor() as cursor:
-        cursor.execute("select to_regproc('clear_change_tombstones') is null")
+        cursor.execute(
+            "select to_regproc("
+            "format('%%I.clear_change_tombstones', %s::text)) is null",
+            (schema,),
+        )
         if (cursor.fetchone() or (True,))[0]:
             return None
         cursor.execute(
-            "select clear_change_tombstones(%s)", (datetime.timedelta(days_kept),)
+            sql.SQL("select {}.clear_change_tombstones({})").format(
+                sql.Identifier(schema), sql.Literal(datetime.timedelta(days_kept))
+            )
         )
         (cleared,) = cursor.fetchone() or (0,)
     return int(cleared)

@@ -7,6 +7,7 @@ import datetime
 import os
 import shutil
 import sys
+import tempfile
 import uuid
 
 import click
@@ -20,13 +21,19 @@ from bootstrap import (
     database,
     embedded,
     erase,
+    locks,
     partitions,
     roles,
     settings,
+    trust,
 )
 from bootstrap.errors import UserError
+from bootstrap.output import plain
 
 INTERRUPTED = 130
+
+# The entry of the service file that psql is given.
+SERVICE = "saas_analytics"
 
 
 class _Commands(click.Group):
@@ -100,22 +107,45 @@ def psql_command(arguments: tuple[str, ...]) -> None:
     # Everybody on the machine can read a command line.
     password = parameters.pop("password", None)
     environment = {**os.environ, **({"PGPASSWORD": password} if password else {})}
+    if key_password := parameters.pop("sslpassword", None):
+        # No variable is for it: a file that has no name.
+        parameters["service"] = SERVICE
+        environment["PGSERVICEFILE"] = _nameless_file(
+            f"[{SERVICE}]\nsslpassword={key_password}\n"
+        )
     program = shutil.which("psql") or str(embedded.binaries() / "psql")
     target = make_dsn(**parameters)
     sys.stdout.flush()
     os.execve(program, ["psql", "--dbname", target, *arguments], environment)
 
 
+def _nameless_file(content: str) -> str:
+    """A path under which this process, and what takes its place, reads a text."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content.encode())
+        file.flush()
+        copy = os.dup(file.fileno())
+    os.set_inheritable(copy, True)
+    return f"/dev/fd/{copy}"
+
+
 @cli.command("migrate")
 @click.argument("revision", default="head")
-def migrate_command(revision: str) -> None:
+@click.option(
+    "--wait",
+    default=locks.WAIT_SECONDS,
+    show_default=True,
+    type=click.FloatRange(min=0.001),
+    help="Seconds to wait for another migration to end.",
+)
+def migrate_command(revision: str, wait: float) -> None:
     """Apply the migrations, all or up to REVISION, and make partitions ahead."""
     from bootstrap import migrate
 
-    migrate.upgrade(revision)
+    migrate.upgrade(revision, wait_seconds=wait)
     configuration = settings.load().for_owner()
     with database.connected(configuration) as connection, database.interruptible():
-        partitions.create_ahead(connection)
+        partitions.create_ahead(connection, configuration.source_schema)
     _echo_place()
 
 
@@ -180,6 +210,8 @@ def status() -> None:
         unnoted = migrate.unnoted(connection, configuration.source_schema)
         name = database.name_of(connection, configuration)
         misplaced = database.misplaced_source(connection, configuration)
+        with connection.cursor() as cursor:
+            complaint = trust.complaint(cursor, configuration.source_schema)
     click.echo(f"The schema of {name}:")
     for state in states:
         applied = "edited" if state.is_edited else "applied"
@@ -191,7 +223,11 @@ def status() -> None:
             f"What {', '.join(unnoted)} would make is there all the same: if psql made "
             f"it from these files, run `python -m bootstrap stamp {unnoted[-1]}`."
         )
-    if not all(state.is_applied and not state.is_edited for state in states):
+    if complaint:
+        click.echo(f"Not safe: {complaint}.")
+    if complaint or not all(
+        state.is_applied and not state.is_edited for state in states
+    ):
         sys.exit(1)
 
 
@@ -225,11 +261,12 @@ def _echo_place() -> None:
 def partitions_command(ahead: int, keep_tombstones: int) -> None:
     """Make monthly partitions ahead, clear old tombstones of changes; run it daily."""
     configuration = settings.load().for_owner()
+    schema = configuration.source_schema
     with database.connected(configuration) as connection, database.interruptible():
         database.require_source(connection, configuration)
         database.require_owner(connection, configuration)
-        created = partitions.create_ahead(connection, ahead)
-        cleared = changes.clear_tombstones(connection, keep_tombstones)
+        created = partitions.create_ahead(connection, schema, ahead)
+        cleared = changes.clear_tombstones(connection, schema, keep_tombstones)
     if created is None:
         raise UserError(
             "the event tables aren't there yet: run `python -m bootstrap migrate` first"
@@ -267,7 +304,10 @@ def erase_user(user_id: uuid.UUID, dry_run: bool) -> None:
     configuration = settings.load().for_owner()
     with database.connected(configuration) as connection, database.interruptible():
         database.require_source(connection, configuration)
-        erasure = erase.erase(connection, user_id, dry_run=dry_run)
+        connection.commit()
+        erasure = erase.erase(
+            connection, user_id, dry_run=dry_run, schema=configuration.source_schema
+        )
     for table, count in erasure.rows.items():
         if count:
             click.echo(f"{table:26} {count:>9,}")
@@ -330,6 +370,9 @@ def demo(
     with database.connected(configuration) as connection:
         database.require_unicode(connection)
         database.require_source(connection, configuration)
+        with connection.cursor() as cursor:
+            trust.refuse(cursor, configuration.source_schema)
+        database.use_source(connection, configuration)
         if if_empty:
             with connection.cursor() as cursor:
                 cursor.execute("select exists (select from users)")
@@ -384,5 +427,5 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
+    click.echo(f"error: {plain(' '.join(message.split()))}", err=True)
     sys.exit(code)

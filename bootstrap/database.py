@@ -22,14 +22,14 @@ POOLER_TRIES = 5
 
 
 class _Connection(Connection):
-    """A connection whose transactions see the OLTP schema.
+    """A connection whose transactions look names up where no other role may create.
 
     Nothing is set for the session: a pooler in transaction mode gives each transaction
     another one, and what is set there reaches other clients. Its loss is reported
     once, by the statement that noticed it.
     """
 
-    source_schema = "public"
+    search_path: sql.Composable = sql.SQL("pg_catalog, pg_temp")
 
     def rollback(self) -> None:
         """Roll back; nothing is left to undo once the connection is gone."""
@@ -46,8 +46,8 @@ class _Cursor(extensions.cursor):
         """Run a statement."""
         state = self.connection.info.transaction_status
         if state == extensions.TRANSACTION_STATUS_IDLE:
-            schema = sql.Identifier(self.connection.source_schema)
-            super().execute(sql.SQL("set local search_path to {}").format(schema))
+            path = self.connection.search_path
+            super().execute(sql.SQL("set local search_path to {}").format(path))
         super().execute(query, vars)
 
 
@@ -61,7 +61,9 @@ def url_in_use(configuration: settings.Settings) -> str:
 
 
 def connect(configuration: settings.Settings) -> Connection:
-    """A connection whose search_path is the OLTP schema.
+    """A connection that looks names up where no other role may create.
+
+    Tables and functions of ours are named with their schema; see use_source().
 
     Raises:
         UserError: it can't be had, or the server is too old.
@@ -86,8 +88,17 @@ def connect(configuration: settings.Settings) -> Connection:
             f"the server is PostgreSQL {major}: version {settings.OLDEST_SERVER} or "
             "later is needed"
         )
-    connection.source_schema = configuration.source_schema
     return connection
+
+
+def use_source(connection: Connection, configuration: settings.Settings) -> None:
+    """Look names up in the OLTP schema, for what names its tables alone.
+
+    Make sure first that it is safe: see trust.py.
+    """
+    assert isinstance(connection, _Connection)
+    connection.rollback()
+    connection.search_path = sql.Identifier(configuration.source_schema)
 
 
 def refuse_shared_sessions(

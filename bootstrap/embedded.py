@@ -126,6 +126,11 @@ class EmbeddedServer:
         Raises:
             UserError: it can't be started.
         """
+        if self.folder.is_symlink():
+            # Root would hand over what it leads to.
+            raise UserError(
+                f"{self.folder} is a link: remove it, or make a folder in its place"
+            )
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -162,7 +167,7 @@ class EmbeddedServer:
     def _locked(self) -> Iterator[None]:
         """One start or stop at a time, across processes."""
         try:
-            folder = os.open(self.folder, os.O_RDONLY)
+            folder = os.open(self.folder, os.O_RDONLY | os.O_NOFOLLOW)
         except OSError as error:
             raise self._unusable(error) from None
         try:
@@ -201,8 +206,8 @@ class EmbeddedServer:
                     _let_read(part)
             for folder in (self._programs(), self.folder):
                 _let_pass(folder, owner)
-            os.chown(self.folder, owner.pw_uid, owner.pw_gid)
-            os.chown(self.socket_folder, owner.pw_uid, owner.pw_gid)
+            for folder in (self.folder, self.socket_folder):
+                os.chown(folder, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
         self.folder.chmod(0o700)
         self.socket_folder.chmod(0o700)
 

@@ -1,21 +1,25 @@
 """Erasing a person: nothing stays that leads to them, and no money moves.
 
-erase.sql says what happens to each table, docs/operations.md why.
+erase.sql says what happens to each table, mixing.py what keeps its traces apart, and
+docs/operations.md why.
 """
 
+import io
 import random
 import re
-import secrets
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from psycopg2 import errors
+from psycopg2 import errors, extensions, sql
 from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
+from bootstrap import mixing
 from bootstrap.errors import UserError
 
 FILE = Path(__file__).with_suffix(".sql")
@@ -24,21 +28,46 @@ FILE = Path(__file__).with_suffix(".sql")
 ATTEMPTS = 5
 LOCK_SECONDS = 10
 
-# The rows that are a person's own, each found by those before.
-OWN_ROWS = {
-    "licenses": "select id::text from licenses where user_id = %(user)s::uuid "
-    "order by id for update",
-    "teams": "select id::text from teams where owner_id = %(user)s::uuid "
-    "or license_id = any (%(licenses)s::uuid[]) order by id for update",
-    "subscriptions": "select id::text from subscriptions "
-    "where license_id = any (%(licenses)s::uuid[]) order by id for update",
-    "payments": "select id::text from payment_transactions "
-    "where subscription_id = any (%(subscriptions)s::uuid[])",
-    "affiliates": "select id::text from affiliates where user_id = %(user)s::uuid "
-    "order by id for update",
-    "referrals": "select id::text from affiliate_referrals "
-    "where referred_user_id = %(user)s::uuid order by id for update",
-}
+PHASES = ("activity", "account")
+
+# What is known of the person, for the transaction alone.
+OWN_TABLES = """
+create temporary table own_user (id uuid not null, email text) on commit drop;
+create temporary table own_licenses (id uuid not null) on commit drop;
+create temporary table own_teams (id uuid not null) on commit drop;
+create temporary table own_subscriptions (id uuid not null) on commit drop;
+create temporary table own_affiliates (id uuid not null) on commit drop;
+create temporary table own_referrals (id uuid not null) on commit drop;
+create temporary table own_things (name text) on commit drop;
+create temporary table own_times (moment timestamptz) on commit drop;
+create temporary table own_sessions (session_id text not null) on commit drop;
+create temporary table own_days (first_day date, last_day date) on commit drop
+"""
+
+NOTE = """
+select {schema}.note_erasure(array(
+    select id from own_user union all select id from own_licenses
+    union all select id from own_teams union all select id from own_affiliates
+))
+"""
+
+STILL_OPEN = """
+select
+    (
+        select count(*) from {schema}.subscriptions
+        where id = any (array(select id from own_subscriptions))
+        and status in ('active', 'past_due', 'trialing')
+    ),
+    (
+        select count(*) from {schema}.affiliate_commissions
+        where affiliate_id = any (array(select id from own_affiliates))
+        and status = 'approved'
+    ) + (
+        select count(*) from {schema}.affiliate_payouts
+        where affiliate_id = any (array(select id from own_affiliates))
+        and status in ('pending', 'processing')
+    )
+"""
 
 
 @dataclass(frozen=True)
@@ -55,78 +84,146 @@ class Erasure:
     """Commissions and payouts that were approved and not yet paid to the person."""
 
 
-def statements() -> list[tuple[str, str]]:
-    """Each table and statement of erase.sql, in order."""
-    blocks = re.split(
-        r"^-- (\w+): .*\n", FILE.read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
+def statements(schema: str = "public") -> dict[str, list[tuple[str, str]]]:
+    """Each table and statement of erase.sql by its part: person, activity, account."""
+    quoted = '"' + schema.replace('"', '""') + '"'
+    text = FILE.read_text(encoding="utf-8").replace("this_schema.", f"{quoted}.")
+    parts = re.split(r"^-- === (\w+): .*\n", text, flags=re.MULTILINE)
+    return {
+        part: _blocks(content)
+        for part, content in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+def _blocks(text: str) -> list[tuple[str, str]]:
+    blocks = re.split(r"^-- (\w+): .*\n", text, flags=re.MULTILINE)
     return list(zip(blocks[1::2], blocks[2::2], strict=True))
 
 
-def erase(connection: Connection, user_id: uuid.UUID, *, dry_run: bool) -> Erasure:
-    """Erase a person, in one transaction; safe to repeat.
+def erase(
+    connection: Connection, user_id: uuid.UUID, *, dry_run: bool, schema: str = "public"
+) -> Erasure:
+    """Erase a person: what they did, then their account; safe to repeat.
 
+    These are two transactions: nothing that both bear may join one to the other.
     Rows that others are writing at the same time are waited for, and erased too.
 
     Args:
         connection: it must not be in a transaction.
         user_id: users.id.
         dry_run: undo it all at the end.
+        schema: of the OLTP tables.
 
     Raises:
         UserError: there is no such user, or others stay in its way.
     """
     # Each statement has to see what was committed while the one before waited.
     connection.set_session(isolation_level=ISOLATION_LEVEL_READ_COMMITTED)
+    if dry_run:
+        phases: list[tuple[str, ...]] = [PHASES]
+    else:
+        phases = [(phase,) for phase in PHASES]
+    rows: dict[str, int] = {}
+    still_open = (0, 0)
+    for names in phases:
+        counts, still_open = _again(
+            connection,
+            partial(_erase, schema, user_id, names, is_continued=any(rows.values())),
+            dry_run=dry_run,
+            failure=f"what user {user_id} did is erased, and the account is not yet"
+            if rows
+            else f"nothing of user {user_id} was erased",
+        )
+        for table, count in counts.items():
+            rows[table] = rows.get(table, 0) + count
+    return Erasure(rows, *still_open)
+
+
+Counts = tuple[dict[str, int], tuple[int, int]]
+
+
+def _again(
+    connection: Connection,
+    work: Callable[[Cursor], Counts],
+    *,
+    dry_run: bool,
+    failure: str,
+) -> Counts:
+    """Do a transaction, from its start where others stood in its way."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with connection.cursor() as cursor:
-                erasure = _erase(cursor, str(user_id))
+                outcome = work(cursor)
             if dry_run:
                 connection.rollback()
             else:
                 connection.commit()
-            return erasure
+            return outcome
         except (errors.DeadlockDetected, errors.SerializationFailure):
             connection.rollback()
             time.sleep(random.uniform(0, 0.1 * 2**attempt))
-    raise UserError(
-        f"nothing was erased, for others kept writing to rows of user {user_id}: "
-        "run it again"
-    )
+    raise UserError(f"{failure}, as others kept writing to their rows: run it again")
 
 
-def _erase(cursor: Cursor, user_id: str) -> Erasure:
-    cursor.execute("set local lock_timeout = %s", (f"{LOCK_SECONDS}s",))
-    person = find_person(cursor, user_id)
-    rows: dict[str, int] = {}
-    for table, statement in statements():
-        cursor.execute(statement, person)
-        rows[table] = rows.get(table, 0) + cursor.rowcount
-    if any(rows.values()):
-        # That it was done must be accounted for; it names a row that says nothing.
-        cursor.execute(
-            "insert into audit_logs (action, resource_type, resource_id, status) "
-            "values ('user.erased', 'user', %(user)s, 'success')",
-            person,
-        )
+def give(cursor: Cursor, user_id: uuid.UUID) -> None:
+    """Tell the server who is meant: COPY's rows are in no log of statements.
+
+    For this transaction alone: a pooler gives the next one another session.
+    """
     cursor.execute(
-        "select (select count(*) from subscriptions "
-        "where id = any (%(subscriptions)s::uuid[]) "
-        "and status in ('active', 'past_due', 'trialing')), "
-        "(select count(*) from affiliate_commissions "
-        "where affiliate_id = any (%(affiliates)s::uuid[]) and status = 'approved') "
-        "+ (select count(*) from affiliate_payouts "
-        "where affiliate_id = any (%(affiliates)s::uuid[]) "
-        "and status in ('pending', 'processing'))",
-        person,
+        "create temporary table given (user_id uuid not null, salt text not null "
+        "default gen_random_uuid()::text || gen_random_uuid()::text) on commit drop"
     )
+    # COPY works without it only.
+    callback = extensions.get_wait_callback()
+    extensions.set_wait_callback(None)
+    try:
+        cursor.copy_expert(
+            "copy pg_temp.given (user_id) from stdin", io.StringIO(f"{user_id}\n")
+        )
+    finally:
+        extensions.set_wait_callback(callback)
+
+
+def _erase(
+    schema: str,
+    user_id: uuid.UUID,
+    phases: tuple[str, ...],
+    cursor: Cursor,
+    *,
+    is_continued: bool,
+) -> Counts:
+    """One transaction of an erasure: the rows of each table, and what is still open."""
+    give(cursor, user_id)
+    find_person(cursor, schema)
+    parts = statements(schema)
+    rows: dict[str, int] = {}
+    for phase in phases:
+        for table, statement in parts[phase]:
+            cursor.execute(statement)
+            rows[table] = rows.get(table, 0) + cursor.rowcount
+    home = sql.Identifier(schema)
+    cursor.execute(sql.SQL(STILL_OPEN).format(schema=home))
     live_subscriptions, open_payouts = cursor.fetchone() or (0, 0)
-    return Erasure(rows, live_subscriptions, open_payouts)
+    if any(rows.values()):
+        cursor.execute(sql.SQL(NOTE).format(schema=home))
+    if "activity" in phases:
+        mixing.mix_activity(cursor, schema)
+    if "account" in phases and (is_continued or any(rows.values())):
+        # That it was done must be accounted for, and no more: the time of it would
+        # join the person to what they did.
+        cursor.execute(
+            sql.SQL(
+                "insert into {}.audit_logs (action, resource_type, status) "
+                "values ('user.erased', 'user', 'success')"
+            ).format(home)
+        )
+        mixing.mix_accounts(cursor, schema)
+    return rows, (live_subscriptions, open_payouts)
 
 
-def find_person(cursor: Cursor, user_id: str) -> dict[str, object]:
-    """What erase.sql knows of a person.
+def find_person(cursor: Cursor, schema: str = "public") -> None:
+    """Put into tables of this transaction what erase.sql knows of the person.
 
     Their own rows are locked on the way: whoever writes a row that refers to them has
     ended, and is seen from now on, or waits.
@@ -134,34 +231,14 @@ def find_person(cursor: Cursor, user_id: str) -> dict[str, object]:
     Raises:
         UserError: there is no such user.
     """
-    cursor.execute("select email from users where id = %s for update", (user_id,))
-    found = cursor.fetchone()
-    if found is None:
-        raise UserError(f"there is no user {user_id}: give an id as users.id has it")
-    person: dict[str, object] = {
-        "user": user_id,
-        "email": found[0],
-        # Known to nobody when this is over.
-        "salt": secrets.token_hex(16),
-    }
-    things = [user_id, found[0]]
-    for name, query in OWN_ROWS.items():
-        cursor.execute(query, person)
-        ids = [identifier for (identifier,) in cursor.fetchall()]
-        person[name] = ids
-        things += ids
-    person["things"] = things
-    cursor.execute(
-        "select coalesce(array_agg(distinct session_id), '{}'), "
-        "((min(occurred_at) at time zone 'UTC')::date - 1)::text, "
-        "((max(occurred_at) at time zone 'UTC')::date + 2)::text "
-        "from usage_events where user_id = %(user)s::uuid and session_id is not null",
-        person,
-    )
-    sessions, sessions_from, sessions_to = cursor.fetchone() or ([], None, None)
-    return {
-        **person,
-        "sessions": sessions,
-        "sessions_from": sessions_from,
-        "sessions_to": sessions_to,
-    }
+    cursor.execute("set local lock_timeout = %s", (f"{LOCK_SECONDS}s",))
+    cursor.execute("set local search_path = pg_catalog, pg_temp")
+    cursor.execute(OWN_TABLES)
+    for table, statement in statements(schema)["person"]:
+        cursor.execute(statement)
+        if table == "own_user" and cursor.rowcount == 0:
+            cursor.execute("select user_id::text from given")
+            (user_id,) = cursor.fetchone() or ("",)
+            raise UserError(
+                f"there is no user {user_id}: give an id as users.id has it"
+            )

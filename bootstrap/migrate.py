@@ -22,7 +22,7 @@ from alembic.util import CommandError
 from psycopg2 import sql
 from sqlalchemy import Connection, text
 
-from bootstrap import database, settings
+from bootstrap import changes, database, locks, settings, trust
 from bootstrap.errors import UserError
 
 FOLDER = Path(__file__).resolve().parent / "migrations"
@@ -60,19 +60,23 @@ class WayBack:
     """How many rows each table has that it would drop, and that holds any."""
 
 
-def config() -> Config:
-    """Alembic's configuration."""
-    return Config(settings.ROOT / "alembic.ini")
+def config(wait_seconds: float = locks.WAIT_SECONDS) -> Config:
+    """Alembic's configuration, and how long to wait for another migration."""
+    made = Config(settings.ROOT / "alembic.ini")
+    made.attributes["wait_seconds"] = wait_seconds
+    return made
 
 
-def upgrade(revision: str = "head") -> None:
+def upgrade(
+    revision: str = "head", *, wait_seconds: float = locks.WAIT_SECONDS
+) -> None:
     """Apply what is missing up to a revision.
 
     Raises:
         UserError: the server, the database or a file doesn't allow it.
     """
     with _alembic_errors():
-        command.upgrade(config(), _existing(revision))
+        command.upgrade(config(wait_seconds), _existing(revision))
 
 
 def downgrade(revision: str = "-1") -> None:
@@ -299,13 +303,25 @@ def prepare(
     lock = {"number": LOCK_NUMBER}
     if not connection.scalar(text("select pg_try_advisory_lock(:number)"), lock):
         context.config.print_stdout("waiting for another migration to end")
-        connection.execute(text("select pg_advisory_lock(:number)"), lock)
+        with raw.cursor() as cursor:
+            locks.take(
+                cursor,
+                LOCK_NUMBER,
+                "another migration",
+                wait_seconds=context.config.attributes.get(
+                    "wait_seconds", locks.WAIT_SECONDS
+                ),
+                is_of_session=True,
+            )
     schema = configuration.source_schema
     database.require_owner(raw, configuration)
     if task == "upgrade":
         database.require_unicode(raw)
     with raw.cursor() as cursor:
         _ensure_schema(cursor, raw, schema)
+        if task == "upgrade":
+            # A file's own statements look names up there.
+            trust.refuse(cursor, schema)
     if task != "stamp":
         known = states(raw, schema)
         _refuse_edited(known)
@@ -351,6 +367,29 @@ def record_checksums(
                     "on conflict (revision) do nothing"
                 ).format(table, sql.Literal(revision), sql.Literal(checksum(revision)))
             )
+        _close_bookkeeping(cursor, str(ctx.version_table_schema))
+
+
+def _close_bookkeeping(cursor: Any, schema: str) -> None:
+    """Take back what default privileges gave on tables that only we write.
+
+    `roles` lets the application write each table to come, these included: their rights
+    must not depend on which of the two ran first.
+    """
+    cursor.execute(
+        "select distinct relname, grantee, pg_get_userbyid(grantee) "
+        "from pg_class cross join aclexplode(relacl) "
+        "where relnamespace = to_regnamespace(quote_ident(%s)) "
+        "and relname = any (%s) and grantee <> relowner and privilege_type = 'INSERT'",
+        (schema, [VERSION_TABLE, CHECKSUM_TABLE, *changes.TABLES]),
+    )
+    for name, oid, role in cursor.fetchall():
+        cursor.execute(
+            sql.SQL("revoke all on {} from {}").format(
+                sql.Identifier(schema, name),
+                sql.Identifier(role) if oid else sql.SQL("public"),
+            )
+        )
 
 
 # --- Files ----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ PLAUSIBLE = """
 
 
 def create_ahead(
-    connection: Connection, months_ahead: int = MONTHS_AHEAD
+    connection: Connection, schema: str, months_ahead: int = MONTHS_AHEAD
 ) -> int | None:
     """Make the partitions from this month on, and those that waiting events need.
 
@@ -33,7 +33,11 @@ def create_ahead(
         How many partitions were made; None where the event tables aren't there yet.
     """
     with connection.cursor() as cursor:
-        cursor.execute("select to_regproc('create_event_partitions') is null")
+        cursor.execute(
+            "select to_regproc("
+            "format('%%I.create_event_partitions', %s::text)) is null",
+            (schema,),
+        )
         if (cursor.fetchone() or (True,))[0]:
             return None
         cursor.execute("select (now() at time zone 'UTC')::date")
@@ -45,13 +49,17 @@ def create_ahead(
                     "select distinct "
                     "date_trunc('month', occurred_at at time zone 'UTC')::date "
                     "from {} where {}"
-                ).format(sql.Identifier(f"{table}_default"), sql.SQL(PLAUSIBLE))
+                ).format(sql.Identifier(schema, f"{table}_default"), sql.SQL(PLAUSIBLE))
             )
             months |= {month for (month,) in cursor.fetchall()}
         connection.commit()
         created = 0
         for month in sorted(months):
-            cursor.execute("select create_event_partitions(%s, %s)", (month, month))
+            cursor.execute(
+                sql.SQL("select {}.create_event_partitions({}, {})").format(
+                    sql.Identifier(schema), sql.Literal(month), sql.Literal(month)
+                )
+            )
             created += (cursor.fetchone() or (0,))[0]
             connection.commit()
     return created

@@ -10,7 +10,7 @@ from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from bootstrap import changes
+from bootstrap import changes, trust
 from bootstrap.errors import UserError
 from bootstrap.settings import Settings
 
@@ -68,6 +68,7 @@ def create(connection: Connection, settings: Settings) -> None:
     with connection, connection.cursor() as cursor:
         cursor.execute("select current_user, current_database()")
         user, database = cursor.fetchone() or ("", "")
+        _refuse_greater(cursor, settings)
         # To hand schemas over to the transformer, one must belong to it.
         missing = _missing_role(cursor, settings.transformer_role, member=user)
         missing += _missing_role(cursor, settings.analyst_role)
@@ -86,10 +87,11 @@ def create(connection: Connection, settings: Settings) -> None:
         def run(statement: str) -> None:
             cursor.execute(sql.SQL(statement).format(**names))
 
+        _close_schema(cursor, settings)
         run("grant connect, temporary on database {database} to {transformer}")
         run("grant usage on schema {source} to {transformer}")
         _open_source(cursor, settings)
-        _check_source(cursor, settings.transformer_role, user)
+        _check_source(cursor, settings.source_schema, settings.transformer_role, user)
 
         for schema in settings.dbt_schemas():
             _hand_over(cursor, schema, settings.transformer_role)
@@ -105,7 +107,7 @@ def create(connection: Connection, settings: Settings) -> None:
             )
 
         write = "select, insert, update, delete"
-        run("grant connect on database {database} to {application}")
+        run("grant connect, temporary on database {database} to {application}")
         run("grant usage on schema {source} to {application}")
         run(f"grant {write} on all tables in schema {{source}} to {{application}}")
         run(
@@ -113,7 +115,62 @@ def create(connection: Connection, settings: Settings) -> None:
             f"grant {write} on tables to {{application}}"
         )
         _keep_from(cursor, settings)
+        _let_forget(cursor, settings)
+        trust.refuse(cursor, settings.source_schema)
         _check_private(cursor, settings)
+
+
+def _refuse_greater(cursor: Cursor, settings: Settings) -> None:
+    """Stop where a role that is to have little has much already."""
+    # What the transformer could read is looked at in the end.
+    named = {
+        "DB_ANALYST_ROLE": settings.analyst_role,
+        "DB_APPLICATION_ROLE": settings.application_role,
+    }
+    for setting, role in named.items():
+        cursor.execute(
+            "select case when rolsuper then 'a superuser' "
+            "when pg_has_role(roles.oid, nspowner, 'member') "
+            "then 'the owner of the source''s schema' "
+            "when pg_has_role(roles.oid, relowner, 'member') "
+            "then 'the owner of the source' end "
+            "from pg_roles as roles "
+            "left join pg_namespace on nspname = %(schema)s "
+            "left join pg_class on relnamespace = pg_namespace.oid "
+            "and relname = 'users' where rolname = %(role)s",
+            {"schema": settings.source_schema, "role": role},
+        )
+        (greater,) = cursor.fetchone() or (None,)
+        if greater is not None:
+            raise UserError(
+                f'{setting} names the role "{role}", which is {greater}: name one that '
+                "is to have no more than it needs"
+            )
+
+
+def _close_schema(cursor: Cursor, settings: Settings) -> None:
+    """Let nobody but its owner and the source's create in the source's schema.
+
+    PostgreSQL 14 lets every role create in the schema public.
+    """
+    cursor.execute(
+        "select has_schema_privilege('public', oid, 'create') "
+        "and pg_has_role(nspowner, 'usage'), pg_get_userbyid(coalesce((select relowner "
+        "from pg_class where relnamespace = pg_namespace.oid and relname = 'users'), "
+        "nspowner)) from pg_namespace where nspname = %s",
+        (settings.source_schema,),
+    )
+    is_open, owner = cursor.fetchone() or (False, None)
+    if is_open:
+        names = {
+            "source": sql.Identifier(settings.source_schema),
+            "owner": sql.Identifier(owner),
+        }
+        for statement in (
+            "grant create on schema {source} to {owner}",
+            "revoke create on schema {source} from public",
+        ):
+            cursor.execute(sql.SQL(statement).format(**names))
 
 
 def _open_source(cursor: Cursor, settings: Settings) -> None:
@@ -171,13 +228,37 @@ def _keep_from(cursor: Cursor, settings: Settings) -> None:
     from bootstrap import migrate
 
     for table in (migrate.VERSION_TABLE, migrate.CHECKSUM_TABLE, *changes.TABLES):
-        cursor.execute("select to_regclass(%s) is not null", (table,))
+        cursor.execute(
+            "select to_regclass(format('%%I.%%I', %s::text, %s::text)) is not null",
+            (settings.source_schema, table),
+        )
         if (cursor.fetchone() or (False,))[0]:
             revoke = "revoke all on {table} from {application}"
             cursor.execute(
                 sql.SQL(revoke).format(
                     table=sql.Identifier(settings.source_schema, table),
                     application=sql.Identifier(settings.application_role),
+                )
+            )
+
+
+def _let_forget(cursor: Cursor, settings: Settings) -> None:
+    """Let the application erase, and the transformer forget what it has read."""
+    for function, role in (
+        ("note_erasure(uuid[])", settings.application_role),
+        ("forget_erasures(xid8)", settings.transformer_role),
+    ):
+        cursor.execute(
+            "select to_regprocedure(format('%%I.%%s', %s::text, %s::text))::text",
+            (settings.source_schema, function),
+        )
+        (found,) = cursor.fetchone() or (None,)
+        if found is not None:
+            cursor.execute(
+                sql.SQL("grant execute on function {}.{} to {}").format(
+                    sql.Identifier(settings.source_schema),
+                    sql.SQL(function),
+                    sql.Identifier(role),
                 )
             )
 
@@ -213,11 +294,12 @@ def _make_roles(cursor: Cursor, statements: list[sql.Composed]) -> None:
         ) from None
 
 
-def _check_source(cursor: Cursor, transformer: str, user: str) -> None:
+def _check_source(cursor: Cursor, schema: str, transformer: str, user: str) -> None:
     """Make sure that the grants took effect: PostgreSQL only warns if they did not."""
     cursor.execute(
-        "select has_any_column_privilege(%s, to_regclass('users'), 'select')",
-        (transformer,),
+        "select has_any_column_privilege("
+        "%s, to_regclass(format('%%I.users', %s::text)), 'select')",
+        (transformer, schema),
     )
     if (cursor.fetchone() or (None,))[0] is False:
         raise UserError(

@@ -430,6 +430,44 @@ $_$;
 
 COMMENT ON FUNCTION public.create_event_partitions(from_month date, to_month date) IS 'Makes the monthly partitions of the four event tables from one month to another, both included, where they are missing, and moves events of these months out of the default partitions. Returns how many it made. Safe to repeat, also by several at once; run it ahead of time, one month a transaction.';
 
+CREATE FUNCTION public.forget_erasures(seen xid8) RETURNS bigint
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    last_xid xid8;
+    forgotten bigint;
+begin
+    with
+    noted as (
+        delete from public.erasures_to_forget
+        where change_xid < least(seen, pg_snapshot_xmin(pg_current_snapshot()))
+        returning change_xid
+    ),
+
+    deleted as (
+        delete from public.change_tombstones
+        where change_xid in (select change_xid from noted)
+        returning change_xid
+    )
+
+    select count(*), max(change_xid::text::numeric)::text::xid8
+    into forgotten, last_xid
+    from deleted;
+    if last_xid is not null then
+        -- In one transaction, so that a run that misses one knows of it.
+        insert into public.change_tombstones_cleared as noted (up_to_xid)
+        values (last_xid)
+        on conflict (is_only_row) do update set
+            up_to_xid = greatest(noted.up_to_xid, excluded.up_to_xid),
+            cleared_at = now();
+    end if;
+    return forgotten;
+end;
+$$;
+
+COMMENT ON FUNCTION public.forget_erasures(seen xid8) IS 'Deletes the before-images of erasures whose transactions are older than what every mart has seen, and returns how many. A mart that has not seen them is rebuilt.';
+
 CREATE FUNCTION public.lock_usage_owners(user_ids uuid[], license_ids uuid[], team_ids uuid[]) RETURNS boolean
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -481,6 +519,29 @@ end;
 $$;
 
 COMMENT ON FUNCTION public.mark_stale_usage_aggregates() IS 'Marks the periods that lost aggregate rows to anything but the aggregation itself.';
+
+CREATE FUNCTION public.note_erasure(erased uuid[]) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    insert into public.erasures_to_forget (change_xid)
+    select pg_current_xact_id()
+    union
+    select change_xid from public.change_tombstones
+    where old_row ->> 'user_id' = any (erased::text[])
+        or old_row ->> 'license_id' = any (erased::text[])
+        or old_row ->> 'team_id' = any (erased::text[])
+        or old_row ->> 'affiliate_id' = any (erased::text[])
+        or (
+            table_name = any (array['users', 'licenses', 'teams', 'affiliates'])
+            and old_row ->> 'id' = any (erased::text[])
+        )
+    on conflict do nothing;
+end;
+$$;
+
+COMMENT ON FUNCTION public.note_erasure(erased uuid[]) IS 'Notes this transaction, and those whose before-images name one of these rows: a user, and the licences, teams and affiliates of that user.';
 
 CREATE FUNCTION public.place_function(placed regprocedure) RETURNS void
     LANGUAGE plpgsql
@@ -1225,6 +1286,12 @@ CREATE TABLE public.change_tombstones_cleared (
 
 COMMENT ON TABLE public.change_tombstones_cleared IS 'One row: tombstones up to this transaction are gone. A mart whose last run is older is rebuilt.';
 
+CREATE TABLE public.erasures_to_forget (
+    change_xid xid8 NOT NULL
+);
+
+COMMENT ON TABLE public.erasures_to_forget IS 'One row per transaction whose before-images name an erased person.';
+
 CREATE TABLE public.error_logs (
     id uuid DEFAULT uuidv7() NOT NULL,
     user_id uuid,
@@ -1558,6 +1625,9 @@ ALTER TABLE ONLY public.audit_logs_default
 
 ALTER TABLE ONLY public.change_tombstones_cleared
     ADD CONSTRAINT change_tombstones_cleared_pkey PRIMARY KEY (is_only_row);
+
+ALTER TABLE ONLY public.erasures_to_forget
+    ADD CONSTRAINT erasures_to_forget_pkey PRIMARY KEY (change_xid);
 
 ALTER TABLE ONLY public.error_logs
     ADD CONSTRAINT error_logs_pkey PRIMARY KEY (occurred_at, id) WITH (fillfactor='97');

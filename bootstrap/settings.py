@@ -7,6 +7,9 @@ the embedded server is meant.
 import difflib
 import io
 import os
+import re
+import stat
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +32,8 @@ OLDEST_SERVER = 14
 
 # PostgreSQL cuts longer names, and would then find another object than was meant.
 LONGEST_NAME = 63
+
+_WARNED: set[Path] = set()
 
 URL_FORM = "postgresql://user:password@host:5432/database"
 
@@ -134,6 +139,27 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
                 f'{setting} makes the name "{name}": PostgreSQL takes at most '
                 f"{LONGEST_NAME} bytes"
             )
+    if re.search(r"""['"$\\]|[\x00-\x1f]""", settings.marts_schema):
+        raise UserError(
+            "DBT_SCHEMA holds a quote, a dollar, a backslash or a control character: "
+            "name the marts' schema without one"
+        )
+    roles = {
+        "DB_TRANSFORMER_ROLE": settings.transformer_role,
+        "DB_ANALYST_ROLE": settings.analyst_role,
+        "DB_APPLICATION_ROLE": settings.application_role,
+    }
+    for setting, role in roles.items():
+        if role.startswith("pg_") or role in ("public", "none"):
+            raise UserError(
+                f'{setting} names the role "{role}", which is PostgreSQL\'s own: name '
+                "another one"
+            )
+    if len(set(roles.values())) < len(roles):
+        raise UserError(
+            f"{', '.join(roles)} name one role twice: each is to have less than the "
+            "one before it, so name three"
+        )
     if settings.source_schema in settings.dbt_schemas():
         raise UserError(
             f'the marts can\'t share the schema "{settings.source_schema}" with the '
@@ -153,6 +179,7 @@ def _read_env_file(path: Path) -> dict[str, str]:
         raise UserError(
             f"{path.name} can't be read ({reason}): mend or remove it"
         ) from None
+    _warn_of_readers(path, content)
     values: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(content)):
         if binding.error or (binding.key is not None and binding.value is None):
@@ -204,6 +231,24 @@ def _owner_database_url(env: Mapping[str, str]) -> str | None:
             "the connection that builds the marts"
         )
     return _checked_url(url, setting="OWNER_DATABASE_URL")
+
+
+def _warn_of_readers(path: Path, content: str) -> None:
+    """Say so, once, where other users can read a password in the file."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    holds_one = re.search(
+        r"^\s*(?:export\s+)?DB_PASSWORD\s*=|://[^/\s]*:[^/\s]*@|"
+        r"[?&](?:ssl)?password=",
+        content,
+        re.MULTILINE,
+    )
+    if mode & (stat.S_IRGRP | stat.S_IROTH) and holds_one and path not in _WARNED:
+        _WARNED.add(path)
+        print(
+            f"warning: {path.name} holds a password and other users may read it: run "
+            f"`chmod 600 {path.name}`",
+            file=sys.stderr,
+        )
 
 
 def _database_url(env: Mapping[str, str]) -> str | None:

@@ -9,8 +9,10 @@ from psycopg2.extensions import connection as Connection
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bootstrap.errors import UserError
+from bootstrap.output import plain
 from bootstrap.settings import Settings
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -98,7 +100,7 @@ def show(connection: Connection, settings: Settings, console: Console) -> None:
     def rows(query: str) -> list[tuple[Any, ...]]:
         with connection.cursor() as cursor:
             cursor.execute(sql.SQL(query).format(marts=marts), {"days": DAYS_SHOWN})
-            return cursor.fetchall()
+            return [tuple(map(_harmless, row)) for row in cursor]
 
     try:
         found = [
@@ -118,12 +120,17 @@ def show(connection: Connection, settings: Settings, console: Console) -> None:
     _where_next(console, settings)
 
 
+def _harmless(value: Any) -> Any:
+    """A value of the database, a text as one that a terminal acts on in no way."""
+    return plain(value) if isinstance(value, str) else value
+
+
 def _active_users(console: Console, days: list[tuple[Any, ...]]) -> None:
     if not days:
         return
     last, daily, weekly, monthly, stickiness = days[0]
     trend = sparkline([day[1] for day in reversed(days)])
-    console.print(f"[bold]Active users[/bold] on {last}")
+    console.print(Text.assemble(("Active users", "bold"), f" on {last}"))
     console.print(
         f"  {trend}  {daily:,} on the day, {weekly:,} in 7, {monthly:,} in 30 days"
         f"\n  stickiness {percent(stickiness)}\n"
@@ -157,7 +164,7 @@ def _features(console: Console, features: list[tuple[Any, ...]]) -> None:
         ("", "licences", "of", "adoption"),
     )
     for name, active, eligible, rate, _ in features:
-        table.add_row(name, f"{active:,}", f"{eligible:,}", percent(rate))
+        _add_row(table, name, f"{active:,}", f"{eligible:,}", percent(rate))
     console.print(table)
 
 
@@ -200,20 +207,21 @@ def _by_currency(
     table = _table(None, ("", *(currency for currency, _ in shown)))
     for position, line in enumerate(lines):
         is_total = line == total
-        table.add_row(
+        _add_row(
+            table,
             line,
             *(texts[position] for _, texts in shown),
             style="bold" if is_total else None,
             end_section=is_total,
         )
     # By itself: as the table's title it would be as narrow as the table.
-    console.print(f"[bold]{title}[/bold]")
+    console.print(title, style="bold", markup=False)
     console.print(table)
     others = sorted(currency for currency, _ in columns[len(shown) :])
     if others:
         start = f"  and {len(others)} more in {mart}: "
         names = shorten(", ".join(others), console.width - len(start), placeholder=" …")
-        console.print(f"{start}{names}\n")
+        console.print(f"{start}{names}\n", markup=False)
 
 
 def _width_of(lines: Sequence[str], columns: Sequence[tuple[str, list[str]]]) -> int:
@@ -230,7 +238,8 @@ def _incidents(console: Console, endpoints: list[tuple[Any, ...]]) -> None:
     )
     for day, endpoint, method, requests, error_rate, p99 in endpoints:
         slowest = "" if p99 is None else f"{p99:,.0f}"
-        table.add_row(
+        _add_row(
+            table,
             str(day),
             f"{method} {endpoint}",
             f"{requests:,}",
@@ -242,7 +251,7 @@ def _incidents(console: Console, endpoints: list[tuple[Any, ...]]) -> None:
 
 def _where_next(console: Console, settings: Settings) -> None:
     marts = settings.marts_schema
-    console.print("[bold]Where next[/bold]")
+    console.print("Where next", style="bold")
     query = f"select * from {marts}.fct_mrr_monthly order by mrr_month"  # noqa: S608
     actions = [
         ("query a mart", ".venv/bin/python -m bootstrap psql"),
@@ -254,7 +263,9 @@ def _where_next(console: Console, settings: Settings) -> None:
     if settings.database_url is None:
         actions.append(("stop the server", "make down"))
     for action, command in actions:
-        console.print(f"  {action:26} {command}", highlight=False, soft_wrap=True)
+        console.print(
+            f"  {action:26} {command}", highlight=False, soft_wrap=True, markup=False
+        )
 
 
 def _table(title: str | None, columns: Sequence[str]) -> Table:
@@ -263,8 +274,17 @@ def _table(title: str | None, columns: Sequence[str]) -> Table:
     )
     for column in columns:
         is_text = column in ("", "endpoint")
-        table.add_column(column, justify="left" if is_text else "right", no_wrap=True)
+        table.add_column(
+            Text(column), justify="left" if is_text else "right", no_wrap=True
+        )
     return table
+
+
+def _add_row(
+    table: Table, *cells: str, style: str | None = None, end_section: bool = False
+) -> None:
+    """Add a row of texts that mean nothing to rich: `[link=…]` is one of them."""
+    table.add_row(*map(Text, cells), style=style, end_section=end_section)
 
 
 def sparkline(values: Sequence[int]) -> str:

@@ -9,6 +9,7 @@ import psycopg2
 
 from bootstrap import database, settings
 from bootstrap.errors import UserError
+from bootstrap.output import plain
 
 BROKEN = 1
 NOT_JUDGED = 2
@@ -42,7 +43,8 @@ def cli(names: tuple[str, ...]) -> None:
             if verdict.state == "broken":
                 severity = verdict.promise.severity
                 is_sound &= severity != "error"
-                click.echo(f"  {severity}: {verdict.line()} ({suite.owner})")
+                line = plain(verdict.line())
+                click.echo(f"  {severity}: {line} ({suite.owner})")
     path = page.write(selected, verdicts)
     click.echo(f"Open {os.path.relpath(path)} in a browser.")
     sys.exit(0 if is_sound else BROKEN)
@@ -65,5 +67,5 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"error: {message}", err=True)
+    click.echo(f"error: {plain(message)}", err=True)
     sys.exit(code)

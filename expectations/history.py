@@ -13,6 +13,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
+from bootstrap import locks
 from bootstrap.errors import UserError
 from bootstrap.settings import Settings
 
@@ -60,7 +61,7 @@ def install(connection: Connection, settings: Settings) -> None:
     home = schema(settings)
     with connection, connection.cursor() as cursor:
         # Two first runs at once.
-        cursor.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
+        locks.take(cursor, _LOCK, "another run of the expectations")
         cursor.execute("select to_regnamespace(quote_ident(%s)) is null", (home,))
         if (cursor.fetchone() or (True,))[0]:
             _create_schema(cursor, home)

@@ -7,10 +7,18 @@ from pathlib import Path
 import jinja2
 
 from bootstrap import settings
+from bootstrap.output import plain
 from expectations.judge import Verdict
 from expectations.suites import Suite
 
 TEMPLATE = Path(__file__).with_name("page.html")
+
+
+def _harmless(value: object) -> object:
+    """A text of the template or of the database, its lines kept."""
+    if type(value) is not str:
+        return value
+    return "\n".join(map(plain, value.split("\n")))
 
 
 def write(
@@ -19,6 +27,8 @@ def write(
     """Write the page over the last one. Returns where it is."""
     environment = jinja2.Environment(
         autoescape=True,
+        # Characters that direct or hide text would mislead a reader here, too.
+        finalize=_harmless,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,

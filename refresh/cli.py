@@ -10,6 +10,7 @@ from psycopg2.extensions import connection as Connection
 
 from bootstrap import database, settings
 from bootstrap.errors import UserError
+from bootstrap.output import plain
 from refresh import engine
 
 FAILED = 1
@@ -73,6 +74,7 @@ def cli(
                     inspect=compare if verify else None,
                     wait_seconds=wait,
                 )
+                engine.forget(connection, schema)
             if not quiet:
                 _report(runs, time.monotonic() - started, verify)
             is_sound = _report_failures(runs)
@@ -119,7 +121,7 @@ def _one_line(error: Exception) -> str:
     text = database.explain(error) if isinstance(error, psycopg2.Error) else str(error)
     if isinstance(error, (errors.UndefinedColumn, errors.UndefinedTable)):
         text += ": run `python -m bootstrap migrate`, and `make build` after it"
-    return " ".join(text.split())
+    return plain(" ".join(text.split()))
 
 
 def main() -> None:
@@ -139,5 +141,5 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"error: {message}", err=True)
+    click.echo(f"error: {plain(message)}", err=True)
     sys.exit(code)

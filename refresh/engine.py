@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from itertools import starmap
 
 from psycopg2 import errors, sql
-from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
+from psycopg2.extensions import (
+    ISOLATION_LEVEL_READ_COMMITTED,
+    ISOLATION_LEVEL_REPEATABLE_READ,
+)
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
@@ -82,6 +85,25 @@ def refresh(
                     "others kept getting ahead: run it again, or one run at a time"
                 ) from None
     raise AssertionError
+
+
+def forget(connection: Connection, schema: str) -> None:
+    """Delete what the runs so far have read and left behind: it names persons.
+
+    Args:
+        connection: it must not be in a transaction.
+        schema: where the engine lives, `<marts schema>_refresh`.
+    """
+    connection.set_session(isolation_level=ISOLATION_LEVEL_READ_COMMITTED)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select to_regproc(format('%%I.forget_read', %s::text)) is not null",
+            (schema,),
+        )
+        if cursor.fetchone() == (True,):
+            cursor.execute(
+                sql.SQL("select {}.forget_read()").format(sql.Identifier(schema))
+            )
 
 
 def _begin(

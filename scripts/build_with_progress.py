@@ -8,6 +8,7 @@ either way.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bootstrap import dbt_environment
 from bootstrap.errors import UserError
+from bootstrap.output import plain
 
 # dbt takes seconds to import: only what Ctrl-C ends with one line does so.
 if TYPE_CHECKING:
@@ -111,7 +113,9 @@ def run() -> int:
     outcome, failures = build(console)
     results = getattr(outcome.result, "results", [])
     if not outcome.success:
-        print(*failures, sep="\n", file=sys.stderr)
+        for line in "\n".join(failures).splitlines():
+            # dbt colours what it says, and quotes values of the database.
+            print(plain(re.sub(r"\x1b\[[0-9;]*m", "", line)), file=sys.stderr)
         print("The build failed: logs/dbt.log holds the whole story.", file=sys.stderr)
         return FAILED if results else COULD_NOT_RUN
     console.print(f"Built and passed: {summary(results)}.", soft_wrap=True)

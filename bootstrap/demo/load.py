@@ -19,6 +19,7 @@ import psycopg2
 from psycopg2 import extensions, sql
 from rich.console import Console
 
+from bootstrap import locks
 from bootstrap.database import explain
 from bootstrap.demo.api import incident
 from bootstrap.demo.arguments import HISTORY_DAYS, Arguments, check_arguments
@@ -58,6 +59,9 @@ EMPTY_TABLES = (
     "audit_logs",
 )
 """The tables that the demo writes to, which must all be empty before."""
+
+# Any number that nothing else in the database locks.
+LOCK_NUMBER = 7_226_004
 
 EVENT_TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
 
@@ -186,7 +190,7 @@ def _in_one_transaction(
 
 def _require_empty(cursor: Cursor) -> None:
     """Refuse a database without the tables or with rows; queue up behind another."""
-    cursor.execute("select pg_advisory_xact_lock(hashtext('saas_analytics demo'))")
+    locks.take(cursor, LOCK_NUMBER, "another load of the demo company")
     for table in EMPTY_TABLES:
         cursor.execute("select to_regclass(%s) is not null", (table,))
         if cursor.fetchone() != (True,):

@@ -4,12 +4,20 @@ import psycopg2
 import sqlalchemy
 from alembic import context
 from alembic.util import CommandError
+from psycopg2.extensions import connection as Connection
 
 from bootstrap import database, migrate, settings
 from bootstrap.errors import UserError
 
 # What Alembic's commands call the function that plans their steps.
 TASKS = {"upgrade": "upgrade", "downgrade": "downgrade", "do_stamp": "stamp"}
+
+
+def _connection(configuration: settings.Settings) -> Connection:
+    """A connection for the files, which name their tables alone."""
+    connection = database.connect(configuration)
+    database.use_source(connection, configuration)
+    return connection
 
 
 def run() -> None:
@@ -19,7 +27,7 @@ def run() -> None:
     configuration = settings.load().for_owner()
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg2://",
-        creator=lambda: database.connect(configuration),
+        creator=lambda: _connection(configuration),
         poolclass=sqlalchemy.pool.NullPool,
     )
     with engine.connect() as connection, database.interruptible():

@@ -56,11 +56,12 @@
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
     {%- set known = run_query(
-        "update " ~ schema ~ ".models set checks = $refresh$"
-        ~ tojson(registration.checks) ~ "$refresh$, is_logged = "
-        ~ registration.is_logged ~ " where model = '" ~ this.identifier
-        ~ "' and relation = $refresh$" ~ target_relation.include(database=False)
-        ~ "$refresh$ and " ~ schema ~ ".has_its_columns(models) "
+        "update " ~ schema ~ ".models set checks = "
+        ~ saas_analytics.refresh_literal(tojson(registration.checks))
+        ~ ", is_logged = " ~ registration.is_logged
+        ~ " where model = '" ~ this.identifier ~ "' and relation = "
+        ~ saas_analytics.refresh_literal(target_relation.include(database=False))
+        ~ " and " ~ schema ~ ".has_its_columns(models) "
         ~ "returning definition_hash = '" ~ hash ~ "'"
     ).columns[0].values() -%}
     {%- set is_registered = known | length > 0 -%}
@@ -268,7 +269,7 @@
     {%- endset -%}
     {%- set hold -%}
         select {{ saas_analytics.refresh_schema() }}.hold_sources(
-            $refresh${{ registration.inputs | tojson }}$refresh$
+            {{ saas_analytics.refresh_literal(registration.inputs | tojson) }}
         )
     {%- endset -%}
     {%- set held = namespace(is_known=false) -%}
@@ -439,7 +440,9 @@
             zone, checks, rows_column, columns, scope, is_logged
         )
         values (
-            {% for value in values %}$refresh${{ value }}$refresh$, {% endfor %}
+            {% for value in values -%}
+                {{ saas_analytics.refresh_literal(value) }},
+            {%- endfor %}
             nullif('{{ registration.rows_column or "" }}', ''),
             {{ columns }},
             array[{% for column in registration.scope -%}

@@ -48,6 +48,7 @@
         {%- set schema = saas_analytics.refresh_schema() -%}
         {%- set engine = saas_analytics.refresh_engine(schema)
             ~ saas_analytics.refresh_periods(schema)
+            ~ saas_analytics.refresh_forget(schema)
             ~ saas_analytics.refresh_pin_functions(schema) -%}
         {%- set version = "Refresh engine " ~ local_md5(engine) -%}
         {%- set installed -%}
@@ -55,7 +56,7 @@
         {%- endset -%}
         {%- if run_query(installed).columns[0].values()[0] != version -%}
             {%- set statements -%}
-                select pg_advisory_xact_lock(7226002);
+                {{ saas_analytics.refresh_install_lock() }}
                 -- "if not exists" would ask for the right to make schemas all the same.
                 do $install$
                 begin
@@ -124,8 +125,8 @@
         {%- for unique_id in node.depends_on.nodes if unique_id in graph.sources -%}
             {%- set source = graph.sources[unique_id] -%}
             {%- do names.append(
-                "($name$" ~ source.schema ~ "$name$, $name$" ~ source.identifier
-                ~ "$name$)"
+                "(" ~ saas_analytics.refresh_literal(source.schema) ~ ", "
+                ~ saas_analytics.refresh_literal(source.identifier) ~ ")"
             ) -%}
         {%- endfor -%}
     {%- endfor -%}
@@ -193,4 +194,30 @@ begin
     end loop;
 end;
 $pin$;
+{% endmacro %}
+
+
+{#-
+    Takes the lock of an installation. Any role may hold an advisory lock, so it is not
+    waited for without an end, and its holder is named.
+-#}
+{% macro refresh_install_lock() %}
+do $lock$
+declare
+    former constant text := current_setting('lock_timeout');
+    holder text;
+begin
+    perform set_config('lock_timeout', '60s', true);
+    perform pg_advisory_xact_lock(7226002);
+    perform set_config('lock_timeout', former, true);
+exception when lock_not_available then
+    select format('%I (process %s)', usename, activity.pid) into holder
+    from pg_locks
+    inner join pg_stat_activity as activity on pg_locks.pid = activity.pid
+    where locktype = 'advisory' and granted and objid = 7226002 and objsubid = 1
+    limit 1;
+    raise exception 'the refresh engine has been locked for 60 s, by %', holder
+        using hint = 'wait until it has ended, or end it with pg_terminate_backend';
+end;
+$lock$;
 {% endmacro %}

@@ -42,7 +42,6 @@
 -#}
 {% macro run_between_readers(statement, relation, is_needed=true) -%}
     {%- set attempts -%}
-        do $between$
         declare
             name constant text := '{{ relation }}';
             patience constant text := current_setting('lock_timeout');
@@ -51,7 +50,7 @@
             for attempt in 1..60 loop
                 begin
                     set local lock_timeout = '50ms';
-                    execute $statement${{ statement }}$statement$;
+                    execute {{ saas_analytics.refresh_literal(statement) }};
                     perform set_config('lock_timeout', patience, true);
                     return;
                 exception when lock_not_available then
@@ -67,7 +66,6 @@
                 using hint = format('End the session of process %s '
                     '(pg_terminate_backend), and run this again.', readers);
         end;
-        $between$
     {%- endset -%}
-    {%- do run_query(attempts) -%}
+    {%- do run_query("do " ~ saas_analytics.refresh_literal(attempts)) -%}
 {%- endmacro %}

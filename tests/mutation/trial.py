@@ -81,6 +81,14 @@ PYTESTS = {
         *("test_usage_aggregates.py", "test_change_capture.py", *REFRESHES),
     ),
     "bootstrap/tour.py": ("test_tour.py",),
+    "bootstrap/migrations/013*": ("test_erasure_is_final.py",),
+    "bootstrap/erase*": ("test_erase_user.py", "test_erasure_is_final.py"),
+    "bootstrap/mixing.py": ("test_erasure_is_final.py",),
+    "bootstrap/trust.py": ("test_planted_code.py",),
+    "bootstrap/output.py": ("test_security.py",),
+    "bootstrap/migrate.py": ("test_roles.py",),
+    "bootstrap/locks.py": ("test_migrations.py",),
+    "bootstrap/cli.py": ("test_security.py",),
     "tests/integrity/*": ("test_integrity.py",),
 }
 

@@ -58,7 +58,7 @@ VOUCHERS = {
 # What the database keeps for itself; the tests search these like any other table.
 BOOKKEEPING = (
     *("alembic_version", "migration_checksums"),
-    *("change_tombstones", "change_tombstones_cleared"),
+    *("change_tombstones", "change_tombstones_cleared", "erasures_to_forget"),
     *("usage_aggregate_runs", "usage_aggregate_stale_periods"),
 )
 

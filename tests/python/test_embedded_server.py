@@ -549,3 +549,18 @@ def test_ctrl_c_ends_what_makes_its_data_as_well(
     with contextlib.suppress(psutil.NoSuchProcess):
         state = psutil.Process(int(child.read_text())).status()
         assert state == psutil.STATUS_ZOMBIE
+
+
+def test_a_link_in_place_of_its_folder_is_refused(tmp_path: Path) -> None:
+    """Root would hand over what it leads to."""
+    target = tmp_path / "somewhere"
+    target.mkdir()
+    owner = target.stat().st_uid
+    folder = tmp_path / "server"
+    folder.symlink_to(target)
+
+    with pytest.raises(UserError, match="is a link"):
+        EmbeddedServer(folder).start()
+
+    assert target.stat().st_uid == owner
+    assert list(target.iterdir()) == []

@@ -783,3 +783,16 @@ def test_the_databases_owner_needs_no_superuser(
     migrate.downgrade("base")
 
     assert tables(owned_database) == set(OUR_TABLES)
+
+
+def test_a_lock_that_another_role_holds_is_waited_for_as_told_and_named(
+    empty_database: Database,
+) -> None:
+    with closing(empty_database.connect(application_name="a nosy one")) as other:
+        other.cursor().execute("select pg_advisory_lock(%s)", (migrate.LOCK_NUMBER,))
+        refused = run("migrate", "--wait", "0.5", env=empty_database.environment())
+
+    message = refusal(refused)
+    assert "has held its lock for 0.5 s, as postgres (process" in message
+    assert "a nosy one" in message
+    run("migrate", env=empty_database.environment()).check_returncode()

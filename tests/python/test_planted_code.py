@@ -12,9 +12,9 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from tests.python.personal_data import plant, rows_of_a_person
+from tests.python.personal_data import PERSON, plant, rows_of_a_person
 from tests.python.roles import Stage, set_stage
-from tests.python.support import Database
+from tests.python.support import Database, refusal, run
 
 # Types of what our SQL gives to functions and operators.
 TYPES = (
@@ -172,3 +172,70 @@ def test_no_function_runs_what_a_lesser_role_planted(planted: Stage) -> None:
             cursor.execute("delete from public.usage_aggregates_daily")
             cursor.execute(sql.SQL("select public." + call))
         connection.rollback()
+
+
+# --- A schema that others may create in -----------------------------------------------
+
+
+@pytest.fixture
+def open_stage(server_url: str) -> Iterator[Stage]:
+    """A source in a schema that is open to every role, one of which has a login."""
+    with set_stage(server_url, "createrole") as made:
+        made.make_roles().check_returncode()
+        made.login(made.analyst)
+        made.admin.execute("grant create on schema public to public")
+        yield made
+
+
+def test_migrate_refuses_a_schema_that_a_lesser_role_may_create_in(
+    open_stage: Stage,
+) -> None:
+    message = refusal(run("migrate", env=open_stage.environment()))
+
+    assert 'may create in schema "public"' in message
+    assert "revoke create on schema" in message
+
+
+def test_status_says_that_a_lesser_role_may_create_and_fails(
+    open_stage: Stage,
+) -> None:
+    status = run("status", env=open_stage.environment())
+
+    assert status.returncode == 1
+    assert "Not safe: role " in status.stdout
+    assert 'may create in schema "public"' in status.stdout
+
+
+def test_what_was_planted_is_named_after_the_schema_was_closed(
+    open_stage: Stage,
+) -> None:
+    open_stage.login(open_stage.analyst).execute(
+        "create function public.format(text, name) returns text language sql "
+        "as $$ select 'planted' $$"
+    )
+    open_stage.admin.execute("revoke create on schema public from public")
+
+    message = refusal(run("migrate", env=open_stage.environment()))
+
+    assert "holds function" in message
+    assert "format(text,name)" in message
+    assert f'of role "{open_stage.analyst}"' in message
+
+
+def test_roles_closes_the_schema_where_it_may_and_refuses_where_not(
+    open_stage: Stage,
+) -> None:
+    # The owner of the database owns the schema.
+    open_stage.make_roles().check_returncode()
+    assert run("status", env=open_stage.environment()).returncode == 0
+
+    open_stage.admin.execute(
+        "alter schema public owner to postgres; grant create on schema public to public"
+    )
+    assert "may create in schema" in refusal(open_stage.make_roles())
+
+
+def test_daily_work_looks_up_nothing_where_others_create(planted: Stage) -> None:
+    for command in (("partitions",), ("erase-user", PERSON)):
+        done = run(*command, env=planted.environment())
+        assert done.returncode == 0, done.stderr

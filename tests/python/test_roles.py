@@ -279,7 +279,7 @@ def test_who_does_not_own_the_source_cannot_open_it_to_dbt(
 # What the database keeps for itself.
 BOOKKEEPING = {
     *("alembic_version", "migration_checksums"),
-    *("change_tombstones", "change_tombstones_cleared"),
+    *("change_tombstones", "change_tombstones_cleared", "erasures_to_forget"),
 }
 
 
@@ -363,3 +363,54 @@ def test_the_migrator_is_nobody_beyond_its_schema(make_stage: MakeStage) -> None
         assert attempt(stage.owner, statement) is errors.InsufficientPrivilege, (
             statement
         )
+
+
+# --- Whatever the order, and whoever is named -----------------------------------------
+
+
+@pytest.mark.parametrize("revision", ["001", "004", "head"])
+def test_rights_of_bookkeeping_do_not_depend_on_the_order(
+    make_stage: MakeStage, revision: str
+) -> None:
+    stage = make_stage("18 createrole")
+    env = stage.environment()
+    run("rollback", "base", env=env).check_returncode()
+    run("migrate", revision, env=env).check_returncode()
+    stage.make_roles().check_returncode()
+
+    run("migrate", env=env).check_returncode()
+
+    bookkeeping = {
+        *("alembic_version", "migration_checksums", "change_tombstones"),
+        *("change_tombstones_cleared", "erasures_to_forget"),
+    }
+    written = stage.allowed(stage.application, "insert, update, delete, truncate")
+    assert {name for _, name in written} & bookkeeping == set()
+    assert ("public", "users") in written
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"DB_ANALYST_ROLE": "pg_read_all_data"}, "PostgreSQL's own"),
+        ({"DB_ANALYST_ROLE": "one", "DB_APPLICATION_ROLE": "one"}, "one role twice"),
+        ({"DB_ANALYST_ROLE": "postgres"}, "a superuser"),
+    ],
+)
+def test_a_role_that_has_more_or_is_named_twice_is_refused(
+    make_stage: MakeStage, variables: dict[str, str], message: str
+) -> None:
+    stage = make_stage("18 createrole")
+
+    assert message in refusal(run("roles", env={**stage.environment(), **variables}))
+
+
+def test_the_owner_of_the_source_is_no_analyst(make_stage: MakeStage) -> None:
+    stage = make_stage("18 createrole")
+    ((owner,),) = stage.owner.execute("select current_user::text")
+
+    message = refusal(
+        run("roles", env={**stage.environment(), "DB_ANALYST_ROLE": owner})
+    )
+
+    assert "the owner of the source" in message

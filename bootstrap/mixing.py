@@ -1,0 +1,135 @@
+"""Rows of an erasure among others: neither transaction nor order tells them apart.
+
+An updated row bears its transaction (change_xid, xmin), its command and its place in
+the table. Whatever an erasure updates is therefore updated once more, in one statement
+or in random order, with other rows of which the same can be said.
+"""
+
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
+
+# What persons did: the table, its time, and what all rows without a person have.
+ACTIVITY = {
+    "usage_events": ("occurred_at", "user_id is null"),
+    "api_usage": ("occurred_at", "user_id is null"),
+    "error_logs": ("occurred_at", "user_id is null"),
+    "audit_logs": ("occurred_at", "user_id is null and resource_id is null"),
+    "affiliate_clicks": ("clicked_at", "referral_id is null"),
+}
+
+# For each row of the person so many others, and some more.
+OTHERS_PER_ROW = 4
+OTHERS = 1000
+
+# Others come from the same days and from as many more around them: else the first of
+# these days is the day of a sign-up.
+MIX_ACTIVITY = """
+with own as materialized (
+    select id, {time} from {table} where change_xid = pg_current_xact_id()
+),
+
+own_days as materialized (
+    select distinct cast({time} at time zone 'UTC' as date) as day
+    from own
+    where {time} >= '1900-01-01' and {time} < '9999-01-01'
+),
+
+span as (
+    select min(day) as first_day, max(day) as last_day, count(*) as number from own_days
+),
+
+other_days as materialized (
+    select span.first_day - 30
+        + floor(random() * (span.last_day - span.first_day + 61))::integer as day
+    from span, generate_series(1, least(span.number + 10, 1000))
+    where span.number > 0
+),
+
+days as materialized (
+    select day from own_days union select day from other_days
+),
+
+others as materialized (
+    select rows.id, rows.{time}
+    from days
+    inner join {table} as rows
+        on rows.{time} >= cast(days.day as timestamp) at time zone 'UTC'
+        and rows.{time} < cast(days.day + 1 as timestamp) at time zone 'UTC'
+    where {condition} and rows.change_xid <> pg_current_xact_id()
+    order by random()
+    limit (select {others_per_row} * count(*) + {others} from own)
+),
+
+mixed as materialized (
+    select id, {time} from own union all select id, {time} from others
+)
+
+update {table} as rows set id = rows.id
+from mixed
+where rows.id = mixed.id and rows.{time} = mixed.{time}
+"""
+
+# Accounts that were erased bear the transaction of the last erasure, all of them: so
+# none of them tells when it was erased itself.
+MIX_ACCOUNTS = """
+declare
+    -- Quoted where it needs to be.
+    home constant text := (
+        select typnamespace::regnamespace from pg_type
+        where oid = pg_typeof(null::this_schema.users)
+    );
+    erasures constant xid8[] := array(
+        select distinct change_xid from this_schema.users
+        where not is_active and email = 'erased-' || id || '@erased.invalid'
+    );
+    relation text;
+    known refcursor := 'erased';
+begin
+    foreach relation in array array[
+        'users', 'licenses', 'teams', 'subscriptions', 'payment_transactions',
+        'affiliates', 'affiliate_payouts', 'affiliate_commissions',
+        'affiliate_referrals', 'affiliate_clicks', 'audit_logs'
+    ] loop
+        open known for execute format(
+            'select id from %s.%I where change_xid = any ($1) order by random() '
+            'for update', home, relation
+        ) using erasures;
+        loop
+            -- Servers log the parameters of a plan: none of these holds an id.
+            move next in known;
+            exit when not found;
+            execute format(
+                'update %s.%I set id = id where current of erased', home, relation
+            );
+        end loop;
+        close known;
+    end loop;
+end
+"""
+
+
+def activity_statements(schema: str) -> list[sql.Composed]:
+    """The statement that mixes each table of what persons did."""
+    return [
+        sql.SQL(MIX_ACTIVITY).format(
+            table=sql.Identifier(schema, table),
+            time=sql.Identifier(time),
+            condition=sql.SQL(condition),
+            others_per_row=sql.Literal(OTHERS_PER_ROW),
+            others=sql.Literal(OTHERS),
+        )
+        for table, (time, condition) in ACTIVITY.items()
+    ]
+
+
+def mix_activity(cursor: Cursor, schema: str) -> None:
+    """Mix what this transaction has changed with others' rows without a person."""
+    for statement in activity_statements(schema):
+        cursor.execute(statement)
+
+
+def mix_accounts(cursor: Cursor, schema: str) -> None:
+    """Mix what this transaction has changed with what former erasures did."""
+    home = sql.Identifier(schema).as_string(cursor)
+    body = MIX_ACCOUNTS.replace("this_schema.", f"{home}.")
+    cursor.execute(sql.SQL("do {}").format(sql.Literal(body)))
