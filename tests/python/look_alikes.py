@@ -439,6 +439,47 @@ LOOK_ALIKES = [
         " refunded_amount_cents = amount_cents where id = {last_attempt}",
     ),
     LookAlike(
+        "payments_after_the_end",
+        "a fixed term was cancelled when it was created",
+        "update subscriptions set cancel_at_period_end = false,"
+        " canceled_at = created_at, current_period_end = now() + interval '20 days'"
+        " where id = {basic_sub}",
+    ),
+    LookAlike(
+        "payments_without_mrr",
+        "the rest of a price came two days after the end",
+        new_payment("rest", "{basic_sub}", 400, "null", "3 days", currency="EUR"),
+    ),
+    LookAlike(
+        "mrr_without_payment",
+        "the current period is not paid yet",
+        "update payment_transactions set status = 'failed' where id = {latest}",
+    ),
+    LookAlike(
+        "mrr_without_payment",
+        "a subscription is past due in its first missed period",
+        "update subscriptions set status = 'past_due' where id = {again_now}",
+    ),
+    LookAlike(
+        "terms_changed_in_place",
+        "the price was changed during the trial",
+        "insert into analytics_snapshots.subscriptions_history"
+        " select * from analytics_snapshots.subscriptions_history"
+        " where subscription_id = {acme_now};"
+        "update analytics_snapshots.subscriptions_history set amount_cents = 2900,"
+        " status = 'trialing', dbt_valid_from = dbt_valid_from - interval '1 day'"
+        " where ctid = (select min(ctid)"
+        " from analytics_snapshots.subscriptions_history"
+        " where subscription_id = {acme_now})",
+    ),
+    LookAlike(
+        "amounts_off_by_a_hundred",
+        "one seat and a hundred seats in dollars",
+        "insert into subscriptions (license_id, plan_type, amount_cents, currency,"
+        " billing_cycle, status) select {free}::uuid, 'pro', cents, 'USD', 'monthly',"
+        " 'incomplete_expired' from (values (4900), (490000)) as price (cents)",
+    ),
+    LookAlike(
         "payments_with_impossible_times",
         "a clock half an hour fast",
         "update payment_transactions set processed_at = now() + interval '30 minutes'"

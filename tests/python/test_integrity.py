@@ -233,6 +233,18 @@ class Fault:
         return f"{self.test}-{self.reason}"
 
 
+def changed_in_place(change: str) -> str:
+    """A version of acme_now before the one of the snapshot, with another value."""
+    history = "analytics_snapshots.subscriptions_history"
+    return (
+        f"insert into {history} select * from {history}"
+        " where subscription_id = {acme_now};"
+        f"update {history} set dbt_valid_from = dbt_valid_from - interval '1 day',"
+        f" {change} where ctid = (select min(ctid) from {history}"
+        " where subscription_id = {acme_now})"
+    )
+
+
 FAULTS = [
     Fault(
         "payouts_without_commissions",
@@ -383,7 +395,11 @@ FAULTS = [
     Fault(
         "refunds_without_clawback",
         "update payment_transactions set refunded_amount_cents = 1000"
-        " where id = {kept}",
+        " where id = {kept};"
+        # Paid once more, so that its recurring revenue is covered.
+        "insert into payment_transactions (subscription_id, status, amount_cents,"
+        " currency, processed_at, created_at) values ({basic_sub}, 'succeeded', 1000,"
+        " 'EUR', now() - interval '61 days', now() - interval '61 days')",
         "commission_is_approved",
         ("still_owed",),
     ),
@@ -628,6 +644,72 @@ FAULTS = [
         "update payment_transactions set created_at = now() where id = {last_attempt}",
         "subscription_is_canceled",
         ("last_attempt",),
+    ),
+    Fault(
+        "payments_without_mrr",
+        "insert into payment_transactions (id, subscription_id, status, amount_cents,"
+        " currency, created_at, processed_at) select id::uuid, subscription::uuid,"
+        " 'succeeded', 700, 'USD', now() - interval '6 days', now() - interval '6 days'"
+        " from (values ({gift}, {free_sub})) as payment (id, subscription)",
+        "subscription_is_active",
+        ("gift",),
+    ),
+    Fault(
+        "mrr_without_payment",
+        "update payment_transactions set status = 'failed' where id = {once}",
+        "subscription_is_active",
+        ("again_now",),
+    ),
+    Fault(
+        "mrr_without_payment",
+        "update payment_transactions set status = 'failed' where id = {once};"
+        "update subscriptions set status = 'past_due' where id = {again_now}",
+        "subscription_is_past_due",
+        ("again_now",),
+    ),
+    *(
+        Fault("terms_changed_in_place", changed_in_place(change), reason, ("acme_now",))
+        for reason, change in (
+            ("another_license", "license_id = {basic}"),
+            ("another_currency", "currency = 'EUR'"),
+            ("another_billing_cycle", "billing_cycle = 'yearly'"),
+            ("another_plan", "plan_type = 'starter'"),
+            ("another_price", "amount_cents = 2900"),
+            ("free_before", "amount_cents = 0"),
+        )
+    ),
+    Fault(
+        "terms_changed_in_place",
+        "insert into analytics_snapshots.subscriptions_history"
+        " select * from analytics_snapshots.subscriptions_history"
+        " where subscription_id = {free_sub};"
+        "update analytics_snapshots.subscriptions_history set amount_cents = 1000,"
+        " dbt_valid_from = dbt_valid_from - interval '1 day' where ctid = (select"
+        " min(ctid) from analytics_snapshots.subscriptions_history"
+        " where subscription_id = {free_sub})",
+        "free_now",
+        ("free_sub",),
+    ),
+    Fault(
+        "amounts_off_by_a_hundred",
+        "update payment_transactions set amount_cents = 300000 where id = {latest}",
+        "payment_is_a_hundred_prices",
+        ("latest",),
+    ),
+    Fault(
+        "amounts_off_by_a_hundred",
+        "update payment_transactions set amount_cents = 30 where id = {latest}",
+        "payment_is_a_hundredth_of_the_price",
+        ("latest",),
+    ),
+    Fault(
+        "amounts_off_by_a_hundred",
+        "insert into subscriptions (id, license_id, plan_type, amount_cents, currency,"
+        " billing_cycle, status) select id::uuid, {free}::uuid, 'pro', cents, 'ISK',"
+        " 'monthly', 'incomplete_expired'"
+        " from (values ({cheap}, 4900), ({dear}, 490000)) as price (id, cents)",
+        "price_is_a_hundred_prices",
+        ("dear",),
     ),
     Fault(
         "payments_with_impossible_times",
@@ -949,7 +1031,8 @@ def company(
         *("build", "--indirect-selection", "empty"),
         *("--select", "staging,resource_type:model", "integrity"),
         *("+fct_feature_usage", "+dim_users", "+fct_affiliate_earnings"),
-        *("subscriptions_history", "assert_affiliate_ledger_is_reconciled"),
+        *("+int_subscriptions_mrr", "subscriptions_history", "+dim_currencies"),
+        "assert_affiliate_ledger_is_reconciled",
         database=module_database,
         target=target,
     )
@@ -966,6 +1049,19 @@ def test_a_company_without_wrongs_has_no_offender(company: Company) -> None:
     }
     assert failures.pop("assert_affiliate_ledger_is_reconciled") == ("pass", 0)
     assert failures == dict.fromkeys(FILES, ("pass", 0))
+
+
+def compute_spans(cursor: Cursor) -> None:
+    """Compute the spans of recurring revenue from what the transaction has written."""
+    for model in ("access", "paid_through", "spans", "mrr"):
+        cursor.execute(
+            "select relation, definition from analytics_refresh.models"
+            " where model = %s",
+            (f"int_subscriptions_{model}",),
+        )
+        ((relation, definition),) = cursor.fetchall()
+        cursor.execute(f"delete from {relation}")
+        cursor.execute(f"insert into {relation} {definition}")
 
 
 @contextmanager
@@ -1063,6 +1159,7 @@ def test_a_company_of_legitimate_oddities_has_no_finding(
 ) -> None:
     statements = legitimate_company(luck)
     with planted(company.database, statements) as cursor:
+        compute_spans(cursor)
         found = {}
         for test, query in company.compiled().items():
             cursor.execute(query)

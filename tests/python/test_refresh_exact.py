@@ -237,6 +237,44 @@ def test_with_nothing_changed_nothing_is_written(marts: Database) -> None:
     assert {run.method for run in runs.values()} == {"quiet"}
 
 
+def test_a_payment_alone_moves_the_span_of_its_subscription(marts: Database) -> None:
+    ((subscription,),) = marts.execute(
+        "update subscriptions set status = 'unpaid', amount_cents = 5000,"
+        " billing_cycle = 'monthly', created_at = '2026-01-05', trial_start = null,"
+        " trial_end = null, current_period_start = '2026-08-05' where id = ("
+        " select subscription_id from payment_transactions"
+        " where subscription_id is not null limit 1)"
+        " returning id::text"
+    )
+    marts.execute(
+        "update payment_transactions set subscription_id = null"
+        " where subscription_id = %s returning 1",
+        (subscription,),
+    )
+    refresh(marts)
+
+    for month, ends in (("02", "2026-03-05"), ("04", "2026-05-05")):
+        marts.execute(
+            "insert into payment_transactions (subscription_id, amount_cents, currency,"
+            " status, processed_at, created_at) select id, amount_cents, currency,"
+            " 'succeeded', %s, %s from subscriptions where id = %s returning 1",
+            (f"2026-{month}-05", f"2026-{month}-05", subscription),
+        )
+
+        runs = refresh(marts)
+
+        for model in ("paid_through", "spans", "mrr"):
+            assert runs[f"int_subscriptions_{model}"].method == "scoped"
+            assert runs[f"int_subscriptions_{model}"].scopes == 1
+        assert runs["int_subscriptions_access"].method == "quiet"
+        assert marts.execute(
+            "select mrr_ends_at::date::text"
+            " from analytics_intermediate.int_subscriptions_mrr"
+            " where subscription_id = %s",
+            (subscription,),
+        ) == [(ends,)]
+
+
 def test_a_late_event_touches_its_own_groups_alone(marts: Database) -> None:
     marts.execute(
         "insert into usage_events (user_id, event_type, event_category, event_name, "

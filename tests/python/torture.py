@@ -140,6 +140,58 @@ WRITES: dict[str, str] = {
             + random() * interval '200 days', cancel_at_period_end = false
         where id in (select id from subscriptions order by random() limit 1)
     """,
+    "subscriptions are not paid": """
+        update subscriptions set status = 'unpaid',
+            current_period_start = coalesce(current_period_start, created_at)
+                + floor(random() * 5) * interval '1 month'
+        where id in (select id from subscriptions order by random() limit 2)
+    """,
+    "a subscription is cancelled on request": """
+        update subscriptions set status = 'canceled', cancel_at_period_end = false,
+            canceled_at = created_at + random() * interval '40 days',
+            current_period_end = created_at + interval '1 year'
+        where id in (select id from subscriptions order by random() limit 2)
+    """,
+    "a payer is given a trial": """
+        update subscriptions set trial_start = created_at + interval '90 days',
+            trial_end = created_at + interval '120 days'
+        where id in (select subscription_id from payment_transactions
+            where subscription_id is not null order by random() limit 1)
+    """,
+    "a subscription follows another": """
+        insert into subscriptions (license_id, plan_type, billing_cycle, amount_cents,
+            currency, status, created_at)
+        select license_id, plan_type, billing_cycle, amount_cents, currency, 'active',
+            coalesce(canceled_at, created_at) + random() * interval '2 hours'
+        from subscriptions order by random() limit 1
+    """,
+    "a subscription moves to another licence": """
+        update subscriptions set
+            license_id = (select id from licenses order by random() limit 1)
+        where id in (select id from subscriptions order by random() limit 1)
+    """,
+    "what is owed is paid": """
+        insert into payment_transactions (subscription_id, amount_cents, currency,
+            status, processed_at, created_at)
+        select id, greatest(amount_cents, 1), currency, 'succeeded',
+            created_at + random() * interval '400 days',
+            created_at + random() * interval '400 days'
+        from subscriptions where status in ('unpaid', 'canceled')
+        order by random() limit 3
+    """,
+    "payments fail after all": """
+        update payment_transactions set status = 'failed'
+        where id in (select id from payment_transactions order by random() limit 3)
+    """,
+    "a payment was for another subscription": """
+        update payment_transactions set
+            subscription_id = (select id from subscriptions order by random() limit 1)
+        where id in (select id from payment_transactions order by random() limit 1)
+    """,
+    "payments are deleted": """
+        delete from payment_transactions where id in (
+            select id from payment_transactions order by random() limit 1)
+    """,
     "payments are refunded": """
         update payment_transactions set status = 'refunded',
             refunded_amount_cents = amount_cents

@@ -339,6 +339,7 @@ class Live:
             current_period_end=self._maybe(),
             cancel_at_period_end=False,
             canceled_at=self._moment(),
+            trial_start=None,
             trial_end=self._maybe(),
             created_at=self._moment(),
             updated_at=self._moment(),

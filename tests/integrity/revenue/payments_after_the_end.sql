@@ -1,5 +1,6 @@
 -- depends_on: {{ ref("fct_revenue_monthly") }}
--- Some days are left for an attempt that was under way.
+-- Some days are left for an attempt that was under way. What was paid within the period
+-- that the provider has on the row is kept by right: canceled_at is a request then.
 with payments as (
     select * from {{ ref("stg_saas__payment_transactions") }}
     where status = 'succeeded' and refunded_amount_cents < amount_cents
@@ -28,4 +29,6 @@ select
     payments.created_at
 from payments
 inner join ended on payments.subscription_id = ended.subscription_id
-where payments.created_at > ended.ended_at + interval '3 days'
+where
+    payments.created_at > ended.ended_at + interval '3 days'
+    and coalesce(payments.created_at >= ended.current_period_end_at, true)

@@ -1,11 +1,17 @@
 """The revenue marts."""
 
 from collections import defaultdict
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tests.python.reference.affiliates import Mart
-from tests.python.reference.calendar import month_of, months_through
+from tests.python.reference.calendar import (
+    month_of,
+    months_apart,
+    months_later,
+    months_through,
+)
 from tests.python.reference.rows import PLANS, Rows, Subscription
 
 MOVEMENTS = ("new", "expansion", "contraction", "churn", "reactivation")
@@ -54,75 +60,196 @@ def monthly_amount(subscription: Subscription) -> int:
     return subscription.amount_cents
 
 
-def life(subscription: Subscription) -> tuple[datetime, datetime | None] | None:
-    """From when until before when a subscription counts; None when it never does."""
-    if subscription.status in {"trialing", "incomplete", "incomplete_expired"}:
-        return None
-    start = subscription.created_at
-    if subscription.trial_end is not None:
-        start = max(start, subscription.trial_end)
-    candidates: tuple[datetime | None, ...]
-    if subscription.status == "canceled":
+@dataclass(frozen=True)
+class Span:
+    """What a subscription brings per month, and from when until before when."""
+
+    subscription: Subscription
+    start: datetime
+    end: datetime | None
+
+
+class Ledger:
+    """The subscriptions of a company with what was paid for them."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.licenses = {entry.id: entry for entry in rows.licenses}
+        self.of_license: dict[str, list[Subscription]] = defaultdict(list)
+        for entry in rows.subscriptions:
+            self.of_license[entry.license_id].append(entry)
+        self.kept: dict[str, list[datetime]] = defaultdict(list)
+        self.returned: dict[str, list[datetime]] = defaultdict(list)
+        for payment in rows.payments:
+            if payment.subscription_id is None or payment.amount_cents == 0:
+                continue
+            if payment.status in {"succeeded", "refunded"}:
+                times = [payment.created_at, payment.processed_at]
+                moment = min(time for time in times if time is not None)
+                is_kept = payment.amount_cents > (payment.refunded_amount_cents or 0)
+                side = self.kept if is_kept else self.returned
+                side[payment.subscription_id].append(moment)
+
+    def is_trial_of_payer(self, entry: Subscription) -> bool:
+        """Whether its trial was given to it when it had been paid for already."""
+        return (
+            entry.trial_start is not None
+            and entry.trial_start - entry.created_at > timedelta(days=1)
+            and any(time < entry.trial_start for time in self.kept[entry.id])
+        )
+
+    def start(self, entry: Subscription) -> datetime:
+        """When it begins to cost something."""
+        if entry.trial_end is None or self.is_trial_of_payer(entry):
+            return entry.created_at
+        return max(entry.created_at, entry.trial_end)
+
+    def paid_through(self, entry: Subscription) -> datetime | None:
+        """The end of the last period that was paid for and not given back."""
+        if not self.kept[entry.id]:
+            return None
+        cycle = 12 if entry.billing_cycle == "yearly" else 1
+        anchor = start = self.start(entry)
+        current = entry.current_period_start
+        if current is not None:
+            expected = months_later(start, months_apart(start, current))
+            if abs(expected - current) > timedelta(days=1):
+                anchor = current
+        moment = max(max(self.kept[entry.id]) + timedelta(days=1), start)
+        period = months_apart(anchor, moment) // cycle - 1
+        while months_later(anchor, cycle * period) <= moment:
+            period += 1
+        return months_later(anchor, cycle * period)
+
+    def access_end(self, entry: Subscription) -> datetime | None:
+        """When the licence ended or another subscription took its place."""
+        license_row = self.licenses[entry.license_id]
+        ends = [license_row.cancelled_at, license_row.expires_at]
+        if entry.canceled_at is not None:
+            ends += [
+                other.created_at
+                for other in self.of_license[entry.license_id]
+                if other is not entry
+                and not other.status.startswith("incomplete")
+                and other.created_at > entry.canceled_at - timedelta(hours=1)
+            ]
+        return min((end for end in ends if end is not None), default=None)
+
+    def is_ended_at_once(self, entry: Subscription) -> bool:
+        """Whether the provider ended it when it was cancelled."""
+        assert entry.canceled_at is not None
+        if entry.updated_at - entry.canceled_at > timedelta(days=1):
+            return False
+        last = max(self.kept[entry.id])
+        return not (
+            last - entry.canceled_at > timedelta(days=3)
+            and entry.current_period_end is not None
+            and last < entry.current_period_end
+        )
+
+    def end(self, entry: Subscription) -> datetime | None:
+        """When it stops to count; None while no end is known."""
+        paid_through = self.paid_through(entry)
+        if entry.status == "unpaid":
+            if paid_through is not None:
+                return paid_through
+            start = self.start(entry)
+            first_payments = [
+                min(self.kept[other.id])
+                for other in self.of_license[entry.license_id]
+                if self.kept[other.id]
+            ]
+            if first_payments and min(first_payments) < entry.created_at:
+                return months_later(start, 12 if entry.billing_cycle == "yearly" else 1)
+            return start
+        if entry.status != "canceled":
+            return entry.current_period_end if entry.cancel_at_period_end else None
+        known = (entry.canceled_at, entry.current_period_end, entry.updated_at)
+        if entry.cancel_at_period_end:
+            end = entry.current_period_end or known[0] or known[2]
+            if self.returned[entry.id] and (
+                not self.kept[entry.id]
+                or max(self.kept[entry.id]) < max(self.returned[entry.id])
+            ):
+                given_up = entry.canceled_at or max(self.returned[entry.id])
+                end = min(end, max(given_up, paid_through or given_up))
+            return end
         if (
-            subscription.trial_end is not None
-            and subscription.canceled_at is not None
-            and subscription.canceled_at < subscription.trial_end
+            entry.canceled_at is not None
+            and paid_through is not None
+            and not self.is_ended_at_once(entry)
+        ):
+            ends = (entry.current_period_end, paid_through, self.access_end(entry))
+            return max(entry.canceled_at, min(end for end in ends if end is not None))
+        return next(moment for moment in known if moment is not None)
+
+    def span(self, entry: Subscription) -> Span | None:
+        """Its life, before it is joined to the next one; None if it never counts."""
+        trial_of_payer = (
+            self.is_trial_of_payer(entry)
+            and entry.trial_end is not None
+            and entry.trial_end > entry.created_at
+        )
+        if entry.status.startswith("incomplete") or monthly_amount(entry) == 0:
+            return None
+        if entry.status == "trialing" and not trial_of_payer:
+            return None
+        if (
+            entry.status == "canceled"
+            and not trial_of_payer
+            and entry.trial_end is not None
+            and entry.canceled_at is not None
+            and entry.canceled_at < entry.trial_end
         ):
             return None
-        candidates = (
-            subscription.canceled_at,
-            subscription.current_period_end,
-            subscription.updated_at,
-        )
-        if subscription.cancel_at_period_end:
-            candidates = (subscription.current_period_end, *candidates)
-    elif subscription.status == "unpaid":
-        candidates = (
-            subscription.current_period_start,
-            subscription.canceled_at,
-            subscription.updated_at,
-        )
-    elif subscription.cancel_at_period_end:
-        candidates = (subscription.current_period_end,)
-    else:
-        candidates = ()
-    return start, next((moment for moment in candidates if moment is not None), None)
+        start, end = self.start(entry), self.end(entry)
+        if end is not None and end <= start:
+            return None
+        return Span(entry, start, end)
+
+    def spans(self) -> list[Span]:
+        """All lives; a gap of up to an hour to the next one of a customer is none."""
+        spans = []
+        for entries in self.of_license.values():
+            found = [span for span in map(self.span, entries) if span is not None]
+            for span in found:
+                followers = [
+                    other.start
+                    for other in found
+                    if span.end is not None
+                    and other.subscription.currency.upper()
+                    == span.subscription.currency.upper()
+                    and timedelta() < other.start - span.end <= timedelta(hours=1)
+                ]
+                end = min(followers, default=span.end)
+                spans.append(Span(span.subscription, span.start, end))
+        return spans
 
 
 def mrr_at_end(
-    rows: Rows, month: date, zone: ZoneInfo
+    spans: list[Span], month: date, zone: ZoneInfo
 ) -> dict[tuple[str, str, str], int]:
     """MRR per licence, currency and plan at a month's end, by looking at every one."""
     totals: dict[tuple[str, str, str], int] = defaultdict(int)
-    for subscription in rows.subscriptions:
-        span = life(subscription)
-        amount = monthly_amount(subscription)
-        if span is None or amount == 0:
-            continue
-        start, end = span
-        if end is not None and end <= start:
-            continue
-        if month_of(start, zone) <= month and (
-            end is None or month_of(end, zone) > month
+    for span in spans:
+        entry = span.subscription
+        if month_of(span.start, zone) <= month and (
+            span.end is None or month_of(span.end, zone) > month
         ):
-            key = (
-                subscription.license_id,
-                subscription.currency.upper(),
-                subscription.plan_type,
-            )
-            totals[key] += amount
+            key = (entry.license_id, entry.currency.upper(), entry.plan_type)
+            totals[key] += monthly_amount(entry)
     return totals
 
 
 def mrr(rows: Rows, zone: ZoneInfo, now: datetime) -> tuple[Mart, Mart]:
     """fct_mrr_movements_monthly and fct_mrr_monthly."""
     first = min(month_of(entry.created_at, zone) for entry in rows.subscriptions)
+    spans = Ledger(rows).spans()
     movements: Mart = {}
     monthly: Mart = {}
     before: dict[tuple[str, str, str], int] = {}
     known: set[tuple[str, str]] = set()
     for month in months_through(first, month_of(now, zone)):
-        after = mrr_at_end(rows, month, zone)
+        after = mrr_at_end(spans, month, zone)
         changed = {
             key
             for key in before.keys() | after.keys()

@@ -42,6 +42,8 @@ class License:
     status: str
     seats_total: int
     seats_used: int
+    expires_at: datetime | None = None
+    cancelled_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Subscription:
     current_period_end: datetime | None
     cancel_at_period_end: bool
     canceled_at: datetime | None
+    trial_start: datetime | None
     trial_end: datetime | None
     created_at: datetime
     updated_at: datetime
@@ -326,6 +329,8 @@ class _Maker:
                     status=self.some(("active", "suspended", "cancelled", "expired")),
                     seats_total=seats,
                     seats_used=self.random.randrange(seats + 1),
+                    expires_at=self.maybe(self.moment(), 0.2),
+                    cancelled_at=self.maybe(self.moment(), 0.2),
                 )
             )
         for _ in range(40):
@@ -349,21 +354,46 @@ class _Maker:
         for entry in rows.licenses[30:]:
             rows.subscriptions += self.career(entry)
         for _ in range(300):
-            amount = self.some(AMOUNTS)
             rows.payments.append(
-                Payment(
-                    id=self.id(),
-                    subscription_id=self.maybe(self.some(rows.subscriptions).id),
-                    amount_cents=amount,
-                    currency=self.some(CURRENCIES),
-                    status=self.some(
+                self.payment(
+                    self.maybe(self.some(rows.subscriptions).id),
+                    self.some(AMOUNTS),
+                    self.some(
                         ("pending", "succeeded", "failed", "refunded", "canceled")
                     ),
-                    refunded_amount_cents=self.some((None, 0, amount // 3, amount)),
-                    processed_at=self.maybe(self.moment()),
-                    created_at=self.moment(),
+                    self.moment(),
                 )
             )
+        # Half of the subscriptions are paid in each period, for a while.
+        for paid in self.random.sample(
+            rows.subscriptions, len(rows.subscriptions) // 2
+        ):
+            months = 12 if paid.billing_cycle == "yearly" else 1
+            for period in range(self.random.randrange(1, 6)):
+                begins = paid.created_at + timedelta(days=30.4 * months * period)
+                late = timedelta(days=self.some((-0.9, 0, 0, 0, 2, 5)))
+                rows.payments.append(
+                    self.payment(
+                        paid.id,
+                        max(paid.amount_cents, 1),
+                        self.some(("succeeded", "succeeded", "succeeded", "refunded")),
+                        begins + late,
+                    )
+                )
+
+    def payment(
+        self, subscription_id: str | None, amount: int, status: str, moment: datetime
+    ) -> Payment:
+        return Payment(
+            id=self.id(),
+            subscription_id=subscription_id,
+            amount_cents=amount,
+            currency=self.some(CURRENCIES),
+            status=status,
+            refunded_amount_cents=self.some((None, 0, amount // 3, amount)),
+            processed_at=self.maybe(moment + timedelta(days=self.some((-1, 0, 0, 3)))),
+            created_at=moment,
+        )
 
     def subscription(self, rows: Rows) -> Subscription:
         created_at = self.moment()
@@ -388,6 +418,7 @@ class _Maker:
             current_period_end=self.maybe(self.some(later), 0.8),
             cancel_at_period_end=self.random.random() < 0.4,
             canceled_at=self.maybe(self.some(later), 0.6),
+            trial_start=self.maybe(self.some(later), 0.4),
             trial_end=self.maybe(self.some(later), 0.4),
             created_at=created_at,
             updated_at=self.some(later),
@@ -417,12 +448,16 @@ class _Maker:
                     current_period_end=end + timedelta(days=9),
                     cancel_at_period_end=False,
                     canceled_at=end,
+                    trial_start=None,
                     trial_end=None,
                     created_at=start,
-                    updated_at=end,
+                    # Half of them were written to again, long after their end.
+                    updated_at=end + timedelta(days=self.some((0, 400))),
                 )
             )
-            start = end + self.some((timedelta(), timedelta(), timedelta(days=40)))
+            start = end + self.some(
+                (timedelta(), timedelta(), timedelta(seconds=5), timedelta(days=40))
+            )
         return career
 
     def affiliates(self, rows: Rows) -> None:

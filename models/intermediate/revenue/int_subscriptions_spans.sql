@@ -1,0 +1,120 @@
+{{ config(
+    scope=["license_id"],
+    changes={
+        "stg_saas__subscriptions": {"license_id": "license_id"},
+        "int_subscriptions_access": {"license_id": "license_id"},
+        "int_subscriptions_paid_through": "
+            select license_id from stg_saas__subscriptions
+            where subscription_id in (select subscription_id from changes)
+        ",
+    },
+) }}
+
+-- One row per subscription that ever brings recurring revenue: how much per month and
+-- over which span, the end excluded. docs/metrics.md says why each rule is as it is.
+-- The source holds current terms only, so these hold for the subscription's whole life.
+with subscriptions as (
+    select * from {{ ref("stg_saas__subscriptions") }}
+),
+
+access as (
+    select * from {{ ref("int_subscriptions_access") }}
+),
+
+paid_through as (
+    select * from {{ ref("int_subscriptions_paid_through") }}
+),
+
+joined as (
+    select
+        subscriptions.*,
+        paid_through.starts_at,
+        paid_through.first_period_ends_at,
+        paid_through.paid_through_at,
+        least(
+            subscriptions.current_period_end_at,
+            paid_through.paid_through_at,
+            access.access_ends_at
+        ) as service_ends_at,
+        coalesce(
+            subscriptions.current_period_end_at,
+            subscriptions.canceled_at,
+            subscriptions.updated_at
+        ) as known_end_at,
+        greatest(
+            coalesce(subscriptions.canceled_at, paid_through.returned_paid_at),
+            paid_through.paid_through_at
+        ) as given_up_at,
+        -- Of the last payment.
+        paid_through.returned_paid_at is not null as is_given_back,
+        coalesce(subscriptions.trial_end_at > paid_through.starts_at, false)
+            as is_trial_of_payer,
+        min(paid_through.first_paid_at) over (partition by subscriptions.license_id)
+        < subscriptions.created_at as is_license_paid_before,
+        -- Not written to since: the provider ended it when it was cancelled.
+        subscriptions.updated_at <= subscriptions.canceled_at + interval '1 day'
+        and not coalesce(
+            paid_through.last_paid_at > subscriptions.canceled_at + interval '3 days'
+            and paid_through.last_paid_at < subscriptions.current_period_end_at, false
+        ) as is_ended_at_once
+    from subscriptions
+    inner join access
+        on subscriptions.subscription_id = access.subscription_id
+    inner join paid_through
+        on subscriptions.subscription_id = paid_through.subscription_id
+),
+
+spans as (
+    select
+        *,
+        case
+            when billing_cycle = 'yearly' then {{ divide_round("amount_cents", 12) }}
+            else amount_cents
+        end as mrr_cents,
+        case
+            when
+                status = 'canceled' and is_canceled_at_period_end and is_given_back
+                then least(known_end_at, given_up_at)
+            when status = 'canceled' and is_canceled_at_period_end
+                then known_end_at
+            when
+                status = 'canceled'
+                and not is_ended_at_once
+                and paid_through_at is not null
+                then greatest(canceled_at, service_ends_at)
+            when status = 'canceled'
+                then coalesce(canceled_at, current_period_end_at, updated_at)
+            when status = 'unpaid' and paid_through_at is not null
+                then paid_through_at
+            when status = 'unpaid' and is_license_paid_before
+                then first_period_ends_at
+            when status = 'unpaid' then starts_at
+            when is_canceled_at_period_end then current_period_end_at
+        end as mrr_ends_at
+    from joined
+    where
+        (
+            status in ('active', 'past_due', 'unpaid', 'canceled')
+            or (status = 'trialing' and is_trial_of_payer)
+        )
+        -- Cancelled within the trial: it never came to a payment.
+        and not coalesce(
+            status = 'canceled'
+            and canceled_at < trial_end_at
+            and not is_trial_of_payer, false
+        )
+)
+
+select
+    subscription_id,
+    license_id,
+    plan_type,
+    currency,
+    mrr_cents,
+    starts_at as mrr_starts_at,
+    case when {{ is_finite("mrr_ends_at") }} then mrr_ends_at end as mrr_ends_at
+from spans
+where
+    mrr_cents > 0
+    and {{ is_finite("starts_at") }}
+    and (mrr_ends_at is null or mrr_ends_at > starts_at)
