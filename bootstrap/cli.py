@@ -26,6 +26,7 @@ from bootstrap import (
     roles,
     settings,
     trust,
+    visibility,
 )
 from bootstrap.errors import UserError
 from bootstrap.output import plain
@@ -264,6 +265,7 @@ def partitions_command(ahead: int, keep_tombstones: int) -> None:
     schema = configuration.source_schema
     with database.connected(configuration) as connection, database.interruptible():
         database.require_source(connection, configuration)
+        visibility.refuse_hidden_rows(connection, configuration.source_schema)
         database.require_owner(connection, configuration)
         created = partitions.create_ahead(connection, schema, ahead)
         cleared = changes.clear_tombstones(connection, schema, keep_tombstones)
@@ -304,6 +306,7 @@ def erase_user(user_id: uuid.UUID, dry_run: bool) -> None:
     configuration = settings.load().for_owner()
     with database.connected(configuration) as connection, database.interruptible():
         database.require_source(connection, configuration)
+        visibility.refuse_hidden_rows(connection, configuration.source_schema)
         connection.commit()
         erasure = erase.erase(
             connection, user_id, dry_run=dry_run, schema=configuration.source_schema

@@ -98,10 +98,22 @@ def _report(runs: list[engine.Run], seconds: float, is_verified: bool) -> None:
             f"{run.model:34} {run.method:7} -{run.rows_removed:,} +{run.rows_added:,} "
             f"rows, {run.milliseconds:,.0f} ms"
         )
+    for sentence, models in _advice(runs).items():
+        be = "is" if len(models) == 1 else "are"
+        click.echo(f"note: {', '.join(models)} {be} {sentence}")
     verdict = ", each equals its select" if is_verified else ""
     click.echo(
         f"{len(changed)} of {len(runs)} models changed{verdict}, {seconds:.2f} s."
     )
+
+
+def _advice(runs: list[engine.Run]) -> dict[str, list[str]]:
+    """The models that each advice is for."""
+    found: dict[str, list[str]] = {}
+    for run in runs:
+        for sentence in run.advice:
+            found.setdefault(sentence, []).append(run.model)
+    return found
 
 
 def _report_failures(runs: list[engine.Run]) -> bool:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import starmap
 
 from psycopg2 import errors, sql
@@ -40,6 +40,8 @@ class Run:
     milliseconds: float
     failed_checks: list[str]
     """Data tests that what was written fails."""
+    advice: list[str] = field(default_factory=list)
+    """Why it is computed whole though it has a scope, and what makes it cheap."""
 
     @property
     def is_quiet(self) -> bool:
@@ -148,6 +150,8 @@ def _begin(
         # after it has the locks.
         connection.rollback()
         cursor.execute("set local lock_timeout = %s", (f"{wait_seconds * 1000:.0f}ms",))
+        # What a policy would hide is an error from here on.
+        cursor.execute("set local row_security = off")
         try:
             own = {logs[model] for model in models or logs}
             _lock_tables(cursor, own, "share update exclusive")
@@ -204,7 +208,17 @@ def _run(
             ).format(sql.Identifier(schema)),
             (list(models) or None,),
         )
-        return list(starmap(Run, cursor.fetchall()))
+        runs = list(starmap(Run, cursor.fetchall()))
+        cursor.execute(
+            sql.SQL(
+                "select model, sentence from unnest(%s::text[]) as model, "
+                "{}.capture_advice(model) as sentence"
+            ).format(sql.Identifier(schema)),
+            ([run.model for run in runs if run.method == "whole"],),
+        )
+        for model, sentence in cursor:
+            next(run for run in runs if run.model == model).advice.append(sentence)
+        return runs
 
 
 def verify(connection: Connection, schema: str, models: Sequence[str] = ()) -> None:

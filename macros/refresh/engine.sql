@@ -66,6 +66,9 @@ create table if not exists {{ schema }}.runs (
     refreshed_at timestamptz not null default now()
 );
 
+-- Where a publication includes all tables, rows of one without it can't be deleted.
+alter table {{ schema }}.runs replica identity full;
+
 comment on table {{ schema }}.runs is
 'One row per refresh of the last 30 days that looked further than "nothing changed".';
 
@@ -108,7 +111,6 @@ declare
         )
     );
     found jsonb;
-    view_sql text;
 begin
     case input ->> 'kind'
     when 'source' then
@@ -127,53 +129,17 @@ begin
                 (input ->> 'source')::regclass
                 using hint = 'commit first: a refresh is a transaction of its own';
         end if;
-        view_sql := {{ schema }}.view_sql(input ->> 'relation');
-        if cardinality(
-            string_to_array(view_sql, {{ schema }}.from_source(input))
-        ) != 2 then
-            raise exception 'the view % must read % once', input ->> 'relation',
-                input ->> 'source';
-        end if;
-        select jsonb_build_object(
-            'table', jsonb_build_array(oid::text, pg_relation_filenode(oid)),
-            'view', md5(view_sql)
-        ) into found
-        from pg_class where oid = (input ->> 'source')::regclass;
-        -- While one of our four triggers is disabled, what is deleted leaves no trace;
-        -- while one is not enabled always, what a subscription writes. One that was
-        -- enabled again bears another xmin.
-        identity := identity || found || (
-            with tables as (
-                select (input ->> 'source')::regclass as relid
-                union
-                select relid from pg_partition_tree((input ->> 'source')::regclass)
-            )
-            select jsonb_build_object(
-                'is_captured', coalesce(
-                    count(*) filter (
-                        where tgrelid = (input ->> 'source')::regclass
-                    ) = 4
-                    and bool_and(tgenabled not in ('D', 'R'))
-                    and (bool_and(tgenabled = 'A') or not exists (
-                        select from pg_subscription_rel
-                        inner join tables on srrelid = relid
-                    )), false
-                ),
-                'triggers', string_agg(triggers.xmin::text, ' ' order by triggers.oid)
-                    filter (where tgrelid = (input ->> 'source')::regclass)
-            )
-            from pg_trigger as triggers
-            inner join pg_proc as functions on triggers.tgfoid = functions.oid
-            inner join tables on triggers.tgrelid = tables.relid
-            where functions.proname in ('stamp_change', 'record_change')
-        );
+        identity := identity || {{ schema }}.source_identity(input);
         identity := identity || jsonb_build_object('partitions', (
             select coalesce(jsonb_object_agg(
                 tree.relid::oid::text,
                 jsonb_build_array(
                     pg_relation_filenode(tree.relid),
                     links.xmin::text,
-                    pg_get_expr(partitions.relpartbound, tree.relid),
+                    -- That of a partition of a partition is no time of the table.
+                    case when tree.level = 1
+                        then pg_get_expr(partitions.relpartbound, tree.relid)
+                    end,
                     (
                         select string_agg(xmin::text, ' ' order by oid) from pg_trigger
                         where tgrelid = tree.relid and not tgisinternal
@@ -218,6 +184,8 @@ declare
     source record;
     is_known boolean := true;
 begin
+    perform {{ schema }}.refuse_missing_relations(inputs);
+    perform {{ schema }}.refuse_hidden_rows(inputs);
     for source in
         select distinct input ->> 'relation' as view_name, input ->> 'source' as name
         from jsonb_array_elements(inputs) as input
@@ -692,6 +660,7 @@ language plpgsql stable
 as $$
 declare
     last_cleared xid8;
+    is_lacking boolean;
 begin
     if seen.identity is null
         or seen.identity - 'partitions' != identity - 'partitions'
@@ -701,9 +670,16 @@ begin
         return true;
     end if;
     if input ->> 'kind' = 'source' then
-        execute format('select up_to_xid from %s limit 1',
-            input ->> 'cleared') into last_cleared;
-        if last_cleared >= pg_snapshot_xmin(seen.seen) then
+        -- A before-image lacks a column that had another name when it was left.
+        execute format(
+            'select (select up_to_xid from %s limit 1), exists (select from %s '
+            'where table_name = %L and %s and not old_row ?& %L)',
+            input ->> 'cleared', input ->> 'tombstones', input ->> 'source_table',
+            {{ schema }}.unseen_sql(input, seen), array(
+                select jsonb_array_elements_text(identity -> 'kept')
+            )
+        ) into last_cleared, is_lacking;
+        if is_lacking or last_cleared >= pg_snapshot_xmin(seen.seen) then
             return true;
         end if;
     end if;
@@ -713,9 +689,10 @@ $$;
 
 
 -- A query of the scopes of a partition's time, in the input and in the model. Null
--- where its time isn't known.
+-- where its time isn't known, or is not that of the input's column.
 create or replace function {{ schema }}.partition_scopes_sql(
-    known {{ schema }}.models, input jsonb, mapping jsonb, partition_bound text
+    known {{ schema }}.models, input jsonb, mapping jsonb, partition_bound text,
+    partition_columns jsonb
 )
 returns text
 language plpgsql
@@ -732,6 +709,7 @@ begin
     if period is null or bounds is null
         or bounds[1]::timestamptz < '0001-01-01 00:00:00+00'
         or bounds[2]::timestamptz > '9999-12-31 00:00:00+00'
+        or (partition_columns ? (period ->> 'column')) is not true
     then
         return null;
     end if;
@@ -774,6 +752,12 @@ begin
         queries := queries || format('(with changes as (%s) %s)',
             changes, input ->> 'through');
     end if;
+    -- A look-up has no time of its own.
+    if input ? 'through'
+        and seen.identity -> 'partitions' is distinct from identity -> 'partitions'
+    then
+        queries := array_append(queries, null);
+    end if;
     for mapping in select * from jsonb_array_elements(input -> 'mappings') loop
         if changes is not null then
             queries := queries || format(
@@ -793,9 +777,9 @@ begin
             select value from jsonb_each(coalesce(seen.identity -> 'partitions', '{}'))
             where identity -> 'partitions' -> key is distinct from value
         loop
-            queries := queries || {{ schema }}.partition_scopes_sql(
-                known, input, mapping, partition ->> 2
-            );
+            queries := array_append(queries, {{ schema }}.partition_scopes_sql(
+                known, input, mapping, partition ->> 2, identity -> 'partition_columns'
+            ));
         end loop;
     end loop;
     return queries;
@@ -973,6 +957,7 @@ begin
         continue when not is_changed and seen.identity -> 'partitions'
             is not distinct from identity -> 'partitions';
         if known.scope = '{}' or not (input ?| array['mappings', 'through', 'around'])
+            or not {{ schema }}.is_known(input, identity)
         then
             run.method := 'whole';
             return;
@@ -1088,11 +1073,11 @@ begin
             definition, input ->> 'relation', format('%I', touched)
         );
     end loop;
-    definition := format('with %s select made.* from (%s) as made',
-        array_to_string(parts, ', '), definition);
+    definition := format('%s select made.* from (%s) as made',
+        'with ' || nullif(array_to_string(parts, ', '), ''), definition);
     -- Rows of several mappings, or of an input without any, may bring scopes along that
     -- are not meant.
-    if mappings > 1 or jsonb_array_length(known.inputs) > 1 then
+    if mappings != 1 or jsonb_array_length(known.inputs) > 1 then
         definition := definition || format(
             ' where jsonb_build_array(%1$s) in '
             '(select jsonb_build_array(%1$s) from refresh_scopes)',
@@ -1325,6 +1310,7 @@ begin
         if run.method = 'scoped' then
             execute format('create temporary table refresh_new on commit drop as %s',
                 {{ schema }}.made_sql(known, scope));
+            perform {{ schema }}.refuse_other_scopes(known, scope);
         end if;
         run := {{ schema }}.write_difference(
             known, made, case run.method when 'summed' then 'refresh_old'

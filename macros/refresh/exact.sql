@@ -39,11 +39,14 @@
     {%- set schema = saas_analytics.refresh_schema() -%}
     {%- set target_relation = this.incorporate(type="table") -%}
     {%- set definition = saas_analytics.refresh_definition(sql) -%}
+    {%- do saas_analytics.refresh_check_config() -%}
     {%- set registration = saas_analytics.refresh_registration(definition) -%}
     {#- What the rows depend on: a changed data test rebuilds nothing. -#}
     {%- set meaning = dict(registration) -%}
     {%- do meaning.pop("checks") -%}
     {%- do meaning.pop("is_logged") -%}
+    {%- do meaning.pop("clock") -%}
+    {%- do meaning.update({"clock": config.get("clock", "moment")}) -%}
     {%- set hash = local_md5(tojson(meaning)) -%}
     {%- set log = schema ~ "." ~ adapter.quote(this.identifier ~ "__log") -%}
 
@@ -51,6 +54,7 @@
 
     {%- do run_query("create table if not exists " ~ log ~ " ()") -%}
     {%- do saas_analytics.refresh_allow_nulls(target_relation) -%}
+    {%- do saas_analytics.refresh_identify_rows(target_relation) -%}
     {%- do saas_analytics.refresh_drop_former_indexes(target_relation) -%}
     {%- do saas_analytics.refresh_begin(registration, log) -%}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
@@ -74,6 +78,17 @@
     {%- endif -%}
 
     {%- if method != "refresh" -%}
+        {%- if not saas_analytics.refresh_check_definition(
+            definition, registration.inputs
+        ) -%}
+            {%- do registration.update({"clock": "none"}) -%}
+        {%- endif -%}
+        {%- for input in registration.inputs
+            if input.mappings or input.through or input.around -%}
+            {%- do input.update({
+                "needs": saas_analytics.refresh_needs(input, registration.inputs)
+            }) -%}
+        {%- endfor -%}
         {%- do saas_analytics.refresh_register(
             registration, hash, target_relation, log,
             method == "create" or not is_registered
@@ -98,6 +113,9 @@
     {%- endif -%}
     {%- if method == "rebuild" -%}
         {%- do saas_analytics.refresh_refuse_nulls(target_relation) -%}
+    {%- endif -%}
+    {%- if load_result("main").data[0][0] in ("created", "whole") -%}
+        {%- do saas_analytics.refresh_log_advice() -%}
     {%- endif -%}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}
@@ -184,6 +202,12 @@
     {%- endfor -%}
     {%- for input in inputs if input.called in changes -%}
         {%- set change = changes[input.called] -%}
+        {%- if change is mapping and "around" in change and input.kind != "model" -%}
+            {%- do saas_analytics.refresh_refuse_config(
+                "has around for " ~ input.called ~ ", which is no exact model: only "
+                ~ "their logs hold each change once"
+            ) -%}
+        {%- endif -%}
         {%- set query = namespace(
             text=change["around"] if change is mapping else change
         ) -%}
@@ -233,7 +257,7 @@
         "rows_column": config.get("rows_column"),
         "checks": saas_analytics.refresh_checks(),
         "inputs": inputs,
-        "clock": config.get("clock", "moment") if "now()" in definition else "none",
+        "clock": config.get("clock", "moment"),
         "today": saas_analytics.reporting_date("now()"),
         "zone": saas_analytics.reporting_timezone(),
         "is_logged": is_logged.value,
@@ -264,6 +288,8 @@
     {%- set begin -%}
         commit;
         begin isolation level repeatable read;
+        -- A row that a policy would hide is an error from here on.
+        set local row_security = off;
         lock table {{ log }} in share update exclusive mode
         {%- if reads -%}; lock table {{ reads }} in access share mode{%- endif -%}
     {%- endset -%}
@@ -420,6 +446,7 @@
         {%- do run_query("alter table " ~ log ~ " add column sign bigint not null, "
             ~ "add column change_xid xid8 not null default pg_current_xact_id()") -%}
         {%- do run_query("create index on " ~ log ~ " (change_xid)") -%}
+        {%- do run_query("alter table " ~ log ~ " replica identity full") -%}
     {%- endif -%}
     {%- set values = [
         this.identifier, relation.include(database=False) | string, log,
@@ -483,6 +510,7 @@
     ) -%}
     {%- do saas_analytics.refresh_refuse_nulls(next_relation) -%}
     {%- do saas_analytics.refresh_index(next_relation) -%}
+    {%- do run_query("alter table " ~ next_relation ~ " replica identity full") -%}
     {%- do run_query("analyze " ~ next_relation) -%}
     {%- do saas_analytics.replace_relation(relation, next_relation) -%}
 {%- endmacro %}

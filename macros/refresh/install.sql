@@ -27,6 +27,9 @@
     {%- if execute and flags.EMPTY -%}
         {%- do saas_analytics.refuse_to_empty_marts() -%}
     {%- endif -%}
+    {%- if execute and flags.WHICH in ("run", "build", "retry", "snapshot", "test") -%}
+        {%- do saas_analytics.refuse_hidden_rows() -%}
+    {%- endif -%}
     {%- set names = [] -%}
     {%- for node in (graph.nodes.values() if execute else [])
         if node.config.materialized == "exact" -%}
@@ -49,6 +52,9 @@
         {%- set engine = saas_analytics.refresh_engine(schema)
             ~ saas_analytics.refresh_periods(schema)
             ~ saas_analytics.refresh_forget(schema)
+            ~ saas_analytics.refresh_selects(schema)
+            ~ saas_analytics.refresh_sources(schema)
+            ~ saas_analytics.refresh_visibility(schema)
             ~ saas_analytics.refresh_pin_functions(schema) -%}
         {%- set version = "Refresh engine " ~ local_md5(engine) -%}
         {%- set installed -%}

@@ -70,7 +70,10 @@ PYTESTS = {
     "macros/affiliate_accounts*": ("test_integrity.py",),
     "macros/payments_of_invoices*": ("test_integrity.py",),
     "macros/refresh/periods.sql": ("test_zones.py", "test_mart_definitions.py"),
-    "macros/refresh/*": (*REFRESHES, "test_mart_definitions.py"),
+    "macros/refresh/*": (
+        *REFRESHES,
+        *("test_mart_definitions.py", "test_source_ddl.py", "test_user_models.py"),
+    ),
     "macros/*": (MONEY, USAGE, *REFRESHES),
     "bootstrap/migrations/002*": ("test_affiliate_counters.py",),
     "bootstrap/migrations/003*": ("test_usage_aggregates.py",),
@@ -89,6 +92,7 @@ PYTESTS = {
     "bootstrap/migrate.py": ("test_roles.py",),
     "bootstrap/locks.py": ("test_migrations.py",),
     "bootstrap/cli.py": ("test_security.py",),
+    "bootstrap/migrations/011*": ("test_capture_columns.py", "test_source_ddl.py"),
     "tests/integrity/*": ("test_integrity.py",),
 }
 

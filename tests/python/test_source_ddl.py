@@ -1,0 +1,344 @@
+"""Whatever is done to a source table, marts are exact, or an error names the object."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2 import errors, sql
+
+from bootstrap.errors import UserError
+from refresh import engine
+from tests.python import source_ddl, support
+from tests.python.source_ddl import TABLES, Source
+from tests.python.support import Database, refusal, run, with_login
+from tests.python.torture import REFERENCES, SCHEMA
+
+PASSWORD = "s3cret-of-a-role"
+
+
+@pytest.fixture
+def transformer(server_url: str, marts: Database) -> Iterator[Database]:
+    """The company with its marts as the role sees it that builds and owns them."""
+    suffix = uuid.uuid4().hex[:8]
+    roles = {
+        f"DB_{kind}_ROLE": f"{kind.lower()}_{suffix}"
+        for kind in ("TRANSFORMER", "ANALYST", "APPLICATION")
+    }
+    run("roles", env=marts.environment(**roles)).check_returncode()
+    name = roles["DB_TRANSFORMER_ROLE"]
+    marts.execute(f"alter role {name} login password '{PASSWORD}'")
+    try:
+        yield Database(with_login(marts.url, name, PASSWORD))
+    finally:
+        for role in roles.values():
+            marts.execute(f"drop owned by {role} cascade")
+            Database(server_url).execute(f"drop role {role}")
+
+
+def role_of(database: Database) -> str:
+    ((name,),) = database.execute("select current_user")
+    return str(name)
+
+
+def refresh(database: Database, **options: Any) -> list[engine.Run]:
+    with closing(database.connect()) as connection:
+        return engine.refresh(connection, SCHEMA, **options)
+
+
+@contextmanager
+def source_of(marts: Database, transformer: Database) -> Iterator[Source]:
+    with closing(marts.connect()) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            yield Source(cursor, role_of(transformer))
+
+
+def contents(marts: Database) -> list[tuple[Any, ...]]:
+    return [
+        row
+        for mart in REFERENCES
+        for row in marts.execute(
+            f"select md5(string_agg(row::text, '' order by row::text)) "
+            f"from analytics.{mart} as row"
+        )
+    ]
+
+
+# --- Any sequence ---------------------------------------------------------------------
+
+
+def attempt(source: Source, step: Any, generator: random.Random) -> None:
+    """One step of an application; what PostgreSQL refuses is undone."""
+    source.cursor.execute("begin")
+    try:
+        source.cursor.execute("set local lock_timeout = '10s'")
+        step(source, generator)
+        source.cursor.execute("commit")
+    except (
+        errors.DependentObjectsStillExist,
+        errors.DuplicateColumn,
+        errors.FeatureNotSupported,
+        errors.ObjectNotInPrerequisiteState,  # a publication without replica identity
+        errors.UndefinedColumn,  # the application's own triggers
+        errors.RaiseException,
+        errors.UniqueViolation,
+        errors.NotNullViolation,
+        errors.CheckViolation,
+        errors.ForeignKeyViolation,
+    ):
+        source.cursor.execute("rollback")
+
+
+def repair(source: Source, marts: Database) -> None:
+    """What the errors and advice of a refresh ask for."""
+    for table in TABLES:
+        former = source.name(table)
+        for statement in (
+            "alter table {} disable row level security",
+            "alter table {} no force row level security",
+        ):
+            source.cursor.execute(sql.SQL(statement).format(former))
+        if former.as_string(source.cursor) != table:
+            source.cursor.execute(
+                sql.SQL("alter table {} rename to {}").format(
+                    former, sql.Identifier(table)
+                )
+            )
+    environment = marts.environment(DB_TRANSFORMER_ROLE=source.transformer)
+    for table in TABLES:
+        # At least one column for what lost its triggers.
+        kept = source.column(table, source_ddl.COLUMNS[table][0])
+        run("capture", table, kept, env=environment).check_returncode()
+    source.cursor.execute(
+        "select string_agg(format('drop table %s', inhrelid::regclass), ';') "
+        "from pg_inherits inner join pg_class on pg_class.oid = inhrelid "
+        "where not relispartition and relkind = 'r'"
+    )
+    ((children,),) = source.cursor.fetchall()
+    if children:
+        source.cursor.execute(children)
+    source.cursor.execute(
+        sql.SQL(
+            "grant usage on schema public to {0}, public; "
+            "grant select on all tables in schema public to {0}"
+        ).format(sql.Identifier(source.transformer))
+    )
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SOURCE_SEEDS", "3"))))
+def test_any_change_of_a_source_leaves_exact_marts_or_an_error_that_names_it(
+    marts: Database, transformer: Database, seed: int
+) -> None:
+    generator = random.Random(seed)
+    outcomes: list[str] = []
+    with source_of(marts, transformer) as source:
+        refresh(transformer)
+        for _ in range(7):
+            for _ in range(generator.randint(1, 2)):
+                attempt(source, generator.choice(source_ddl.OPERATIONS), generator)
+                attempt(source, Source.write, generator)
+            before = contents(marts)
+            database = generator.choice((transformer, transformer, marts))
+            try:
+                refresh(database)
+            except (psycopg2.Error, UserError) as error:
+                message = str(error)
+                outcomes.append(message)
+                assert re.search(
+                    "|".join((*TABLES, "change_tombstones", "schema public")), message
+                )
+                assert contents(marts) == before
+            else:
+                outcomes.append("exact")
+                assert source.disagreements() == {}, outcomes
+
+        repair(source, marts)
+        for _ in range(2):
+            refresh(transformer)
+            assert source.disagreements() == {}, outcomes
+            attempt(source, Source.write, generator)
+
+
+# --- One by one -----------------------------------------------------------------------
+
+
+def change_some(source: Source) -> None:
+    """Events that go and events that change hands, as in the sample."""
+    names = {
+        "events": source.name("usage_events"),
+        "user": sql.Identifier(source.column("usage_events", "user_id")),
+    }
+    for statement in (
+        "delete from {events} where id in (select id from {events} limit 3)",
+        "update {events} set {user} = null where id in "
+        "(select id from {events} where {user} is not null limit 3)",
+    ):
+        source.cursor.execute(sql.SQL(statement).format(**names))
+
+
+def test_a_renamed_column_leaves_marts_exact_and_the_repair_is_said(
+    marts: Database, transformer: Database
+) -> None:
+    with source_of(marts, transformer) as source:
+        refresh(transformer)
+        marts.execute("alter table usage_events rename column user_id to account_id")
+        for _ in range(2):
+            change_some(source)
+            runs = {run.model: run for run in refresh(transformer)}
+            assert source.disagreements() == {}
+        assert runs["fct_usage_daily"].method == "whole"
+        (advice,) = runs["fct_usage_daily"].advice
+        assert "capture usage_events`" in advice
+        assert "not captured (it, or a column of it, has got another name)" in advice
+
+        run("capture", "usage_events", env=marts.environment()).check_returncode()
+        refresh(transformer)
+        change_some(source)
+        runs = {run.model: run for run in refresh(transformer)}
+        assert source.disagreements() == {}
+        assert runs["fct_usage_daily"].method == "scoped"
+        assert runs["fct_usage_daily"].advice == []
+
+
+def test_a_column_that_had_another_name_for_a_while_loses_no_change(
+    marts: Database, transformer: Database
+) -> None:
+    with source_of(marts, transformer) as source:
+        refresh(transformer)
+        marts.execute("alter table usage_events rename column user_id to account_id")
+        change_some(source)
+        marts.execute("alter table usage_events rename column account_id to user_id")
+        refresh(transformer)
+        assert source.disagreements() == {}
+
+
+def test_a_renamed_table_or_schema_is_named_and_nothing_is_lost(
+    marts: Database, transformer: Database
+) -> None:
+    with source_of(marts, transformer) as source:
+        refresh(transformer)
+        before = contents(marts)
+        for there, back, named in (
+            (
+                "alter table licenses rename to contracts",
+                "alter table contracts rename to licenses",
+                r'source table "public"."licenses" is not there',
+            ),
+            (
+                "alter schema public rename to app",
+                "alter schema app rename to public",
+                r'source table "public"."\w+" is not there',
+            ),
+        ):
+            marts.execute(there)
+            with pytest.raises(psycopg2.Error, match=named):
+                refresh(transformer)
+            marts.execute(back)
+            assert contents(marts) == before
+        change_some(source)
+        refresh(transformer)
+        assert source.disagreements() == {}
+
+
+@pytest.mark.parametrize("how", ["enable", "force"])
+@pytest.mark.parametrize("table", ["usage_events", "change_tombstones"])
+def test_rows_that_a_policy_hides_are_not_taken_for_deleted(
+    marts: Database, transformer: Database, table: str, how: str
+) -> None:
+    with source_of(marts, transformer) as source:
+        refresh(transformer)
+        before = contents(marts)
+        marts.execute(f"alter table {table} enable row level security")
+        if how == "force":
+            marts.execute(f"alter table {table} force row level security")
+            marts.execute(f"create policy most on {table} using (true)")
+        change_some(source)
+        for database in (transformer, marts):
+            # An administrator sees each row, but the views of the transformer don't.
+            if database is marts and table == "change_tombstones":
+                continue
+            result = support.refresh(database, "--verify")
+            message = refusal(result)
+            assert f"row-level security hides rows of public.{table} from" in message
+            assert f"alter table public.{table} disable row level" in message
+        assert contents(marts) == before
+
+        marts.execute(f"alter table {table} disable row level security")
+        refresh(transformer)
+        assert source.disagreements() == {}
+
+
+@pytest.mark.parametrize("relation", ["analytics.fct_usage_daily", f"{SCHEMA}.inputs"])
+def test_rows_of_marts_and_of_the_engine_are_not_hidden_either(
+    marts: Database, transformer: Database, relation: str
+) -> None:
+    marts.execute(
+        f"alter table {relation} enable row level security, force row level security"
+    )
+    message = refusal(support.refresh(transformer))
+    assert f"row-level security hides rows of {relation} from role" in message
+
+
+@pytest.mark.parametrize(
+    "command", [("partitions",), ("erase-user", "00000000-0000-0000-0000-000000000001")]
+)
+def test_a_command_does_not_take_hidden_rows_for_gone(
+    marts: Database, transformer: Database, command: tuple[str, ...]
+) -> None:
+    marts.execute("alter table usage_events enable row level security")
+    message = refusal(run(*command, env=transformer.environment()))
+    assert 'row-level security hides rows of "usage_events" from role' in message
+
+
+def test_with_a_publication_for_all_tables_marts_and_source_go_on(
+    marts: Database, transformer: Database
+) -> None:
+    with source_of(marts, transformer) as source:
+        refresh(transformer)
+        marts.execute("create publication everything for all tables")
+        change_some(source)
+        refresh(transformer)
+        assert source.disagreements() == {}
+        marts.execute("select clear_change_tombstones(interval '0')")
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        "select on usage_events",
+        "select (user_id) on usage_events",
+        "usage on schema public",
+        "select on change_tombstones",
+    ],
+)
+def test_without_a_right_a_refresh_names_what_it_may_not_read(
+    marts: Database, transformer: Database, right: str
+) -> None:
+    role = role_of(transformer)
+    with source_of(marts, transformer) as source:
+        refresh(transformer)
+        before = contents(marts)
+        if right.startswith("select on usage_events"):
+            marts.execute(f"revoke all on usage_events from {role}")
+        marts.execute(f"revoke {right} from {role}, public")
+        change_some(source)
+        message = refusal(support.refresh(transformer))
+        assert re.search(
+            r"permission denied for (table usage_events|schema public"
+            r"|table change_tombstones)",
+            message,
+        )
+        assert contents(marts) == before
+        marts.execute(f"grant {right} to {role}")
+        if right == "select on usage_events":
+            marts.execute(f"grant select on usage_events to {role}")
+        refresh(transformer)
+        assert source.disagreements() == {}

@@ -1,0 +1,491 @@
+"""A mart of one's own is exact, or refused when it is built, whatever it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import psycopg2
+import pytest
+
+from refresh import engine
+from tests.python import torture
+from tests.python.support import (
+    Database,
+    DbtProject,
+    new_database,
+    run,
+    with_login,
+)
+from tests.python.torture import SCHEMA
+
+NAME = f"saas_user_models_{os.getpid()}"
+FOLDER = "models/marts"
+OF_ONES_OWN = {"contract": {"enforced": False}, "access": "private"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
+    """Staging alone, to which tests add models."""
+    made = DbtProject.copy(tmp_path_factory.mktemp("user_models"), domains=())
+    (made.root / FOLDER).mkdir()
+    return made
+
+
+@pytest.fixture
+def company(server_url: str, marts_template: str) -> Iterator[Database]:
+    with new_database(server_url, template=marts_template, name=NAME) as made:
+        yield made
+
+
+def model(select: str, **config: Any) -> str:
+    """The text of a model."""
+    # Jinja reads JSON, but for its word for False.
+    literal = json.dumps({**OF_ONES_OWN, **config}).replace("false", "False")
+    return f"{{{{ config(**{literal}) }}}}\n{select}\n"
+
+
+def build(
+    project: DbtProject, company: Database, models: dict[str, str], stack: ExitStack
+) -> str:
+    """Build models; what dbt complained of."""
+    for name, text in models.items():
+        stack.enter_context(project.added(f"{FOLDER}/{name}.sql", text))
+    return project.dbt("run", "--select", *models, database=company)
+
+
+def refresh(company: Database, models: dict[str, str]) -> dict[str, engine.Run]:
+    """Refresh models, and compare each with its select."""
+    with closing(company.connect()) as connection:
+        runs = engine.refresh(
+            connection,
+            SCHEMA,
+            models=sorted(models),
+            inspect=lambda each: engine.verify(each, SCHEMA, sorted(models)),
+        )
+    return {run.model: run for run in runs}
+
+
+USERS_BY_ROLE = {
+    "fct_users_by_role": model(
+        'select role, count(*) as users from {{ ref("stg_saas__users") }} '
+        "group by role",
+        scope=["role"],
+        changes={"stg_saas__users": {"role": "role"}},
+    )
+}
+
+
+def test_a_mart_by_a_column_that_is_not_captured_follows_every_change(
+    project: DbtProject, company: Database
+) -> None:
+    def method() -> str:
+        found = company.execute(
+            "select role, users from analytics.fct_users_by_role order by role"
+        )
+        assert found == company.execute(
+            "select role, count(*) from users group by role order by role"
+        )
+        return runs["fct_users_by_role"].method
+
+    with ExitStack() as stack:
+        assert build(project, company, USERS_BY_ROLE, stack) == ""
+        for change in (
+            "update users set role = 'admin' "
+            "where id in (select id from users limit 7)",
+            "delete from users where id in (select id from users where not exists "
+            "(select from teams where owner_id = users.id) limit 2)",
+        ):
+            company.execute(change)
+            runs = refresh(company, USERS_BY_ROLE)
+            assert method() == "whole"
+            (advice,) = runs["fct_users_by_role"].advice
+            assert advice == (
+                "computed whole whenever stg_saas__users changes, because "
+                "before-images of public.users lack role: "
+                "`python -m bootstrap capture users role` adds it"
+            )
+        runs = refresh(company, USERS_BY_ROLE)
+        assert method() == "quiet"
+
+        run("capture", "users", "role", env=company.environment()).check_returncode()
+        refresh(company, USERS_BY_ROLE)
+        company.execute(
+            "update users set role = 'super_admin' "
+            "where id in (select id from users limit 2)"
+        )
+        runs = refresh(company, USERS_BY_ROLE)
+        assert method() == "scoped"
+        assert runs["fct_users_by_role"].advice == []
+
+
+# --- Any config -----------------------------------------------------------------------
+
+# Columns by which a model may group rows of staging, and those it may filter by. Some
+# are kept in before-images, some are not.
+GROUPS: dict[str, dict[str, str]] = {
+    "stg_saas__usage_events": {
+        "user_id": "user_id",
+        "session_id": "session_id",
+        "event_type": "event_type",
+        "usage_date": "day of occurred_at",
+        "arrival_date": "day of created_at or none",
+        "usage_month": "month of occurred_at",
+    },
+    "stg_saas__licenses": {
+        "plan_type": "plan_type",
+        "seats_total": "seats_total",
+        "end_month": "month of expires_at or none",
+        "user_id": "user_id",
+    },
+    "stg_saas__subscriptions": {
+        "billing_cycle": "billing_cycle",
+        "currency": "currency",
+        "start_date": "day of current_period_start_at or none",
+    },
+    "stg_saas__error_logs": {
+        "severity": "severity",
+        "endpoint": "endpoint",
+        "error_date": "day of occurred_at",
+    },
+}
+FILTERS = {
+    "stg_saas__usage_events": ("duration_seconds > 0", "event_category = 'feature'"),
+    "stg_saas__licenses": ("seats_used > 1", "status = 'active'"),
+    "stg_saas__subscriptions": ("is_canceled_at_period_end", "plan_type = 'pro'"),
+    "stg_saas__error_logs": ("endpoint is not null", "severity = 'critical'"),
+}
+
+
+def sql_of(part: str) -> str:
+    """What a part of a scope means, in a model's select."""
+    text = part.removesuffix(" or none")
+    if " of " not in text:
+        return text
+    period, column = text.split(" of ")
+    macro = "reporting_date" if period == "day" else "reporting_month"
+    return f'{{{{ {macro}("{column}") }}}}'
+
+
+def any_model(generator: random.Random) -> str:
+    """A model of a random scope, filter and look-up."""
+    staging = generator.choice(sorted(GROUPS))
+    scope = generator.sample(sorted(GROUPS[staging]), generator.randint(1, 2))
+    change: dict[str, Any] = {name: GROUPS[staging][name] for name in scope}
+    condition = ""
+    if generator.random() < 0.5:
+        chosen = generator.choice(FILTERS[staging])
+        condition = f"where {chosen}"
+        if generator.random() < 0.7:
+            change["where"] = chosen
+    columns = ", ".join(f"{sql_of(GROUPS[staging][name])} as {name}" for name in scope)
+    changes: dict[str, Any] = {staging: change}
+    if staging == "stg_saas__subscriptions" and not condition and scope == ["currency"]:
+        changes["stg_saas__licenses"] = (
+            "select currency from stg_saas__subscriptions where license_id in "
+            "(select license_id from changes "
+            "where seats_total > 0 or plan_type = 'pro')"
+        )
+        return model(
+            "select rows.currency, count(*) as rows, sum(seats_total) as seats "
+            'from {{ ref("stg_saas__subscriptions") }} as rows '
+            'left join {{ ref("stg_saas__licenses") }} as licenses '
+            "on rows.license_id = licenses.license_id group by rows.currency",
+            scope=scope,
+            changes={staging: change} if generator.random() < 0.3 else changes,
+        )
+    return model(
+        f'select {columns}, count(*) as number from {{{{ ref("{staging}") }}}} '
+        f"{condition} group by {', '.join(str(n + 1) for n in range(len(scope)))}",
+        scope=scope,
+        changes=changes,
+    )
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("MODEL_SEEDS", "2"))))
+def test_any_model_of_ones_own_equals_a_rebuild_whatever_is_written(
+    project: DbtProject, company: Database, seed: int
+) -> None:
+    generator = random.Random(seed)
+    models = {f"fct_own_{number}": any_model(generator) for number in range(12)}
+    methods: set[str] = set()
+    with ExitStack() as stack, closing(company.connect()) as connection:
+        assert build(project, company, models, stack) == ""
+        for _ in range(8):
+            with connection, connection.cursor() as cursor:
+                for _ in range(generator.randint(1, 4)):
+                    torture.write(cursor, generator)
+                cursor.execute(
+                    "update usage_events set session_id = 's' || random()::text, "
+                    "created_at = created_at - interval '1 day' where id in "
+                    "(select id from usage_events order by random() limit 3); "
+                    "update licenses set seats_total = seats_total + 1 where id in "
+                    "(select id from licenses order by random() limit 2); "
+                    "update subscriptions set billing_cycle = 'yearly' where id in "
+                    "(select id from subscriptions order by random() limit 2); "
+                    "update error_logs set endpoint = null where id in "
+                    "(select id from error_logs order by random() limit 2)"
+                )
+            methods |= {run.method for run in refresh(company, models).values()}
+    assert {"scoped", "whole"} <= methods
+
+
+# --- Refused when it is built ---------------------------------------------------------
+
+BY_SEVERITY = (
+    'select severity, count(*) as errors from {{ ref("stg_saas__error_logs") }} '
+    "group by severity"
+)
+SCOPED = {
+    "scope": ["severity"],
+    "changes": {"stg_saas__error_logs": {"severity": "severity"}},
+}
+
+
+def changed(**keys: Any) -> dict[str, Any]:
+    """The config above with more keys in its mapping."""
+    mapping = {"severity": "severity", **keys}
+    return {"scope": ["severity"], "changes": {"stg_saas__error_logs": mapping}}
+
+
+REFUSED: dict[str, tuple[str, str]] = {
+    "misspelt_key": (
+        model(BY_SEVERITY, **changed(wher="true")),
+        "has wher in changes of stg_saas__error_logs, which means nothing there",
+    ),
+    "misspelt_config": (model(BY_SEVERITY, scop=["severity"]), "config key scop"),
+    "where_in_a_list": (
+        model(
+            BY_SEVERITY,
+            scope=["severity"],
+            changes={
+                "stg_saas__error_logs": [{"severity": "severity", "where": "true"}]
+            },
+        ),
+        "has where in changes of stg_saas__error_logs",
+    ),
+    "moments_without_clock": (
+        model(BY_SEVERITY, **changed(moments=["occurred_at"])),
+        "has moments in changes of stg_saas__error_logs, which do nothing",
+    ),
+    "missing_scope": (
+        model(BY_SEVERITY, scope=["severity"], changes={"stg_saas__error_logs": {}}),
+        "lacks severity in changes of stg_saas__error_logs",
+    ),
+    "scope_alone": (model(BY_SEVERITY, scope=["severity"]), "scope without changes"),
+    "unknown_clock": (model(BY_SEVERITY, clock="daily"), "clock daily"),
+    "rows_column_alone": (
+        model(BY_SEVERITY, rows_column="errors"),
+        "rows_column without around",
+    ),
+    "sum_of_a_source": (
+        model(
+            BY_SEVERITY,
+            scope=["severity"],
+            rows_column="errors",
+            changes={"stg_saas__error_logs": {"around": "select * from changes"}},
+        ),
+        "has around for stg_saas__error_logs, which is no exact model",
+    ),
+    "unknown_column": (
+        model(
+            BY_SEVERITY,
+            scope=["severity"],
+            changes={"stg_saas__error_logs": {"severity": "severty"}},
+        ),
+        'column "severty" does not exist',
+    ),
+    "current_date": (
+        model(f"select *, current_date as today from ({BY_SEVERITY}) as errors"),
+        "calls current_date, which a later run could not know of",
+    ),
+    "local_time": (
+        model(f"select *, localtimestamp as seen_at from ({BY_SEVERITY}) as errors"),
+        "calls localtimestamp",
+    ),
+    "real_clock": (
+        model(f"select *, clock_timestamp() as now from ({BY_SEVERITY}) as errors"),
+        "calls clock_timestamp(), which gives another result in another run",
+    ),
+    "today": (
+        model(f"select *, date 'today' as today from ({BY_SEVERITY}) as errors"),
+        "has a time such as 'today'",
+    ),
+    "chance": (
+        model(f"select *, random() as chance from ({BY_SEVERITY}) as errors"),
+        "calls random()",
+    ),
+    "other_table": (
+        model(
+            f"select *, (select count(*) from public.teams) from ({BY_SEVERITY}) as e"
+        ),
+        "reads public.teams, which is not a ref() of it",
+    ),
+    "other_table_in_a_look_up": (
+        model(
+            BY_SEVERITY,
+            scope=["severity"],
+            changes={
+                "stg_saas__error_logs": "select severity from changes, public.teams"
+            },
+        ),
+        "reads public.teams, which is not a ref() of it",
+    ),
+    "function_that_reads": (
+        model(f"select *, public.number_of_teams() from ({BY_SEVERITY}) as errors"),
+        "number_of_teams(), which is not immutable",
+    ),
+}
+
+
+def test_what_would_go_wrong_in_silence_is_refused_when_it_is_built(
+    project: DbtProject, company: Database
+) -> None:
+    company.execute(
+        "create function number_of_teams() returns bigint language sql stable "
+        "as 'select count(*) from public.teams'"
+    )
+    models = {f"fct_{name}": text for name, (text, _) in REFUSED.items()}
+    with ExitStack() as stack:
+        complaints = build(project, company, models, stack)
+        assert company.execute(f"select model from {SCHEMA}.models") == []
+    for name, (_, message) in REFUSED.items():
+        assert message in complaints, (name, complaints)
+
+
+def test_a_partition_that_goes_takes_out_what_it_held_and_no_other_time(
+    project: DbtProject, company: Database
+) -> None:
+    company.execute(
+        "update usage_events set created_at = created_at - interval '70 days'"
+    )
+    models = {
+        "fct_arrivals": model(
+            "select {{ reporting_date('created_at') }} as arrival_date, count(*) as "
+            'events from {{ ref("stg_saas__usage_events") }} group by 1',
+            scope=["arrival_date"],
+            changes={
+                "stg_saas__usage_events": {"arrival_date": "day of created_at or none"}
+            },
+        ),
+        "fct_events_by_user": model(
+            "select user_id, count(*) as events "
+            'from {{ ref("stg_saas__usage_events") }}'
+            " group by user_id",
+            scope=["user_id"],
+            changes={"stg_saas__usage_events": "select user_id from changes"},
+        ),
+    }
+    with ExitStack() as stack:
+        assert build(project, company, models, stack) == ""
+        run(
+            *("capture", "usage_events", "created_at"), env=company.environment()
+        ).check_returncode()
+        refresh(company, models)
+        company.execute(
+            "delete from usage_events where id in (select id from usage_events limit 2)"
+        )
+        runs = refresh(company, models)
+        assert {run.method for run in runs.values()} == {"scoped"}
+        company.execute("drop table usage_events_y2026m01")
+        runs = refresh(company, models)
+        assert {run.method for run in runs.values()} == {"whole"}
+
+
+def test_a_scope_that_the_select_does_not_give_is_named(
+    project: DbtProject, company: Database
+) -> None:
+    models = {
+        "fct_loud": model(
+            BY_SEVERITY.replace("severity,", "upper(severity) as severity,"), **SCOPED
+        )
+    }
+    with ExitStack() as stack:
+        assert build(project, company, models, stack) == ""
+        company.execute(
+            "update error_logs set occurred_at = occurred_at where id in "
+            "(select id from error_logs limit 1)"
+        )
+        before = company.execute("select * from analytics.fct_loud order by 1")
+        with pytest.raises(
+            psycopg2.Error, match="changes of fct_loud give another severity than its"
+        ):
+            refresh(company, models)
+        assert company.execute("select * from analytics.fct_loud order by 1") == before
+
+
+@pytest.mark.parametrize("command", ["build", "test", "snapshot"])
+def test_dbt_stops_where_a_policy_hides_rows_from_its_role(
+    project: DbtProject, company: Database, command: str
+) -> None:
+    role = f"reader_{uuid.uuid4().hex[:8]}"
+    company.execute(f"create role {role} login password 'x'")
+    # dbt makes its schemas before anything of the project runs.
+    company.execute(f"grant create on database {NAME} to {role}")
+    try:
+        company.execute("alter table error_logs enable row level security")
+        reader = Database(with_login(company.url, role, "x"))
+        complaint = project.dbt(command, database=reader)
+        assert f"hides rows of error_logs from role {role}" in complaint
+        assert f'alter role "{role}" bypassrls' in complaint
+    finally:
+        company.execute(f"drop owned by {role} cascade")
+        company.execute(f"drop role {role}")
+
+
+def test_a_time_in_a_comment_is_no_clock_and_one_in_the_select_is(
+    project: DbtProject, company: Database
+) -> None:
+    models = {
+        "fct_in_a_comment": model("-- now() and current_date\n" + BY_SEVERITY),
+        "fct_in_the_select": model(
+            f"select *, {{{{ reporting_now() }}}} as now from ({BY_SEVERITY}) as errors"
+        ),
+    }
+    with ExitStack() as stack:
+        assert build(project, company, models, stack) == ""
+    assert dict(company.execute(f"select model, clock from {SCHEMA}.models")) == {
+        "fct_in_a_comment": "none",
+        "fct_in_the_select": "moment",
+    }
+
+
+# --- Staging views --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("select", "message"),
+    [
+        ("select distinct severity from {}", "depend on several rows"),
+        ("select severity, row_number() over () from {}", "depend on several rows"),
+        ("select severity from {} limit 10", "depend on several rows"),
+        ("select severity, (select count(*) from teams) from {}", "reads more than"),
+        (
+            "select severity from {} where occurred_at > now() - interval '1 day'",
+            "now()",
+        ),
+        ("select severity, random() as chance from {}", "random()"),
+    ],
+)
+def test_a_staging_view_that_is_not_row_by_row_is_refused(
+    project: DbtProject, company: Database, select: str, message: str
+) -> None:
+    staging = select.format('{{ source("saas", "error_logs") }}')
+    with ExitStack() as stack:
+        stack.enter_context(project.added("models/staging/stg_saas__own.sql", staging))
+        stack.enter_context(
+            project.added(
+                f"{FOLDER}/fct_own.sql",
+                model('select * from {{ ref("stg_saas__own") }}'),
+            )
+        )
+        complaint = project.dbt(
+            "run", "--select", "stg_saas__own", "fct_own", database=company
+        )
+    assert message in complaint
+    assert company.execute(f"select model from {SCHEMA}.models") == []
