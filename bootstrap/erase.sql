@@ -402,6 +402,25 @@ set
             then updated_at
         else canceled_at
     end,
+    -- Recurring revenue reads from an early last change that the provider ended it.
+    current_period_end = case
+        when status = 'canceled'
+            and not cancel_at_period_end
+            and updated_at <= canceled_at + interval '1 day'
+            and not exists (
+                select from this_schema.payment_transactions as payments
+                where payments.subscription_id = subscriptions.id
+                    and payments.status in ('succeeded', 'refunded')
+                    and payments.amount_cents
+                    > coalesce(payments.refunded_amount_cents, 0)
+                    and least(payments.processed_at, payments.created_at)
+                    > subscriptions.canceled_at + interval '3 days'
+                    and least(payments.processed_at, payments.created_at)
+                    < subscriptions.current_period_end
+            )
+            then least(current_period_end, canceled_at)
+        else current_period_end
+    end,
     stripe_customer_id = null,
     metadata = '{}'
 where id = any(array(select own_subscriptions.id from own_subscriptions))

@@ -158,6 +158,38 @@ def test_marts_follow_an_erasure_and_money_stays(marts: Database) -> None:
         ) == [(0,)]
 
 
+def test_an_erasure_moves_no_end_of_a_subscription(marts: Database) -> None:
+    """It writes to the row, whose last change says that the provider ended it."""
+    ((license_id, user_id),) = marts.execute(
+        "with customer as (insert into users (email, password_hash)"
+        " values ('ends@example.com', '-') returning id) insert into licenses"
+        " (user_id, license_key, plan_type, seats_total)"
+        " select id, 'ends', 'pro', 1 from customer returning id::text, user_id::text"
+    )
+    marts.execute(
+        "with ended as (insert into subscriptions (license_id, plan_type, status,"
+        " billing_cycle, amount_cents, stripe_customer_id, created_at, updated_at,"
+        " canceled_at, current_period_end) values (%s, 'pro', 'canceled', 'yearly',"
+        " 60000, 'cus_of_somebody', '2025-01-05', '2025-03-05', '2025-03-05',"
+        " '2026-01-05') returning id) insert into payment_transactions"
+        " (subscription_id, amount_cents, status, created_at)"
+        " select id, 60000, 'succeeded', '2025-01-05' from ended returning 1",
+        (license_id,),
+    )
+    refresh(marts)
+    movements = (
+        "select movement_month::text, movement_type"
+        " from analytics.fct_mrr_movements_monthly where license_id = %s order by 1"
+    )
+    before = marts.execute(movements, (license_id,))
+    assert before == [("2025-01-01", "new"), ("2025-03-01", "churn")]
+
+    erase_user(marts, user_id)
+    refresh(marts)
+
+    assert marts.execute(movements, (license_id,)) == before
+
+
 def test_people_can_be_erased_while_others_write(marts: Database) -> None:
     people = [
         person
