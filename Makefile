@@ -21,7 +21,7 @@ EXPECTATIONS := .venv/.installed-expectations
 DEVELOPMENT := .venv/.installed-development
 BOOTSTRAP := .venv/bin/python -m bootstrap
 # Colours are for people, not for a log file.
-DBT := [ -t 1 ] || export DBT_USE_COLORS=false; .venv/bin/dbt
+DBT := [ -t 1 ] || export DBT_USE_COLORS=false; .venv/bin/python scripts/run_dbt.py
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

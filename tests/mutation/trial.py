@@ -72,6 +72,7 @@ PYTESTS = {
     "macros/refresh/periods.sql": ("test_zones.py", "test_mart_definitions.py"),
     "macros/refresh/*": (
         *REFRESHES,
+        "test_run_history.py",
         *("test_mart_definitions.py", "test_source_ddl.py", "test_user_models.py"),
     ),
     "macros/*": (MONEY, USAGE, *REFRESHES),
@@ -93,6 +94,9 @@ PYTESTS = {
     "bootstrap/locks.py": ("test_migrations.py",),
     "bootstrap/cli.py": ("test_security.py",),
     "bootstrap/migrations/011*": ("test_capture_columns.py", "test_source_ddl.py"),
+    "bootstrap/migrations/env.py": ("test_rollback.py",),
+    "bootstrap/database.py": ("test_connections.py", "test_poolers.py"),
+    "bootstrap/settings.py": ("test_connections.py",),
     "tests/integrity/*": ("test_integrity.py",),
 }
 

@@ -13,7 +13,7 @@ from tests.python.support import Database
 
 Result = TypeVar("Result")
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 
 def at_once(actions: Sequence[Callable[[], Result]]) -> list[Future[Result]]:

@@ -173,7 +173,7 @@ def run(
         env={**env, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
-        **{"timeout": 240, **options},
+        **{"timeout": 900, **options},
     )
 
 
@@ -214,7 +214,7 @@ def dbt(
         ),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=900,
         check=False,
     )
 
@@ -326,7 +326,7 @@ def refresh(database: Database, *arguments: str) -> subprocess.CompletedProcess[
         env=database.environment(),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 

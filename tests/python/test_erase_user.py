@@ -320,7 +320,7 @@ def test_rows_that_are_being_written_are_waited_for_and_erased(
         thread, results = erase_beside(planted)
         wait_for_waiters(planted.database)
         writer.commit()
-        thread.join(30)
+        thread.join(300)
 
     assert results[0].rows["usage_events"] == 5
     assert planted.database.execute(
@@ -339,7 +339,7 @@ def test_a_deadlock_with_a_writer_is_survived(planted: Planted) -> None:
         wait_for_waiters(planted.database)
         cursor.execute(INSERT_EVENT, (PERSON, None))
         writer.commit()
-        thread.join(30)
+        thread.join(300)
 
     assert results[0].rows["usage_events"] == 6
 

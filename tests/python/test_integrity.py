@@ -1268,7 +1268,7 @@ def test_a_build_tells_of_warnings_and_lists_the_offenders(company: Company) -> 
             ),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=900,
             check=False,
         )
         listed = company.database.execute(

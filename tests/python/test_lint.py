@@ -157,7 +157,7 @@ def lint(
         env=env or environment(),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=900,
         check=False,
     )
 

@@ -44,7 +44,7 @@ def alembic(
         env={**env, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )
 
@@ -59,7 +59,7 @@ def psql(*files: Path, url: str) -> subprocess.CompletedProcess[str]:
         ],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )
 
@@ -559,7 +559,7 @@ def test_a_run_that_has_to_wait_says_so(database: Database) -> None:
             assert process.stdout is not None
             assert process.stdout.readline() == "waiting for another migration to end\n"
             other.close()
-            assert process.wait(timeout=60) == 0
+            assert process.wait(timeout=300) == 0
 
 
 # --- Edited files ---------------------------------------------------------------------

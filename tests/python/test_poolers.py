@@ -106,7 +106,7 @@ def pool(database: Database, mode: str) -> Iterator[Pool]:
         ) as process:
             try:
                 made = Pool(database, folder)
-                deadline = time.monotonic() + 60
+                deadline = time.monotonic() + 300
                 while not (folder / ".s.PGSQL.6432").exists():
                     assert process.poll() is None, (folder / "log").read_text()
                     assert time.monotonic() < deadline

@@ -277,7 +277,7 @@ def test_dbt_works_with_parts_other_schemas_and_an_env_file(
             env=bare_environment(PYTHONPATH=str(root)),
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=900,
             check=False,
         )
         assert result.returncode == 0, result.stdout + result.stderr

@@ -6,12 +6,14 @@ What an earlier design got wrong is tried on that design too: each check finds i
 import datetime
 import json
 import random
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from decimal import Context, Decimal, localcontext
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -27,7 +29,7 @@ from tests.python.concurrency import (
     errors_of,
     wait_until_waiting,
 )
-from tests.python.support import EARLIER_DESIGN, Database, new_database
+from tests.python.support import EARLIER_DESIGN, Database, dbt, new_database
 
 CONNECTIONS = 8
 ONE_DAY = datetime.timedelta(days=1)
@@ -1043,3 +1045,32 @@ def aggregate(usage: Usage, period: Any, zone: str) -> None:
     else:
         year, month = period
         usage.aggregate_month(year, month, zone)
+
+
+def test_a_failed_comparison_prints_the_statements_that_fix_it(
+    marts: Database, tmp_path: Path
+) -> None:
+    # The events of these marts were thinned out after their aggregation.
+    names = [
+        f"assert_{period}_usage_equals_application_aggregates"
+        for period in ("daily", "monthly")
+    ]
+    fix = re.compile(r'select "public"\.aggregate_(?:daily|monthly)_usage\(.*?\);')
+
+    failed = dbt("test", "--select", *names, database=marts, target=tmp_path)
+    assert failed.returncode == 1
+    for name in names:
+        assert f"{name} failed. To fix it, run:" in failed.stdout
+    assert len(fix.findall(failed.stdout)) == 20
+
+    for _ in range(3):
+        result = dbt("test", "--select", *names, database=marts, target=tmp_path)
+        statements = fix.findall(result.stdout)
+        if not statements:
+            break
+        all_of_them = re.findall(r"select distinct fix from .*$", result.stdout, re.M)
+        for query in all_of_them:
+            statements += [f"{statement};" for (statement,) in marts.execute(query)]
+        for statement in set(statements):
+            marts.execute(statement)
+    assert result.returncode == 0, result.stdout

@@ -111,7 +111,7 @@ def judge(database: Database, target: Path) -> subprocess.CompletedProcess[str]:
         env=database.environment(DBT_TARGET_PATH=str(target)),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )
 

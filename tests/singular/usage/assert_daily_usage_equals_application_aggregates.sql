@@ -1,8 +1,11 @@
 -- The application's usage_aggregates_daily and fct_usage_daily mean the same, so every
 -- day whose aggregate is up to date has the same groups and figures in both. One row
--- per group that differs; aggregate_daily_usage(usage_date) puts an aggregate right
--- whose events were deleted or corrected since.
-{{ config(enabled=var("reporting_timezone", "UTC") == "UTC") }}
+-- per group that differs; `fix` is the statement that makes an aggregate again whose
+-- events were deleted or corrected since.
+{{ config(
+    enabled=var("reporting_timezone", "UTC") == "UTC",
+    meta={"has_fixes": true}
+) }}
 
 with comparable_days as (
     {{ comparable_usage_periods("day") }}
@@ -42,6 +45,7 @@ select
     license_id,
     team_id,
     event_type,
+    {{ aggregation_statement("day", "usage_date") }} as fix,
     {{ count_if("side = 'mart'") }} as rows_in_mart,
     {{ count_if("side = 'application'") }} as rows_in_application,
     min(event_count) as smaller_event_count,

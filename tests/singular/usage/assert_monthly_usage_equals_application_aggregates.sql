@@ -1,8 +1,11 @@
 -- The application's usage_aggregates_monthly and fct_usage_monthly mean the same, so
 -- every month whose aggregate is up to date has the same groups and figures in both.
--- One row per group that differs; aggregate_monthly_usage(year, month) puts an
--- aggregate right whose events were deleted or corrected since.
-{{ config(enabled=var("reporting_timezone", "UTC") == "UTC") }}
+-- One row per group that differs; `fix` is the statement that makes an aggregate again
+-- whose events were deleted or corrected since.
+{{ config(
+    enabled=var("reporting_timezone", "UTC") == "UTC",
+    meta={"has_fixes": true}
+) }}
 
 with comparable_months as (
     {{ comparable_usage_periods("month") }}
@@ -58,6 +61,7 @@ select
     license_id,
     team_id,
     event_type,
+    {{ aggregation_statement("month", "usage_month") }} as fix,
     {{ count_if("side = 'mart'") }} as rows_in_mart,
     {{ count_if("side = 'application'") }} as rows_in_application,
     min(event_count) as smaller_event_count,

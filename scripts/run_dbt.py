@@ -1,0 +1,68 @@
+"""Run dbt with the project's settings; Ctrl-C ends it with one line.
+
+By itself dbt prints a stack trace then.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from bootstrap import dbt_environment
+from bootstrap.errors import UserError
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+def run() -> int:
+    """Run dbt. Returns its exit code.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; dbt has cancelled its queries.
+        UserError: a setting that can't be used.
+    """
+    os.environ.update(dbt_environment.variables())
+    # dbt takes seconds to import.
+    import dbt.cli.requires
+    from dbt.cli.main import cli
+
+    requires: Any = dbt.cli.requires
+    fire_event = requires.fire_event
+    was_interrupted = False
+
+    def fire_unless_interrupted(*arguments: Any, **options: Any) -> None:
+        nonlocal was_interrupted
+        if isinstance(sys.exc_info()[1], KeyboardInterrupt):
+            was_interrupted = True
+        else:
+            fire_event(*arguments, **options)
+
+    # Its outermost handler reports every exception that is not dbt's own by this.
+    requires.fire_event = fire_unless_interrupted
+    try:
+        cli(prog_name="dbt")
+    except SystemExit as leave:
+        if was_interrupted:
+            raise KeyboardInterrupt from None
+        return leave.code if isinstance(leave.code, int) else FAILED
+    return 0
+
+
+def main() -> int:
+    try:
+        return run()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print(
+            "error: interrupted: what was built stays, run the same command again",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
