@@ -19,6 +19,9 @@ from tests.python.test_odd_values import NEW_EVENT, ODD_TIMES
 MOST = 1.5
 """Times as long as without the far-off rows, at most."""
 
+# Not an hour after a far-off one: that is out of PostgreSQL's range.
+ONE_EVENT = features.ONE_EVENT.replace("order by", "and event_type <> 'odd' order by")
+
 
 @click.command()
 @click.option("--scale", default=1.0, show_default=True, help="Of the demo company.")
@@ -41,7 +44,7 @@ def main(scale: float, runs: int) -> None:
         times: dict[str, list[float]] = {name: [] for name in companies}
         for run in range(runs + 1):
             for name, database in companies.items():
-                database.execute(features.ONE_EVENT, (str(run),))
+                database.execute(ONE_EVENT, (str(run),))
                 took = features._refresh(database)["all"]
                 # The first one finds nothing in memory.
                 if run:
