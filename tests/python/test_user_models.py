@@ -362,7 +362,7 @@ def test_a_partition_that_goes_takes_out_what_it_held_and_no_other_time(
     project: DbtProject, company: Database
 ) -> None:
     company.execute(
-        "update usage_events set created_at = created_at - interval '70 days'"
+        "update usage_events set created_at = created_at + interval '70 days'"
     )
     models = {
         "fct_arrivals": model(
