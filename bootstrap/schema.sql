@@ -1024,7 +1024,7 @@ select
         sum(
             jsonb_path_query_first(
                 event_data,
-                'strict $."duration_seconds" ? (@ >= 0 && @ < 1000000000000000)',
+                'strict $."duration_seconds" ? (@ >= 0 && @ < 1e100)',
                 '{}',
                 true
             )::numeric

@@ -4,7 +4,7 @@
 --
 -- * Before-images of events keep created_at, which this rule reads.
 -- * The application's own aggregates follow the same rule, and the same one about
---   durations: a number from 0 to less than 1e15. Larger ones overflowed the sum.
+--   durations: a number from 0 to less than 1e100. Larger ones overflowed the sum.
 -- * The indexes by which a run finds rows by their time are those of plausible times:
 --   the staging views show no other, so indexes on the columns don't serve them.
 --
@@ -55,7 +55,7 @@ select
         sum(
             jsonb_path_query_first(
                 event_data,
-                'strict $."duration_seconds" ? (@ >= 0 && @ < 1000000000000000)',
+                'strict $."duration_seconds" ? (@ >= 0 && @ < 1e100)',
                 '{}',
                 true
             )::numeric
@@ -81,7 +81,7 @@ select distinct
     'day',
     date
 from usage_aggregates_daily
-where total_duration_seconds >= 1000000000000000
+where total_duration_seconds >= 1e100
     or date < date '1970-01-01'
     or date > created_at::date + 1
 union all
@@ -89,7 +89,7 @@ select distinct
     'month',
     make_date(year, month, 1)
 from usage_aggregates_monthly
-where total_duration_seconds >= 1000000000000000
+where total_duration_seconds >= 1e100
     or make_date(year, month, 1) > created_at::date + 1;
 
 select capture_changes('usage_events', '{created_at}');

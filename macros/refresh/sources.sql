@@ -231,6 +231,9 @@ returns text
 language sql stable
 as $$
     select case
+        -- What dbt's --empty makes has no rows that could be wrong.
+        when pg_get_viewdef(view_name::regclass)
+            ~ '\sWHERE false\s+LIMIT 0\) _dbt_limit_subq_' then null
         when array(
             select distinct relation[1]::oid
             from regexp_matches(parsed, ':relid (\d+) ', 'g') as relation

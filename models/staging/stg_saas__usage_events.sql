@@ -8,7 +8,7 @@ select
     event_category,
     event_name,
     coalesce(
-        {{ json_number("event_data", "duration_seconds", 0, 1000000000000000) }}, 0
+        {{ json_number("event_data", "duration_seconds", 0, "1e100") }}, 0
     ) as duration_seconds,
     occurred_at,
     created_at

@@ -459,7 +459,8 @@ def test_an_input_that_is_summed_is_the_only_one_with_scopes(
     project: DbtProject, company: Database
 ) -> None:
     config = (
-        '{{ config(contract={"enforced": false}, scope=["severity"], changes={'
+        '{{ config(contract={"enforced": false}, scope=["severity"], '
+        'rows_column="rows", changes={'
         '"stg_saas__error_logs": {"around": "select * from stg_saas__error_logs"}, '
         '"plans": {"severity": "plan_type"}}) }}'
     )

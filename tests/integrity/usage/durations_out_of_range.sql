@@ -10,4 +10,4 @@ select
     created_at
 from {{ source("saas", "usage_events") }}
 where
-    event_data @? 'strict $."duration_seconds" ? (@ < 0 || @ >= 1000000000000000)'
+    event_data @? 'strict $."duration_seconds" ? (@ < 0 || @ >= 1e100)'
