@@ -1083,6 +1083,7 @@ CREATE TABLE public.affiliate_commissions (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
     change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    CONSTRAINT affiliate_commissions_amount_cents_at_most_10_to_15 CHECK ((amount_cents <= '1000000000000000'::bigint)),
     CONSTRAINT affiliate_commissions_amount_cents_check CHECK ((amount_cents >= 0)),
     CONSTRAINT affiliate_commissions_commission_rate_check CHECK (((commission_rate >= (0)::numeric) AND (commission_rate <= (100)::numeric))),
     CONSTRAINT affiliate_commissions_commission_type_check CHECK (((commission_type)::text = ANY ((ARRAY['initial'::character varying, 'recurring'::character varying, 'bonus'::character varying, 'adjustment'::character varying])::text[]))),
@@ -1107,6 +1108,7 @@ CREATE TABLE public.affiliate_payouts (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
     change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    CONSTRAINT affiliate_payouts_amount_cents_at_most_10_to_15 CHECK ((amount_cents <= '1000000000000000'::bigint)),
     CONSTRAINT affiliate_payouts_amount_cents_check CHECK ((amount_cents > 0)),
     CONSTRAINT affiliate_payouts_commission_count_check CHECK ((commission_count >= 0)),
     CONSTRAINT affiliate_payouts_payment_method_check CHECK (((payment_method)::text = ANY ((ARRAY['stripe'::character varying, 'paypal'::character varying, 'bank_transfer'::character varying, 'crypto'::character varying])::text[]))),
@@ -1393,7 +1395,9 @@ CREATE TABLE public.payment_transactions (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
     change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    CONSTRAINT payment_transactions_amount_cents_at_most_10_to_15 CHECK ((amount_cents <= '1000000000000000'::bigint)),
     CONSTRAINT payment_transactions_amount_cents_check CHECK ((amount_cents >= 0)),
+    CONSTRAINT payment_transactions_refunded_amount_cents_at_most_10_to_15 CHECK ((refunded_amount_cents <= '1000000000000000'::bigint)),
     CONSTRAINT payment_transactions_refunded_amount_cents_check CHECK ((refunded_amount_cents >= 0)),
     CONSTRAINT payment_transactions_status_check CHECK (((status)::text = ANY ((ARRAY['pending'::character varying, 'succeeded'::character varying, 'failed'::character varying, 'refunded'::character varying, 'canceled'::character varying])::text[])))
 );
@@ -1420,6 +1424,7 @@ CREATE TABLE public.subscriptions (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     metadata jsonb DEFAULT '{}'::jsonb,
     change_xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    CONSTRAINT subscriptions_amount_cents_at_most_10_to_15 CHECK ((amount_cents <= '1000000000000000'::bigint)),
     CONSTRAINT subscriptions_amount_cents_check CHECK ((amount_cents >= 0)),
     CONSTRAINT subscriptions_billing_cycle_check CHECK (((billing_cycle)::text = ANY ((ARRAY['monthly'::character varying, 'yearly'::character varying])::text[]))),
     CONSTRAINT subscriptions_plan_type_check CHECK (((plan_type)::text = ANY ((ARRAY['free'::character varying, 'starter'::character varying, 'pro'::character varying, 'enterprise'::character varying])::text[]))),

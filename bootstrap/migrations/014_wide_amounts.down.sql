@@ -114,16 +114,21 @@ end;
 $$;
 
 alter table subscriptions
+drop constraint subscriptions_amount_cents_at_most_10_to_15,
 alter column amount_cents type integer;
 
 alter table payment_transactions
+drop constraint payment_transactions_amount_cents_at_most_10_to_15,
+drop constraint payment_transactions_refunded_amount_cents_at_most_10_to_15,
 alter column amount_cents type integer,
 alter column refunded_amount_cents type integer;
 
 alter table affiliate_commissions
+drop constraint affiliate_commissions_amount_cents_at_most_10_to_15,
 alter column amount_cents type integer;
 
 alter table affiliate_payouts
+drop constraint affiliate_payouts_amount_cents_at_most_10_to_15,
 alter column amount_cents type integer;
 
 do $$
