@@ -12,6 +12,8 @@ from typing import Any
 import psycopg2
 import pytest
 
+from tests.python import zones
+from tests.python.contract import Rows
 from tests.python.support import Database, dbt
 from tests.python.torture import refresh
 
@@ -300,8 +302,16 @@ def test_marts_equal_a_rebuild_whatever_values_are_written(
 # --- A first build, and what it names -------------------------------------------------
 
 
+def add_odd_events(database: Database) -> None:
+    """Events of every table at each impossible time."""
+    for statement in NEW_EVENT.values():
+        for at in ODD_TIMES:
+            database.execute(statement, (at, "infinity"))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Apia"])
 def test_a_first_build_with_impossible_rows_makes_every_mart_and_names_them(
-    database: Database, tmp_path: Path
+    database: Database, tmp_path: Path, zone: str
 ) -> None:
     events = [str(uuid.uuid4()) for _ in ODD_TIMES]
     for event, at in zip(events, ODD_TIMES, strict=True):
@@ -311,11 +321,21 @@ def test_a_first_build_with_impossible_rows_makes_every_mart_and_names_them(
             "values (%s, 'x', 'feature', 'x', %s, %s, 'infinity')",
             (event, '{"duration_seconds": 9e131071}', at),
         )
-    database.execute(
-        "insert into usage_events (event_type, event_category, event_name, occurred_at)"
-        " values ('x', 'feature', 'x', now())"
-    )
-    result = dbt("build", database=database, target=tmp_path)
+    with (
+        closing(database.connect()) as connection,
+        connection,
+        connection.cursor() as cursor,
+    ):
+        licence = Rows(cursor).make("licenses")
+        cursor.execute(
+            "insert into usage_events (user_id, license_id, event_type, "
+            "event_category, event_name) values (%s, %s, 'x', 'feature', 'x')",
+            (licence["user_id"], licence["id"]),
+        )
+    chosen = ("--vars", json.dumps({"reporting_timezone": zone}))
+    # Unit tests don't read the company.
+    arguments = ("build", "--exclude-resource-type", "unit_test", *chosen)
+    result = dbt(*arguments, database=database, target=tmp_path)
     assert result.returncode == 0, result.stdout[-5000:]
     results = json.loads((tmp_path / "run_results.json").read_text())["results"]
     assert {each["status"] for each in results} <= {"success", "pass", "warn", "no-op"}
@@ -327,6 +347,15 @@ def test_a_first_build_with_impossible_rows_makes_every_mart_and_names_them(
         "select row_id::text from analytics_test_failures.events_at_implausible_times"
     )
     assert sorted(each for (each,) in named) == sorted(events)
+
+    # They arrive once more, and go, between runs by the definitions of this zone.
+    before = rows_of_marts(database)
+    add_odd_events(database)
+    assert zones.refresh(database) == {}
+    for table in EVENT_TABLES:
+        database.execute(f"delete from {table} where created_at = 'infinity'")
+    assert zones.refresh(database) == {}
+    assert rows_of_marts(database) == before
 
 
 # --- Cost -----------------------------------------------------------------------------
