@@ -86,6 +86,7 @@ PYTESTS = {
     ),
     "bootstrap/tour.py": ("test_tour.py",),
     "bootstrap/migrations/013*": ("test_erasure_is_final.py",),
+    "bootstrap/migrations/014*": ("test_wide_amounts.py",),
     "bootstrap/erase*": ("test_erase_user.py", "test_erasure_is_final.py"),
     "bootstrap/mixing.py": ("test_erasure_is_final.py",),
     "bootstrap/trust.py": ("test_planted_code.py",),

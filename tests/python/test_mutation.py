@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import os
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from tests.mutation import faults
 from tests.mutation.faults import Fault
-from tests.mutation.trial import Bench
+from tests.mutation.trial import PYTESTS, Bench
 from tests.python.support import ROOT, DbtProject
 
 MART = "models/marts/operations/fct_errors_daily.sql"
@@ -22,6 +23,14 @@ COUNTED = "count(distinct user_id) as affected_users"
 
 def test_every_fault_stands_in_its_file_exactly_once() -> None:
     assert faults.misplaced() == []
+
+
+def test_every_file_with_a_fault_has_tests_that_may_notice_it() -> None:
+    for file in {fault.file for fault in faults.load() if fault.file}:
+        assert any(fnmatch(file, pattern) for pattern in PYTESTS), file
+    for tests in PYTESTS.values():
+        for test in tests:
+            assert (ROOT / "tests/python" / test).is_file(), test
 
 
 def test_every_mart_has_a_fault_and_every_fault_its_own_name() -> None:
