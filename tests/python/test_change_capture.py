@@ -42,11 +42,12 @@ KEPT = {
     "affiliate_payouts": "id affiliate_id status currency created_at",
     "affiliate_clicks": "id affiliate_id utm_campaign clicked_at",
     "usage_events": (
-        "occurred_at user_id license_id team_id event_type event_category event_name"
+        "occurred_at user_id license_id team_id event_type event_category event_name "
+        "created_at"
     ),
-    "api_usage": "occurred_at user_id license_id endpoint method",
-    "error_logs": "occurred_at user_id license_id error_type severity source",
-    "audit_logs": "occurred_at user_id team_id action resource_type status",
+    "api_usage": "occurred_at user_id license_id endpoint method created_at",
+    "error_logs": "occurred_at user_id license_id error_type severity source created_at",
+    "audit_logs": "occurred_at user_id team_id action resource_type status created_at",
 }
 EVENT_TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
 UNINDEXED = ("users", "licenses", "teams", "team_members", "affiliates")
@@ -905,9 +906,10 @@ def test_full_tables_get_capture_without_being_rewritten(
             connection.commit()
         files = database.execute(FILES)
 
-        run("migrate", env=env).check_returncode()
+        # 014 gives amounts another type, which rewrites tables.
+        run("migrate", "013", env=env).check_returncode()
 
-        assert database.execute(FILES) == files
+        assert set(files) <= set(database.execute(FILES))
         with closing(database.connect()) as connection, connection.cursor() as cursor:
             stamps = set()
             for table, row in (*rows.items(), ("usage_events", late)):

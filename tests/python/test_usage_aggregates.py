@@ -708,11 +708,14 @@ def test_what_is_no_month_is_refused(
         usage.run("select aggregate_monthly_usage(%s, %s)", (year, month))
 
 
-def test_months_from_1970_to_2100_are_aggregated(usage: Usage) -> None:
+def test_months_from_1970_to_2099_are_aggregated(usage: Usage) -> None:
     usage.add(at="1970-01-01 00:00+00")
-    usage.add(at="2100-12-31 23:59:59.999999+00")
+    usage.add(at="2099-12-31 23:59:59.999999+00")
+    usage.add(at="2100-01-01 00:00+00")
     usage.add(at="infinity")
-    for year, month, day in ((1970, 1, 1), (2100, 12, 31)):
+    # Each event was written when it happened.
+    usage.run("update usage_events set created_at = occurred_at")
+    for year, month, day in ((1970, 1, 1), (2099, 12, 31)):
         usage.aggregate_day(datetime.date(year, month, day))
         usage.aggregate_month(year, month)
         assert usage.run(
