@@ -212,7 +212,7 @@ def status() -> None:
         name = database.name_of(connection, configuration)
         misplaced = database.misplaced_source(connection, configuration)
         with connection.cursor() as cursor:
-            complaint = trust.complaint(cursor, configuration.source_schema)
+            complaints = trust.complaints(cursor, configuration)
     click.echo(f"The schema of {name}:")
     for state in states:
         applied = "edited" if state.is_edited else "applied"
@@ -224,9 +224,9 @@ def status() -> None:
             f"What {', '.join(unnoted)} would make is there all the same: if psql made "
             f"it from these files, run `python -m bootstrap stamp {unnoted[-1]}`."
         )
-    if complaint:
+    for complaint in complaints:
         click.echo(f"Not safe: {complaint}.")
-    if complaint or not all(
+    if complaints or not all(
         state.is_applied and not state.is_edited for state in states
     ):
         sys.exit(1)

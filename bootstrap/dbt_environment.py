@@ -14,6 +14,9 @@ PROGRAMS = ("dbt", "sqlfluff")
 COMMANDS_WITHOUT_DATABASE = ("parse", "list", "ls", "deps", "clean", "init")
 OPTIONS_WITHOUT_DATABASE = {"--version", "-v", "--help", "-h"}
 
+# Where dbt looks names up: nowhere that lesser roles may create.
+SEARCH_PATH = "pg_catalog,pg_temp"
+
 
 def variables() -> dict[str, str]:
     """The variables that profiles.yml and _sources.yml read.
@@ -60,6 +63,9 @@ def variables() -> dict[str, str]:
         "DBT_PORT": os.environ.get("PGPORT", "5432"),
         "DBT_PASSWORD": os.environ.get("PGPASSWORD", ""),
     }
+    # dbt's own search_path would take the place of these options.
+    options = parameters.get("options", os.environ.get("PGOPTIONS", ""))
+    parameters["options"] = f"{options} -c search_path={SEARCH_PATH}".strip()
     return {
         # DBT_THREADS and whatever else .env says to dbt itself.
         **{
@@ -71,7 +77,75 @@ def variables() -> dict[str, str]:
         **{name: parameters[key] for key, name in names.items() if key in parameters},
         "DBT_SOURCE_SCHEMA": configuration.source_schema,
         "DBT_SCHEMA": configuration.marts_schema,
+        "DBT_SEARCH_PATH": "",
     }
+
+
+def prepare(arguments: list[str]) -> None:
+    """Give dbt, in this process, the project's settings, and a safe search_path.
+
+    dbt looks up operators of the catalog before its first hook, so no check within dbt
+    is early enough. A pooler may refuse or drop options: there the schemas of the
+    search_path must be safe by themselves.
+
+    Args:
+        arguments: dbt's command line.
+
+    Raises:
+        UserError: a setting that can't be used, or a search_path that is not safe.
+    """
+    from bootstrap import database, settings
+
+    given = os.environ.get("PGOPTIONS", "")
+    os.environ.update(variables())
+    if not needs_database(arguments):
+        return
+    url = database.url_in_use(settings.load())
+    if not _has_search_path(url):
+        os.environ["PGOPTIONS"] = given
+        _refuse_planted()
+
+
+def _has_search_path(url: str) -> bool:
+    """Whether sessions get the search_path; true where the server can't be reached."""
+    import contextlib
+
+    import psycopg2
+
+    try:
+        options = os.environ["PGOPTIONS"]
+        with (
+            contextlib.closing(psycopg2.connect(url, options=options)) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute("select pg_catalog.current_setting('search_path')")
+            return cursor.fetchone() == (SEARCH_PATH,)
+    except psycopg2.OperationalError as error:
+        # dbt says what else is wrong.
+        return "unsupported startup parameter" not in str(error)
+
+
+def _refuse_planted() -> None:
+    """Stop where a session looks names up in a schema that lesser roles may create in.
+
+    Raises:
+        UserError: it does.
+    """
+    from bootstrap import database, settings, trust
+    from bootstrap.errors import UserError
+
+    with (
+        database.connected(settings.load()) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(
+            "select unnest(string_to_array(reset_val, ',')) from pg_settings "
+            "where name = 'search_path'"
+        )
+        for (name,) in cursor.fetchall():
+            schema = name.strip().strip('"').replace('""', '"')
+            if found := trust.complaint(cursor, schema):
+                raise UserError(f"the pooler does not pass on search_path, and {found}")
 
 
 def _install() -> None:
@@ -79,11 +153,10 @@ def _install() -> None:
     if program not in PROGRAMS:
         return
     try:
-        os.environ.update(variables())
-        if program == "dbt" and needs_database(sys.orig_argv[2:]):
-            from bootstrap import database, settings
-
-            database.url_in_use(settings.load())
+        if program == "dbt":
+            prepare(sys.orig_argv[2:])
+        else:
+            os.environ.update(variables())
     except KeyboardInterrupt:
         os._exit(130)
     except Exception as error:

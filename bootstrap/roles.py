@@ -94,6 +94,7 @@ def create(connection: Connection, settings: Settings) -> None:
         _check_source(cursor, settings.source_schema, settings.transformer_role, user)
 
         for schema in settings.dbt_schemas():
+            trust.refuse(cursor, schema, setting="DBT_SCHEMA")
             _hand_over(cursor, schema, settings.transformer_role)
 
         run("grant connect on database {database} to {analyst}")
@@ -363,3 +364,12 @@ def _hand_over(cursor: Cursor, schema: str, owner: str) -> None:
         cursor.execute(
             sql.SQL(alter).format(relation=sql.Identifier(relation), **names)
         )
+    cursor.execute(
+        "select oid::regprocedure::text from pg_proc "
+        "where pronamespace = to_regnamespace(quote_ident(%s)) "
+        "and pg_get_userbyid(proowner) <> %s",
+        (schema, owner),
+    )
+    alter = "alter routine {routine} owner to {owner}"
+    for (routine,) in cursor.fetchall():
+        cursor.execute(sql.SQL(alter).format(routine=sql.SQL(routine), **names))

@@ -2,6 +2,8 @@
 
 PostgreSQL takes the function or operator whose argument types fit exactly, in any
 schema of the search_path. A role that may create there plants one, and others run it.
+In the schemas of the marts it plants a table under the name of one: dbt writes to it,
+and runs its triggers.
 Superusers, the owner of the schema, and the user itself are trusted, with members.
 """
 
@@ -9,6 +11,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
 from bootstrap.errors import UserError
+from bootstrap.settings import Settings
 
 # A role without a login does nothing by itself, as those of PostgreSQL's own.
 _LESSER = sql.SQL("""
@@ -44,6 +47,11 @@ things as (
     union all
     select 'operator ' || oid::regoperator, oprowner
     from pg_operator where oprnamespace = (select oid from home)
+    union all
+    select 'relation ' || oid::regclass, relowner
+    from pg_class
+    where %(with_relations)s and relnamespace = (select oid from home)
+        and relkind in ('r', 'p', 'v', 'm', 'f')
 )
 
 select things.name, rolname
@@ -59,8 +67,15 @@ def creators(cursor: Cursor, schema: str) -> list[str]:
     return [name for (name,) in cursor.fetchall()]
 
 
-def complaint(cursor: Cursor, schema: str) -> str | None:
-    """What is not safe about looking names up in a schema, and what to do."""
+def complaint(cursor: Cursor, schema: str, *, setting: str = "DB_SCHEMA") -> str | None:
+    """What is not safe about looking names up in a schema, and what to do.
+
+    Args:
+        cursor: of the role that uses the schema, or of a member of it.
+        schema: its name; one that is not there is safe.
+        setting: the one that names it. An application may have tables of its own in
+            that of the source; all tables in those of the marts are dbt's.
+    """
     quoted = sql.Identifier(schema).as_string(cursor)
     if found := creators(cursor, schema):
         others = f" and {len(found) - 1} more" if found[1:] else ""
@@ -68,9 +83,10 @@ def complaint(cursor: Cursor, schema: str) -> str | None:
             f'role "{found[0]}"{others} may create in schema "{schema}", and so have '
             "its code run by those who use the schema: run "
             f"`revoke create on schema {quoted} from public` (or from that role) as "
-            "the schema's owner, or name another schema in DB_SCHEMA"
+            f"the schema's owner, or name another schema in {setting}"
         )
-    cursor.execute(_PLANTED, {"schema": schema})
+    with_relations = setting != "DB_SCHEMA"
+    cursor.execute(_PLANTED, {"schema": schema, "with_relations": with_relations})
     if planted := cursor.fetchone():
         name, owner = planted
         return (
@@ -80,11 +96,19 @@ def complaint(cursor: Cursor, schema: str) -> str | None:
     return None
 
 
-def refuse(cursor: Cursor, schema: str) -> None:
+def complaints(cursor: Cursor, settings: Settings) -> list[str]:
+    """The same of the source's schema and those of the marts; one line each."""
+    found = [complaint(cursor, settings.source_schema)]
+    for schema in settings.dbt_schemas():
+        found.append(complaint(cursor, schema, setting="DBT_SCHEMA"))
+    return [each for each in found if each is not None]
+
+
+def refuse(cursor: Cursor, schema: str, *, setting: str = "DB_SCHEMA") -> None:
     """Stop where names can't be looked up in a schema safely.
 
     Raises:
         UserError: a role that is not trusted may create there, or has.
     """
-    if found := complaint(cursor, schema):
+    if found := complaint(cursor, schema, setting=setting):
         raise UserError(found)

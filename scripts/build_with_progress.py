@@ -7,7 +7,6 @@ either way.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections import Counter
@@ -108,7 +107,7 @@ def run() -> int:
     """Build, and say how it went. Returns the exit code."""
     from rich.console import Console
 
-    os.environ.update(dbt_environment.variables())
+    dbt_environment.prepare(["build"])
     console = Console(highlight=False)
     outcome, failures = build(console)
     results = getattr(outcome.result, "results", [])

@@ -5,7 +5,6 @@ By itself dbt prints a stack trace then.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -23,7 +22,7 @@ def run() -> int:
         KeyboardInterrupt: Ctrl-C; dbt has cancelled its queries.
         UserError: a setting that can't be used.
     """
-    os.environ.update(dbt_environment.variables())
+    dbt_environment.prepare(sys.argv[1:])
     # dbt takes seconds to import.
     import dbt.cli.requires
     from dbt.cli.main import cli

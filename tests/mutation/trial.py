@@ -90,6 +90,7 @@ PYTESTS = {
     "bootstrap/erase*": ("test_erase_user.py", "test_erasure_is_final.py"),
     "bootstrap/mixing.py": ("test_erasure_is_final.py",),
     "bootstrap/trust.py": ("test_planted_code.py",),
+    "bootstrap/dbt_environment.py": ("test_planted_code.py",),
     "bootstrap/output.py": ("test_security.py",),
     "bootstrap/migrate.py": ("test_roles.py",),
     "bootstrap/locks.py": ("test_migrations.py",),

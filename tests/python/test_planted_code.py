@@ -7,14 +7,16 @@ schema of the search_path. PostgreSQL 14 lets every role create in the schema pu
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
+from bootstrap import settings
 from tests.python.personal_data import PERSON, plant, rows_of_a_person
 from tests.python.roles import Stage, set_stage
-from tests.python.support import Database, refusal, run
+from tests.python.support import Database, dbt, refusal, run
 
 # Types of what our SQL gives to functions and operators.
 TYPES = (
@@ -23,6 +25,8 @@ TYPES = (
     *("text[]", "uuid[]", "bigint[]", "date[]", "xid8", "pg_snapshot"),
 )
 OPERATORS = ("=", "<>", "<", "<=", ">", ">=", "||", "->", "->>", "+", "-", "*", "^")
+# The server has these for text; dbt compares names by them.
+OPERATORS_OF_NAMES = ("~~*", "~~", "~*")
 
 PLANTED = """
 create function public.{name}({arguments}) returns text language plpgsql
@@ -77,8 +81,12 @@ def planted(stage: Stage) -> Stage:
 
 def _plant_operators(cursor: Cursor) -> None:
     """Operators that fit exactly where those of the server have to convert."""
-    for operator in OPERATORS:
-        for one, other in (("varchar", "varchar"), ("text", "varchar")):
+    pairs = {
+        **dict.fromkeys(OPERATORS, (("varchar", "varchar"), ("text", "varchar"))),
+        **dict.fromkeys(OPERATORS_OF_NAMES, (("name", "name"),)),
+    }
+    for operator, types in pairs.items():
+        for one, other in types:
             function = sql.Identifier("public", f"planted_{one}_{other}")
             arguments = sql.SQL(f"({one}, {other})")
             cursor.execute(
@@ -174,6 +182,22 @@ def test_no_function_runs_what_a_lesser_role_planted(planted: Stage) -> None:
         connection.rollback()
 
 
+@pytest.mark.parametrize("role", ["transformer", "owner"])
+def test_dbt_runs_nothing_that_a_lesser_role_planted(
+    planted: Stage, role: str, tmp_path: Path
+) -> None:
+    is_owner = role == "owner"
+    database = planted.owner if is_owner else planted.login(planted.transformer)
+    # Of each kind of resource.
+    chosen = ("+fct_revenue_monthly", "subscriptions_history")
+    wide = ("--indirect-selection", "cautious")
+
+    built = dbt("build", "--select", *chosen, *wide, database=database, target=tmp_path)
+
+    assert built.returncode == 0, built.stdout[-3000:]
+    assert " unit test" in built.stdout
+
+
 # --- A schema that others may create in -----------------------------------------------
 
 
@@ -233,6 +257,47 @@ def test_roles_closes_the_schema_where_it_may_and_refuses_where_not(
         "alter schema public owner to postgres; grant create on schema public to public"
     )
     assert "may create in schema" in refusal(open_stage.make_roles())
+
+
+def test_a_schema_of_marts_that_a_lesser_role_may_create_in_is_refused(
+    open_stage: Stage,
+) -> None:
+    stage = open_stage
+    stage.make_roles().check_returncode()
+    for schema in settings.load({}).dbt_schemas():
+        grant = "grant create on schema {} to {}"
+        names = sql.Identifier(schema), sql.Identifier(stage.analyst)
+        stage.admin.execute(sql.SQL(grant).format(*names))
+
+        message = refusal(stage.make_roles())
+        status = run("status", env=stage.environment())
+
+        assert f'role "{stage.analyst}" may create in schema "{schema}"' in message
+        assert f'revoke create on schema "{schema}" from' in message
+        assert status.returncode == 1
+        assert f"Not safe: {message}." in status.stdout
+        revoke = "revoke create on schema {} from {}"
+        stage.admin.execute(sql.SQL(revoke).format(*names))
+    assert run("status", env=stage.environment()).returncode == 0
+
+
+def test_a_table_planted_under_the_name_of_a_mart_is_not_handed_over(
+    open_stage: Stage,
+) -> None:
+    stage = open_stage
+    stage.make_roles().check_returncode()
+    names = {"analyst": sql.Identifier(stage.analyst)}
+    analyst = stage.login(stage.analyst)
+    grant = "grant usage, create on schema analytics to {analyst}"
+    stage.admin.execute(sql.SQL(grant).format(**names))
+    analyst.execute("create table analytics.fct_mrr_monthly ()")
+    revoke = "revoke create on schema analytics from {analyst}"
+    stage.admin.execute(sql.SQL(revoke).format(**names))
+
+    message = refusal(stage.make_roles())
+
+    assert 'schema "analytics" holds relation analytics.fct_mrr_monthly' in message
+    assert f'of role "{stage.analyst}"' in message
 
 
 def test_daily_work_looks_up_nothing_where_others_create(planted: Stage) -> None:

@@ -21,7 +21,7 @@ import pytest
 from psycopg2.extensions import parse_dsn
 
 from bootstrap import embedded, migrate, settings
-from tests.python.support import Database, refresh, refusal, run, server_folder
+from tests.python.support import Database, dbt, refresh, refusal, run, server_folder
 
 PROGRAM = "/usr/sbin/pgbouncer"
 SESSIONS = 4
@@ -75,7 +75,7 @@ class Clients:
 
 
 @contextmanager
-def pool(database: Database, mode: str) -> Iterator[Pool]:
+def pool(database: Database, mode: str, ignored: str = "") -> Iterator[Pool]:
     """A pooler of four sessions in front of a database."""
     if not Path(PROGRAM).exists():
         if "CI" in os.environ:
@@ -94,7 +94,7 @@ def pool(database: Database, mode: str) -> Iterator[Pool]:
             "[pgbouncer]\nlisten_port = 6432\nauth_type = any\n"
             f"unix_socket_dir = {folder}\npool_mode = {mode}\n"
             f"default_pool_size = {SESSIONS}\nmax_client_conn = 50\n"
-            f"logfile = {folder}/log\n"
+            f"logfile = {folder}/log\nignore_startup_parameters = {ignored}\n"
         )
         if os.geteuid() == 0:
             shutil.chown(folder, owner.pw_uid, owner.pw_gid)
@@ -195,6 +195,29 @@ def test_a_refresh_works_through_a_pooler_and_leaves_nothing_in_its_sessions(
             assert "each equals its select" in result.stdout
 
     assert clients.found == set()
+
+
+@pytest.mark.parametrize("ignored", ["", "options"])
+def test_dbt_through_a_pooler_refuses_a_search_path_that_others_create_in(
+    marts: Database, tmp_path: Path, ignored: str
+) -> None:
+    marts.execute("create role planter login; grant create on schema public to planter")
+    try:
+        with pool(marts, "transaction", ignored) as pooled:
+            through = Database(pooled.url)
+            build = ("build", "--select", "dim_currencies")
+
+            refused = dbt(*build, database=through, target=tmp_path)
+
+            assert refused.returncode == 1
+            assert refused.stderr.startswith("error: the pooler does not pass on ")
+            assert 'role "planter" may create in schema "public"' in refused.stderr
+            assert len(refused.stderr.splitlines()) == 1
+            marts.execute("revoke create on schema public from planter")
+            built = dbt(*build, database=through, target=tmp_path)
+            assert built.returncode == 0, built.stdout[-3000:] + built.stderr
+    finally:
+        marts.execute("drop owned by planter; drop role planter")
 
 
 @pytest.mark.parametrize("command", ["migrate", "rollback base --yes", "stamp"])

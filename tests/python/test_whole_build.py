@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from tests.python.personal_data import (
     plant,
     rows_of_a_person,
 )
+from tests.python.resolution import walk
 from tests.python.roles import PASSWORD, Stage, attempt, set_stage
 from tests.python.support import ROOT, Database, dbt, refresh, refusal, run
 from tests.python.test_properties import MARTS
@@ -255,6 +256,14 @@ def test_every_function_of_ours_pins_its_search_path(build: Build) -> None:
 
     loose = [name for schema, name, path in functions if path != pinned[schema]]
     assert loose == []
+
+
+def test_no_lesser_role_can_change_what_a_build_runs(build: Build) -> None:
+    stage = build.stage
+    ((owner,),) = stage.owner.execute("select current_user::text")
+    marts = dict.fromkeys(settings.load({}).dbt_schemas(), stage.transformer)
+    with closing(stage.admin.connect()) as connection, connection.cursor() as cursor:
+        assert walk(cursor, {"public": owner, **marts}) == []
 
 
 def test_what_runs_as_its_owner_is_called_by_triggers_or_by_erasures(
