@@ -36,7 +36,7 @@ received as (
         max(case when is_kept then paid_at end) as last_paid_at,
         max(case when not is_kept then paid_at end) as last_returned_at
     from payments
-    where {{ is_finite("paid_at") }}
+    where paid_at is not null
     group by subscription_id
 ),
 

@@ -45,8 +45,8 @@ inner join subscriptions
         payments.subscription_id = subscriptions.subscription_id
         and payments.currency = subscriptions.currency
 where
-    payments.amount_cents = subscriptions.amount_cents * 100
-    or payments.amount_cents * 100 = subscriptions.amount_cents
+    payments.amount_cents = cast(subscriptions.amount_cents as numeric) * 100
+    or cast(payments.amount_cents as numeric) * 100 = subscriptions.amount_cents
 union all
 select
     subscriptions.subscription_id as row_id,
@@ -61,4 +61,6 @@ inner join lowest_prices
         subscriptions.currency = lowest_prices.currency
         and subscriptions.plan_type = lowest_prices.plan_type
         and subscriptions.billing_cycle = lowest_prices.billing_cycle
-where subscriptions.amount_cents >= lowest_prices.lowest_amount_cents * 80
+where
+    subscriptions.amount_cents
+    >= cast(lowest_prices.lowest_amount_cents as numeric) * 80

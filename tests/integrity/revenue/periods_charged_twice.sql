@@ -31,8 +31,8 @@ with payments as (
     where
         payments.status = 'succeeded'
         and subscriptions.amount_cents > 0
-        and {{ is_finite("payments.created_at") }}
-        and {{ is_finite("subscriptions.created_at") }}
+        and payments.created_at is not null
+        and subscriptions.created_at is not null
     window
         of_charge as (
             partition by
