@@ -390,36 +390,20 @@ set license_key = 'erased-' || id, metadata = '{}'
 where id = any(array(select own_licenses.id from own_licenses))
     and (license_key, metadata) is distinct from ('erased-' || id, '{}'::jsonb);
 
--- subscriptions: where the last change stands for the end, it is written down first
+-- subscriptions: where only updated_at says when it ended, canceled_at keeps that time
 update this_schema.subscriptions
 set
     canceled_at = case
-        when canceled_at is null
-            and (
-                (status = 'canceled' and current_period_end is null)
-                or (status = 'unpaid' and current_period_start is null)
-            )
-            then updated_at
-        else canceled_at
-    end,
-    -- Recurring revenue reads from an early last change that the provider ended it.
-    current_period_end = case
         when status = 'canceled'
-            and not cancel_at_period_end
-            and updated_at <= canceled_at + interval '1 day'
+            and num_nonnulls(canceled_at, current_period_end) = 0
             and not exists (
                 select from this_schema.payment_transactions as payments
                 where payments.subscription_id = subscriptions.id
                     and payments.status in ('succeeded', 'refunded')
-                    and payments.amount_cents
-                    > coalesce(payments.refunded_amount_cents, 0)
-                    and least(payments.processed_at, payments.created_at)
-                    > subscriptions.canceled_at + interval '3 days'
-                    and least(payments.processed_at, payments.created_at)
-                    < subscriptions.current_period_end
+                    and payments.amount_cents > 0
             )
-            then least(current_period_end, canceled_at)
-        else current_period_end
+            then updated_at
+        else canceled_at
     end,
     stripe_customer_id = null,
     metadata = '{}'

@@ -8,6 +8,7 @@ is told in `stories.py`. Rules that hold for every licence:
   the instant at which the new one starts;
 - a cancellation for the period's end keeps the time of the request in `canceled_at`;
   the subscription ends at `current_period_end`;
+- a cancellation at once ends the current period then;
 - a free subscription has the price 0 and no payments.
 """
 
@@ -149,6 +150,9 @@ class Billing:
         subscription.status = "canceled"
         subscription.canceled_at = at
         subscription.updated_at = at
+        # The licence forgets its end when the customer returns; the period does not.
+        if at > subscription.current_period_start:
+            subscription.current_period_end = at
         self._end_access(at)
         self.current = None
         return True

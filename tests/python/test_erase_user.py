@@ -147,10 +147,26 @@ def test_money_and_counters_stay(planted: Planted) -> None:
     erase_user(planted).check_returncode()
 
     assert books() == before
-    # An end that only the last change had told.
+
+
+def test_the_end_of_a_subscription_that_only_updated_at_has_is_kept(
+    planted: Planted,
+) -> None:
+    ((unpaid,),) = planted.database.execute(
+        "insert into subscriptions (license_id, plan_type, status, billing_cycle,"
+        " amount_cents, stripe_customer_id, created_at, updated_at) select license_id,"
+        " plan_type, status, billing_cycle, amount_cents, 'cus_x', created_at,"
+        " updated_at from subscriptions where id = %s returning id::text",
+        (identity("subscription person"),),
+    )
+
+    erase_user(planted).check_returncode()
+
+    ends = "select canceled_at from subscriptions where id = %s"
+    paid = planted.database.execute(ends, (identity("subscription person"),))
+    assert paid == [(None,)]
     assert planted.database.execute(
-        "select canceled_at = %s from subscriptions where id = %s",
-        (WHEN, identity("subscription person")),
+        "select canceled_at = %s from subscriptions where id = %s", (WHEN, unpaid)
     ) == [(True,)]
 
 

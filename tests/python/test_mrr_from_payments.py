@@ -172,8 +172,9 @@ _yearly = {
 }
 for _name, _more, _license in (
     ("portal", {}, {}),
-    ("portal, ended at once", {"updated_at": at("2025-08-20")}, {}),
+    ("portal, not written to since", {"updated_at": at("2025-08-20")}, {}),
     ("portal, licence ended", {}, {"cancelled_at": at("2025-09-10")}),
+    ("ended at once", {}, {"cancelled_at": at("2025-08-20")}),
 ):
     _one = subscription("2025-07-15", **{**_yearly, **_more})
     case(_name, _one, **_license).payments = paid(_one, "2025-07-15")
@@ -184,6 +185,16 @@ case("portal, replaced", _one, _two).payments = [
     *paid(_two, *monthly("2025-08-20T00:00:04", 15)),
 ]
 case("portal, never paid", subscription("2025-07-15", **_yearly))
+for _name, _more in {
+    "no time of the end": {},
+    "no time of the end of its period": {"cancel_at_period_end": True},
+}.items():
+    _one = subscription("2026-01-10", status="canceled", **_more)
+    case(_name, _one).payments = paid(_one, *monthly("2026-01-10", 3))
+_one = subscription("2026-01-10", status="canceled")
+case("no time of the end, given back", _one).payments = paid(
+    _one, "2026-02-10", status="refunded", refunded_amount_cents=5000
+)
 _one = subscription("2025-07-15", **_yearly)
 case("portal, given back", _one).payments = paid(
     _one, "2025-07-15", status="refunded", refunded_amount_cents=60000
@@ -238,10 +249,28 @@ _one = subscription(
 case("past due for months", _one).payments = paid(_one, *monthly("2025-03-05", 2))
 
 
+Movements = dict[str, list[tuple[date, str]]]
+
+
 @pytest.fixture(scope="module")
-def movements(
-    module_database: Database, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, list[tuple[date, str]]]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
+    """A copy of the project with the models of revenue."""
+    return DbtProject.copy(tmp_path_factory.mktemp("mrr"), ("revenue",))
+
+
+def build(project: DbtProject, database: Database) -> None:
+    """Build the marts of recurring revenue and what they rest on."""
+    failures = project.dbt(
+        *("build", "--select", "+fct_mrr_monthly"),
+        *("--resource-types", "model", "seed"),
+        *("--vars", json.dumps({"as_of": AS_OF})),
+        database=database,
+    )
+    assert failures == ""
+
+
+@pytest.fixture(scope="module")
+def movements(module_database: Database, project: DbtProject) -> Movements:
     """The movements of each case, month and type, as the marts have them."""
     database = module_database
     database.execute("truncate users cascade")
@@ -267,14 +296,7 @@ def movements(
                 insert(cursor, "subscriptions", {**entry, "license_id": licenses[name]})
             for entry in each.payments:
                 insert(cursor, "payment_transactions", entry)
-    project = DbtProject.copy(tmp_path_factory.mktemp("mrr"), ("revenue",))
-    failures = project.dbt(
-        *("build", "--select", "+fct_mrr_monthly"),
-        *("--resource-types", "model", "seed"),
-        *("--vars", json.dumps({"as_of": AS_OF})),
-        database=database,
-    )
-    assert failures == ""
+    build(project, database)
     found = database.execute(
         "select license_id::text, movement_month, movement_type"
         " from analytics.fct_mrr_movements_monthly order by 1, 2"
@@ -292,9 +314,6 @@ def insert(cursor: Any, table: str, row: dict[str, Any]) -> None:
     cursor.execute(
         f"insert into {table} ({names}) values ({places})", tuple(row.values())
     )
-
-
-Movements = dict[str, list[tuple[date, str]]]
 
 
 def expected(**months: str) -> list[tuple[date, str]]:
@@ -361,16 +380,29 @@ def test_a_first_period_that_was_credited_counts(movements: Movements) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["portal", "portal, not written to since"])
 def test_a_cancelled_subscription_churns_when_the_paid_period_ends(
-    movements: Movements,
+    movements: Movements, name: str
 ) -> None:
-    assert movements["portal"] == expected(new="2025-07", churn="2026-07")
+    assert movements[name] == expected(new="2025-07", churn="2026-07")
+
+
+@pytest.mark.parametrize(
+    "name", ["no time of the end", "no time of the end of its period"]
+)
+def test_a_cancelled_subscription_without_times_ends_with_what_was_paid(
+    movements: Movements, name: str
+) -> None:
+    assert movements[name] == expected(new="2026-01", churn="2026-04")
+    assert movements["no time of the end, given back"] == expected(
+        new="2026-01", churn="2026-02"
+    )
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "portal, ended at once",
+        "ended at once",
         "portal, never paid",
         "portal, given back",
     ],
@@ -422,3 +454,26 @@ def test_a_gap_of_more_than_an_hour_is_one(movements: Movements) -> None:
 
 def test_a_past_due_subscription_counts_on(movements: Movements) -> None:
     assert movements["past due for months"] == expected(new="2025-03")
+
+
+def test_a_write_that_changes_no_term_moves_nothing(
+    movements: Movements, module_database: Database, project: DbtProject
+) -> None:
+    assert movements
+    marts = {
+        mart: f"select * from analytics.{mart} order by 1, 2, 3, 4, 5"
+        for mart in ("fct_mrr_movements_monthly", "fct_mrr_monthly")
+    }
+    before = {mart: module_database.execute(query) for mart, query in marts.items()}
+    module_database.execute(
+        "update licenses set metadata = '{\"moved\": 1}';"
+        " update subscriptions set metadata = '{\"moved\": 1}',"
+        " stripe_customer_id = 'cus_' || id, stripe_subscription_id = 'sub_' || id;"
+        " update payment_transactions set metadata = '{\"moved\": 1}',"
+        " stripe_payment_intent_id = 'pi_' || id, stripe_invoice_id = 'in_' || id"
+    )
+
+    build(project, module_database)
+
+    after = {mart: module_database.execute(query) for mart, query in marts.items()}
+    assert after == before

@@ -159,30 +159,48 @@ def test_marts_follow_an_erasure_and_money_stays(marts: Database) -> None:
 
 
 def test_an_erasure_moves_no_end_of_a_subscription(marts: Database) -> None:
-    """It writes to the row, whose last change says that the provider ended it."""
+    """It writes to the row, also where only updated_at says when it ended."""
     ((license_id, user_id),) = marts.execute(
         "with customer as (insert into users (email, password_hash)"
         " values ('ends@example.com', '-') returning id) insert into licenses"
         " (user_id, license_key, plan_type, seats_total)"
         " select id, 'ends', 'pro', 1 from customer returning id::text, user_id::text"
     )
-    marts.execute(
-        "with ended as (insert into subscriptions (license_id, plan_type, status,"
-        " billing_cycle, amount_cents, stripe_customer_id, created_at, updated_at,"
-        " canceled_at, current_period_end) values (%s, 'pro', 'canceled', 'yearly',"
-        " 60000, 'cus_of_somebody', '2025-01-05', '2025-03-05', '2025-03-05',"
-        " '2026-01-05') returning id) insert into payment_transactions"
-        " (subscription_id, amount_cents, status, created_at)"
-        " select id, 60000, 'succeeded', '2025-01-05' from ended returning 1",
-        (license_id,),
-    )
+    endings: dict[str, tuple[tuple[str | None, str | None], list[str]]] = {
+        # Currency: canceled_at and current_period_end, payments.
+        "USD": (("2025-03-05", "2025-12-05"), ["2025-01-05"]),
+        "EUR": ((None, None), ["2025-01-05", "2025-02-05", "2025-03-05"]),
+        "GBP": ((None, None), []),
+        "CHF": ((None, "2025-06-05"), []),
+    }
+    for currency, (times, payments) in endings.items():
+        ((subscription,),) = marts.execute(
+            "insert into subscriptions (license_id, plan_type, status, billing_cycle,"
+            " amount_cents, currency, stripe_customer_id, created_at, updated_at,"
+            " canceled_at, current_period_end) values (%s, 'pro', 'canceled',"
+            " 'monthly', 5000, %s, 'cus_of_somebody', '2025-01-05', '2025-03-05',"
+            " %s, %s) returning id::text",
+            (license_id, currency, *times),
+        )
+        for moment in payments:
+            marts.execute(
+                "insert into payment_transactions (subscription_id, amount_cents,"
+                " currency, status, created_at) values (%s, 5000, %s, 'succeeded', %s)"
+                " returning 1",
+                (subscription, currency, moment),
+            )
     refresh(marts)
     movements = (
-        "select movement_month::text, movement_type"
-        " from analytics.fct_mrr_movements_monthly where license_id = %s order by 1"
+        "select currency, movement_month::text from analytics.fct_mrr_movements_monthly"
+        " where license_id = %s and movement_type = 'churn' order by 1"
     )
     before = marts.execute(movements, (license_id,))
-    assert before == [("2025-01-01", "new"), ("2025-03-01", "churn")]
+    assert before == [
+        ("CHF", "2025-06-01"),
+        ("EUR", "2025-04-01"),
+        ("GBP", "2025-03-01"),
+        ("USD", "2025-03-01"),
+    ]
 
     erase_user(marts, user_id)
     refresh(marts)

@@ -140,6 +140,14 @@ WRITES: dict[str, str] = {
             + random() * interval '200 days', cancel_at_period_end = false
         where id in (select id from subscriptions order by random() limit 1)
     """,
+    "rows are written to without a change of terms": """
+        with licensed as (
+            update licenses set metadata = jsonb_build_object('moved', random())
+            where id in (select id from licenses order by random() limit 2)
+        )
+        update subscriptions set metadata = jsonb_build_object('moved', random())
+        where id in (select id from subscriptions order by random() limit 5)
+    """,
     "subscriptions are not paid": """
         update subscriptions set status = 'unpaid',
             current_period_start = coalesce(current_period_start, created_at)

@@ -31,14 +31,20 @@ joined as (
         paid_through.starts_at,
         paid_through.first_period_ends_at,
         paid_through.paid_through_at,
-        least(
-            subscriptions.current_period_end_at,
-            paid_through.paid_through_at,
-            access.access_ends_at
-        ) as service_ends_at,
+        case
+            when paid_through.paid_through_at is not null
+                then least(
+                    subscriptions.current_period_end_at,
+                    paid_through.paid_through_at,
+                    access.access_ends_at
+                )
+        end as service_ends_at,
+        -- updated_at moves with every backfill: only where no other time is known.
         coalesce(
             subscriptions.current_period_end_at,
             subscriptions.canceled_at,
+            paid_through.paid_through_at,
+            paid_through.returned_paid_at,
             subscriptions.updated_at
         ) as known_end_at,
         greatest(
@@ -50,13 +56,7 @@ joined as (
         coalesce(subscriptions.trial_end_at > paid_through.starts_at, false)
             as is_trial_of_payer,
         min(paid_through.first_paid_at) over (partition by subscriptions.license_id)
-        < subscriptions.created_at as is_license_paid_before,
-        -- Not written to since: the provider ended it when it was cancelled.
-        subscriptions.updated_at <= subscriptions.canceled_at + interval '1 day'
-        and not coalesce(
-            paid_through.last_paid_at > subscriptions.canceled_at + interval '3 days'
-            and paid_through.last_paid_at < subscriptions.current_period_end_at, false
-        ) as is_ended_at_once
+        < subscriptions.created_at as is_license_paid_before
     from subscriptions
     inner join access
         on subscriptions.subscription_id = access.subscription_id
@@ -75,15 +75,12 @@ spans as (
             when
                 status = 'canceled' and is_canceled_at_period_end and is_given_back
                 then least(known_end_at, given_up_at)
-            when status = 'canceled' and is_canceled_at_period_end
-                then known_end_at
             when
                 status = 'canceled'
-                and not is_ended_at_once
-                and paid_through_at is not null
-                then greatest(canceled_at, service_ends_at)
+                and (is_canceled_at_period_end or canceled_at is null)
+                then known_end_at
             when status = 'canceled'
-                then coalesce(canceled_at, current_period_end_at, updated_at)
+                then greatest(canceled_at, service_ends_at)
             when status = 'unpaid' and paid_through_at is not null
                 then paid_through_at
             when status = 'unpaid' and is_license_paid_before
@@ -112,9 +109,9 @@ select
     currency,
     mrr_cents,
     starts_at as mrr_starts_at,
-    case when {{ is_finite("mrr_ends_at") }} then mrr_ends_at end as mrr_ends_at
+    mrr_ends_at
 from spans
 where
     mrr_cents > 0
-    and {{ is_finite("starts_at") }}
+    and starts_at is not null
     and (mrr_ends_at is null or mrr_ends_at > starts_at)

@@ -134,18 +134,6 @@ class Ledger:
             ]
         return min((end for end in ends if end is not None), default=None)
 
-    def is_ended_at_once(self, entry: Subscription) -> bool:
-        """Whether the provider ended it when it was cancelled."""
-        assert entry.canceled_at is not None
-        if entry.updated_at - entry.canceled_at > timedelta(days=1):
-            return False
-        last = max(self.kept[entry.id])
-        return not (
-            last - entry.canceled_at > timedelta(days=3)
-            and entry.current_period_end is not None
-            and last < entry.current_period_end
-        )
-
     def end(self, entry: Subscription) -> datetime | None:
         """When it stops to count; None while no end is known."""
         paid_through = self.paid_through(entry)
@@ -163,24 +151,21 @@ class Ledger:
             return start
         if entry.status != "canceled":
             return entry.current_period_end if entry.cancel_at_period_end else None
-        known = (entry.canceled_at, entry.current_period_end, entry.updated_at)
-        if entry.cancel_at_period_end:
-            end = entry.current_period_end or known[0] or known[2]
-            if self.returned[entry.id] and (
-                not self.kept[entry.id]
-                or max(self.kept[entry.id]) < max(self.returned[entry.id])
-            ):
-                given_up = entry.canceled_at or max(self.returned[entry.id])
+        returned = max(self.returned[entry.id], default=None)
+        if returned and self.kept[entry.id] and max(self.kept[entry.id]) >= returned:
+            returned = None
+        if entry.cancel_at_period_end or entry.canceled_at is None:
+            end = entry.current_period_end or entry.canceled_at
+            # The last write says when it ended only where nothing else does.
+            end = end or paid_through or returned or entry.updated_at
+            if entry.cancel_at_period_end and returned:
+                given_up = entry.canceled_at or returned
                 end = min(end, max(given_up, paid_through or given_up))
             return end
-        if (
-            entry.canceled_at is not None
-            and paid_through is not None
-            and not self.is_ended_at_once(entry)
-        ):
-            ends = (entry.current_period_end, paid_through, self.access_end(entry))
-            return max(entry.canceled_at, min(end for end in ends if end is not None))
-        return next(moment for moment in known if moment is not None)
+        if paid_through is None:
+            return entry.canceled_at
+        ends = (entry.current_period_end, paid_through, self.access_end(entry))
+        return max(entry.canceled_at, min(end for end in ends if end is not None))
 
     def span(self, entry: Subscription) -> Span | None:
         """Its life, before it is joined to the next one; None if it never counts."""
