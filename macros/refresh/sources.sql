@@ -77,6 +77,60 @@ as $$
 $$;
 
 
+-- The numbers of the columns that the condition of a trigger for updates compares,
+-- where it is `(old.a, old.b …) is distinct from (new.a, new.b …)` and nothing else.
+-- Null for any other condition: a part of it might hide a change. PostgreSQL keeps the
+-- row comparison as ORs of the columns' comparisons. It relabels columns of some types,
+-- which a dump writes as casts; a cast to char would not see spaces at the end.
+create or replace function {{ schema }}.compared_columns(condition text)
+returns smallint[]
+language plpgsql immutable
+as $$
+declare
+    relabelled constant text := '[^{}]*(?: :relabelformat 2 '
+        '|:resulttype (?!1042 )\d{1,4} [^{}]*:relabelformat 1 )[^{}]*\}';
+    compared constant text := replace(replace(
+        '\{DISTINCTEXPR [^{}]*:args \(OLD NEW\)[^{}]*\}',
+        'OLD', format('(?:\{RELABELTYPE :arg )?'
+            '\{VAR :varno 1 :varattno (\d+) [^{}]*\}(?:%s)?', relabelled)),
+        'NEW', format('(?:\{RELABELTYPE :arg )?'
+            '\{VAR :varno 2 :varattno \1 [^{}]*\}(?:%s)?', relabelled));
+    either constant text := '\{BOOLEXPR :boolop or :args \(#(?: #)*\)[^{}]*\}';
+    remaining text := regexp_replace(condition, compared, '#', 'g');
+begin
+    while remaining ~ either loop
+        remaining := regexp_replace(remaining, either, '#', 'g');
+    end loop;
+    if remaining != '#' then
+        return null;
+    end if;
+    return array(
+        select distinct variable[1]::smallint
+        from regexp_matches(condition, compared, 'g') as variable
+        order by 1
+    );
+end;
+$$;
+
+
+-- Whether the condition of a trigger for inserts is what capture_changes() writes:
+-- `new.change_xid is distinct from pg_current_xact_id()`.
+create or replace function {{ schema }}.compares_transaction(
+    source regclass, condition text
+)
+returns boolean
+language sql stable
+as $$
+    select condition ~ format(
+        '^\{DISTINCTEXPR [^{}]*:args \(\{VAR :varno 2 :varattno %s [^{}]*\} '
+        '\{FUNCEXPR :funcid %s [^{}]*:args <> [^{}]*\}\)[^{}]*\}$',
+        attnum, 'pg_catalog.pg_current_xact_id()'::regprocedure::oid
+    )
+    from pg_attribute
+    where attrelid = source and attname = 'change_xid'
+$$;
+
+
 -- What the triggers of a table say by themselves: the numbers of the columns whose
 -- change leaves a before-image, the arguments, of which the first is a table's name and
 -- the others are the columns that it keeps, and what is wrong with them, if something
@@ -104,11 +158,13 @@ begin
                 when tgattr::text != '' then null
                 when proname = 'stamp_change' and tgtype = 19 and tgqual is null
                     then 'stamped'
-                when proname = 'record_change' and tgtype = 17 and tgqual is not null
+                when proname = 'record_change' and tgtype = 17
+                    and {{ schema }}.compared_columns(tgqual::text) is not null
                     then 'moved'
                 when proname = 'record_change' and tgtype = 9 and tgqual is null
                     then 'deleted'
-                when proname = 'record_change' and tgtype = 5 and tgqual is not null
+                when proname = 'record_change' and tgtype = 5
+                    and {{ schema }}.compares_transaction(source, tgqual::text)
                     then 'copied'
             end as kind,
             pronamespace::regnamespace::text = quote_ident(home)
@@ -125,13 +181,7 @@ begin
         inner join pg_proc on tgfoid = pg_proc.oid
         where proname in ('stamp_change', 'record_change') and tgrelid = source
     ) as triggers;
-    numbers := array(
-        select distinct variable[1]::smallint
-        from regexp_matches(
-            found.condition, '\{VAR :varno 1 :varattno (\d+) ', 'g'
-        ) as variable
-        order by 1
-    );
+    numbers := coalesce({{ schema }}.compared_columns(found.condition), '{}');
     return jsonb_build_object(
         'numbers', numbers,
         'arguments', {{ schema }}.trigger_arguments(found.given[1]),
