@@ -134,6 +134,7 @@ def _begin(
                 "there are no marts to refresh yet: run `make build` first"
             ) from None
         rows = cursor.fetchall()
+        _refuse_unbuilt(cursor, schema, models)
         logs = {model: log for model, log, _, _ in rows}
         if not logs:
             raise UserError("there are no marts to refresh yet: run `make build` first")
@@ -165,6 +166,18 @@ def _begin(
                 "try again later, or wait longer with --wait"
             ) from None
         cursor.execute("set local lock_timeout = 0")
+
+
+def _refuse_unbuilt(cursor: Cursor, schema: str, models: Sequence[str]) -> None:
+    try:
+        cursor.execute(
+            sql.SQL("select {}.refuse_unbuilt(%s)").format(sql.Identifier(schema)),
+            (list(models) or None,),
+        )
+    except errors.UndefinedFunction:
+        raise UserError(
+            "the marts were built by an earlier version: run `make build` first"
+        ) from None
 
 
 def _hold_sources(cursor: Cursor, schema: str) -> None:

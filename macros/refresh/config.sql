@@ -36,6 +36,13 @@
             ~ ": one does nothing without the other"
         ) -%}
     {%- endif -%}
+    {#- A config stays as it was when dbt read the file, and so does a time in it. -#}
+    {%- set run_start = "cast\\('[-0-9]+T[0-9:]+\\.[0-9]{6}\\+00:00' "
+        ~ "as timestamptz\\)" -%}
+    {%- for name, change in changes.items()
+        if modules.re.search(run_start, change | string | replace("\\'", "'")) -%}
+        {%- do saas_analytics.refresh_refuse_clock(name) -%}
+    {%- endfor -%}
     {%- set sums = [] -%}
     {%- for name, change in changes.items() -%}
         {%- set is_sum = change is mapping and "around" in change -%}
@@ -74,6 +81,15 @@
                 "rows_column without around") ~ ": one does nothing without the other"
         ) -%}
     {%- endif -%}
+{%- endmacro %}
+
+
+{#- Stops at the clock in `changes`: time passes without a change of any row. -#}
+{% macro refresh_refuse_clock(name) -%}
+    {%- do saas_analytics.refresh_refuse_config(
+        "reads the clock in changes of " ~ name ~ ", where time would pass without a "
+        ~ "change: compare with reporting_now() in the select"
+    ) -%}
 {%- endmacro %}
 
 
@@ -153,6 +169,11 @@
         "pg_temp.refresh_needs",
         inputs | map(attribute="relation") | list + ["pg_temp.changes"], reads
     ) -%}
+    {%- if run_query(
+        "select " ~ schema ~ ".reads_clock('pg_temp.refresh_needs')"
+    ).columns[0].values()[0] -%}
+        {%- do saas_analytics.refresh_refuse_clock(input.called) -%}
+    {%- endif -%}
     {%- set needed = run_query(
         "select name from unnest(" ~ schema ~ ".columns_needed("
         ~ "'pg_temp.refresh_needs', 'pg_temp.changes')) as name where name != 'sign'"

@@ -101,7 +101,6 @@ $$;
 -- table, partition, file (TRUNCATE), view or definition.
 create or replace function {{ schema }}.input_identity(input jsonb) returns jsonb
 language plpgsql stable
-set timezone = 'UTC' set datestyle = 'ISO'
 as $$
 declare
     identity jsonb := jsonb_build_object(
@@ -249,7 +248,6 @@ create or replace function {{ schema }}.unseen_time_sql(
     input jsonb, unseen text, few integer, out condition text, out is_many boolean
 )
 language plpgsql stable
-set timezone = 'UTC' set datestyle = 'ISO'
 as $$
 declare
     time_column text;
@@ -433,7 +431,6 @@ create or replace function {{ schema }}.touched_sql(
 )
 returns text
 language plpgsql
-set timezone = 'UTC' set datestyle = 'ISO'
 as $$
 declare
     expressions text;
@@ -795,7 +792,6 @@ create or replace function {{ schema }}.due_sql(
 )
 returns text
 language sql stable
-set timezone = 'UTC' set datestyle = 'ISO'
 as $$
     select string_agg(format(
         '(select distinct %s from %s where %I between %L and %L)',
@@ -1348,6 +1344,7 @@ declare
     source_identities jsonb;
     name text;
 begin
+    perform {{ schema }}.refuse_unbuilt(only_models);
     perform {{ schema }}.refuse_mixed_zones();
     select jsonb_object_agg(source_name, {{ schema }}.input_identity(input))
     into source_identities

@@ -111,6 +111,11 @@
     {%- if method != "create" -%}
         {%- do saas_analytics.refresh_index(target_relation) -%}
     {%- endif -%}
+    {%- if method != "refresh" -%}
+        {%- do run_query(
+            "select " ~ schema ~ ".refuse_other_rows('" ~ this.identifier ~ "')"
+        ) -%}
+    {%- endif -%}
     {%- if method == "rebuild" -%}
         {%- do saas_analytics.refresh_refuse_nulls(target_relation) -%}
     {%- endif -%}
@@ -290,6 +295,7 @@
         begin isolation level repeatable read;
         -- A row that a policy would hide is an error from here on.
         set local row_security = off;
+        {{ saas_analytics.refresh_set_settings() }}
         lock table {{ log }} in share update exclusive mode
         {%- if reads -%}; lock table {{ reads }} in access share mode{%- endif -%}
     {%- endset -%}
@@ -492,7 +498,8 @@
             scope = excluded.scope,
             is_logged = excluded.is_logged,
             generation = {{ "excluded.generation" if is_new else "models.generation" }};
-        delete from {{ schema }}.inputs where model = '{{ this.identifier }}'
+        delete from {{ schema }}.inputs where model = '{{ this.identifier }}';
+        delete from {{ schema }}.unbuilt where model = '{{ this.identifier }}'
     {%- endset -%}
     {%- do run_query(statement) -%}
 {%- endmacro %}

@@ -55,7 +55,10 @@
             ~ saas_analytics.refresh_selects(schema)
             ~ saas_analytics.refresh_sources(schema)
             ~ saas_analytics.refresh_visibility(schema)
-            ~ saas_analytics.refresh_pin_functions(schema) -%}
+            ~ saas_analytics.refresh_sample(schema)
+            ~ saas_analytics.refresh_unbuilt(schema)
+            ~ saas_analytics.refresh_pin_functions(schema)
+            ~ saas_analytics.refresh_pin_settings(schema) -%}
         {%- set version = "Refresh engine " ~ local_md5(engine) -%}
         {%- set installed -%}
             select obj_description(to_regnamespace('{{ schema }}')) as version
@@ -71,6 +74,7 @@
                     end if;
                 end;
                 $install$;
+                {{ saas_analytics.refresh_note_unbuilt(schema) }}
                 -- Another version knows nothing of this one's state: all is rebuilt, in
                 -- place.
                 do $install$
@@ -97,6 +101,8 @@
                 end;
                 $install$;
                 {{ engine }}
+                insert into {{ schema }}.unbuilt
+                select distinct model from pg_temp.refresh_unbuilt;
                 comment on schema {{ schema }} is '{{ version }}';
                 commit
             {%- endset -%}
@@ -109,6 +115,7 @@
             log regclass;
         begin
             delete from {{ schema }}.models where model != all (present);
+            delete from {{ schema }}.unbuilt where model != all (present);
             for log in
                 select oid from pg_class
                 where relnamespace = '{{ schema }}'::regnamespace and relkind = 'r'

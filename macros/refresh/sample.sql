@@ -1,0 +1,74 @@
+{#-
+    Whether a model's `scope` and `changes` agree with its select. The author promises
+    that the select over the input rows of a scope gives the rows of that scope. When a
+    model is built, a few of its scopes are computed so, and compared.
+-#}
+{% macro refresh_sample(schema) %}
+
+-- Fails where the select gives other rows for some scopes, computed as a refresh
+-- computes them, than it gave over all rows. Floats are left out: their sums depend on
+-- the order of the rows. A select that adds up, or whose scopes come from look-up
+-- queries alone, has no part to compute.
+create or replace function {{ schema }}.refuse_other_rows(model_name text)
+returns void
+language plpgsql
+set client_min_messages = warning
+set jit = off
+as $$
+declare
+    known {{ schema }}.models;
+    scope_names text;
+    names text;
+    sampled numeric;
+    half bigint;
+    differs boolean;
+begin
+    select * into strict known from {{ schema }}.models where model = model_name;
+    if not jsonb_path_exists(known.inputs, '$[*].mappings') then
+        return;
+    end if;
+    drop table if exists pg_temp.refresh_scopes, pg_temp.refresh_sample;
+    select string_agg(format('%I', name), ', ' order by position) into scope_names
+    from unnest(known.scope) with ordinality as columns (name, position);
+    select string_agg(format('%I', attname), ', ' order by attnum) into names
+    from pg_attribute
+    where attrelid = known.relation::regclass and attname = any (known.columns)
+        and (
+            attname = any (known.scope)
+            or atttypid not in ('real'::regtype, 'double precision'::regtype)
+        );
+    -- About a thousand rows of a large table.
+    select round(least(100, 100000 / greatest(reltuples, 1))::numeric, 6) into sampled
+    from pg_class where oid = known.relation::regclass;
+    execute format(
+        'create temporary table refresh_sample on commit drop as '
+        'select *, row_number() over () %% 2 as refresh_half '
+        'from (select distinct %1$s from %2$s tablesample bernoulli (%3$s) '
+        'repeatable (1) order by %1$s limit 10) as found',
+        scope_names, known.relation, sampled
+    );
+    -- In two halves: a select that compares scopes gives the same for all of them.
+    for half in select distinct refresh_half from refresh_sample loop
+        execute format(
+            'create temporary table refresh_scopes on commit drop as '
+            'select %s from refresh_sample where refresh_half = %s', scope_names, half
+        );
+        execute format(
+            'select exists (select from (select %1$s, 1 as sign from (%2$s) as made '
+            'union all select %1$s, -1 from (%3$s) as present) as both_sides '
+            'group by %1$s having sum(sign) != 0)',
+            names, {{ schema }}.made_sql(known, known.scope),
+            {{ schema }}.present_sql(known, known.scope)
+        ) into differs;
+        if differs then
+            raise exception 'the changes of % give other rows of a % than its select',
+                known.model, array_to_string(known.scope, ', ')
+                using hint = 'correct them: for each column of the scope they name the '
+                    'expression of the select, and a scope needs no row of another';
+        end if;
+        drop table pg_temp.refresh_scopes;
+    end loop;
+    drop table pg_temp.refresh_sample;
+end;
+$$;
+{% endmacro %}
