@@ -1,9 +1,9 @@
 {#-
     The number under a top-level key of a JSON column, as numeric, if it is at least
-    `at_least` and less than `below`. Null otherwise: the key is missing, the document is
-    no object, or the value is no number ("12" in quotes is text) or out of the range.
-    Never an error, whatever the document holds. The range keeps sums away from the
-    131,072 digits that a JSON number may have.
+    `at_least` and less than `below`. Null otherwise: the key is missing, the column
+    holds no object, the value is out of the range, or it is no number, as "12" in
+    quotes is text. Never an error, whatever the document holds. The range keeps sums
+    away from the 131,072 digits that a JSON number may have.
 -#}
 {% macro json_number(column, key, at_least, below) -%}
     {{ return(

@@ -192,11 +192,11 @@
 
 {#-
     The time if it is plausible, else null: from 1970 to before 2100 (UTC) and, where
-    `created_at` is given, at most 24 hours after the row was written. A row's own values
-    decide, never the clock, so a row does not become plausible as days pass. A missing
+    `created_at` is given, at most 24 hours after the row was written. The values of the
+    row decide, never the clock: a row does not become plausible as days pass. A missing
     `created_at` sets no limit: before-images of earlier versions lack it.
 
-    Staging applies this rule to every time, so no model after it meets a time of another
+    Staging applies this rule to every time: no model after it meets a time of another
     century or an infinite one. The nested CASE keeps the subtraction to times that it
     can't push out of range. As `... is not null` it is a filter that the planner takes
     for nearly always true.

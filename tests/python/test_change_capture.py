@@ -46,7 +46,9 @@ KEPT = {
         "created_at"
     ),
     "api_usage": "occurred_at user_id license_id endpoint method created_at",
-    "error_logs": "occurred_at user_id license_id error_type severity source created_at",
+    "error_logs": (
+        "occurred_at user_id license_id error_type severity source created_at"
+    ),
     "audit_logs": "occurred_at user_id team_id action resource_type status created_at",
 }
 EVENT_TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
