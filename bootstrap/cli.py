@@ -22,11 +22,14 @@ from bootstrap import (
     embedded,
     erase,
     locks,
+    marts_owner,
     partitions,
+    retype,
     roles,
     settings,
     trust,
     visibility,
+    waiting,
 )
 from bootstrap.errors import UserError
 from bootstrap.output import plain
@@ -296,6 +299,24 @@ def capture_command(table: str, columns: tuple[str, ...]) -> None:
     click.echo(f"Before-images of {table} keep {', '.join(kept)}.")
 
 
+@cli.command("retype")
+@click.argument("table")
+@click.argument("column")
+@click.argument("data_type", metavar="TYPE")
+def retype_command(table: str, column: str, data_type: str) -> None:
+    """Give COLUMN of TABLE another TYPE, with the triggers and views that read it."""
+    configuration = settings.load().for_owner()
+    with database.connected(configuration) as connection, database.interruptible():
+        database.require_source(connection, configuration)
+        database.require_owner(connection, configuration)
+        made = retype.retype(connection, configuration, table, column, data_type)
+    again = made.triggers + made.views
+    click.echo(f"{table}.{column} is {data_type} now; made again: {len(again)}.")
+    for name in again:
+        click.echo(f"  {name}")
+    click.echo("Run `make build`: it makes the marts again that depend on the type.")
+
+
 @cli.command("erase-user")
 @click.argument("user_id", metavar="ID", type=click.UUID)
 @click.option(
@@ -400,7 +421,7 @@ def tour_command() -> None:
     from bootstrap import tour
 
     configuration = settings.load()
-    with database.connected(configuration) as connection:
+    with marts_owner.connected(configuration) as connection:
         tour.show(connection, configuration, Console(highlight=False))
 
 
@@ -420,11 +441,11 @@ def main() -> None:
     except click.ClickException as error:
         _fail(error.format_message(), 1)
     except UserError as error:
-        _fail(str(error), 1)
+        _fail(str(error) + waiting.in_the_way(error), 1)
     except (errors.UndefinedTable, errors.InvalidSchemaName) as error:
         _fail(f"{database.explain(error)}: run `python -m bootstrap migrate` first", 1)
     except psycopg2.Error as error:
-        _fail(database.explain(error), 1)
+        _fail(database.explain(error) + waiting.in_the_way(error), 1)
     except OSError as error:
         _fail(str(error), 1)
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import select
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -30,6 +32,7 @@ class _Connection(Connection):
     """
 
     search_path: sql.Composable = sql.SQL("pg_catalog, pg_temp")
+    role: str | None = None
 
     def rollback(self) -> None:
         """Roll back; nothing is left to undo once the connection is gone."""
@@ -38,7 +41,7 @@ class _Connection(Connection):
 
 
 class _Cursor(extensions.cursor):
-    """A cursor that sets the search_path of each transaction that it begins."""
+    """A cursor that sets search_path and role of each transaction that it begins."""
 
     connection: _Connection
 
@@ -48,6 +51,9 @@ class _Cursor(extensions.cursor):
         if state == extensions.TRANSACTION_STATUS_IDLE:
             path = self.connection.search_path
             super().execute(sql.SQL("set local search_path to {}").format(path))
+            if self.connection.role is not None:
+                role = sql.Identifier(self.connection.role)
+                super().execute(sql.SQL("set local role {}").format(role))
         super().execute(query, vars)
 
 
@@ -60,7 +66,7 @@ def url_in_use(configuration: settings.Settings) -> str:
     return server.url()
 
 
-def connect(configuration: settings.Settings) -> Connection:
+def connect(configuration: settings.Settings, user: str | None = None) -> Connection:
     """A connection that looks names up where no other role may create.
 
     Tables and functions of ours are named with their schema; see use_source().
@@ -69,6 +75,8 @@ def connect(configuration: settings.Settings) -> Connection:
         UserError: it can't be had, or the server is too old.
     """
     parameters = parse_dsn(url_in_use(configuration))
+    if user is not None:
+        parameters["user"] = user
     defaults = {
         "application_name": APPLICATION_NAME,
         "connect_timeout": str(CONNECT_SECONDS),
@@ -99,6 +107,12 @@ def use_source(connection: Connection, configuration: settings.Settings) -> None
     assert isinstance(connection, _Connection)
     connection.rollback()
     connection.search_path = sql.Identifier(configuration.source_schema)
+
+
+def act_as(connection: Connection, role: str | None) -> None:
+    """Let the transactions of a connection, from the next one on, act as a role."""
+    assert isinstance(connection, _Connection)
+    connection.role = role
 
 
 def refuse_shared_sessions(
@@ -149,9 +163,11 @@ def name_of(connection: Connection, configuration: settings.Settings) -> str:
 
 
 @contextlib.contextmanager
-def connected(configuration: settings.Settings) -> Iterator[Connection]:
+def connected(
+    configuration: settings.Settings, user: str | None = None
+) -> Iterator[Connection]:
     """A connection that is closed at the end; what was not committed is rolled back."""
-    connection = connect(configuration)
+    connection = connect(configuration, user)
     try:
         yield connection
     finally:
@@ -282,15 +298,26 @@ def require_builder(connection: Connection, configuration: settings.Settings) ->
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C cancel the statement that runs, on any connection.
+    """Let Ctrl-C and SIGTERM cancel the statement that runs, on any connection.
 
     By itself psycopg2 waits for the server's answer first. COPY works outside only.
     """
     extensions.set_wait_callback(_wait)
+    former = signal.getsignal(signal.SIGTERM)
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main:
+        # A scheduler or container ends a process so.
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:
+        if is_main:
+            signal.signal(signal.SIGTERM, former)
         extensions.set_wait_callback(None)
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _wait(connection: Connection) -> None:
@@ -378,6 +405,11 @@ def explain(error: psycopg2.Error) -> str:
         return f"{message}: {error.diag.message_hint}"
     if code == "42501":
         return f"{message}: ask the owner for the privilege, or connect as the owner"
+    if code == "53400":
+        return (
+            f"{message}: the statement needed more temporary space than the server "
+            "allows; give it more with `alter role … set temp_file_limit`"
+        )
     if code == "53100":
         return f"the server's disk is full ({message}): make room and run it again"
     if code == "55P03":

@@ -78,11 +78,12 @@ def variables() -> dict[str, str]:
         "DBT_SOURCE_SCHEMA": configuration.source_schema,
         "DBT_SCHEMA": configuration.marts_schema,
         "DBT_SEARCH_PATH": "",
+        "REFRESH_TIMEOUT": f"{configuration.refresh_timeout:.0f}",
     }
 
 
 def prepare(arguments: list[str]) -> None:
-    """Give dbt, in this process, the project's settings, and a safe search_path.
+    """Give dbt, in this process, the settings, a safe search_path, and the marts' role.
 
     dbt looks up operators of the catalog before its first hook, so no check within dbt
     is early enough. A pooler may refuse or drop options: there the schemas of the
@@ -92,9 +93,10 @@ def prepare(arguments: list[str]) -> None:
         arguments: dbt's command line.
 
     Raises:
-        UserError: a setting that can't be used, or a search_path that is not safe.
+        UserError: a setting that can't be used, a search_path that is not safe, or a
+            user who may not run what is in the marts' schemas.
     """
-    from bootstrap import database, settings
+    from bootstrap import database, marts_owner, settings
 
     given = os.environ.get("PGOPTIONS", "")
     os.environ.update(variables())
@@ -104,6 +106,7 @@ def prepare(arguments: list[str]) -> None:
     if not _has_search_path(url):
         os.environ["PGOPTIONS"] = given
         _refuse_planted()
+    os.environ.update(marts_owner.dbt_variables(settings.load()))
 
 
 def _has_search_path(url: str) -> bool:

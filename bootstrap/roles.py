@@ -93,6 +93,10 @@ def create(connection: Connection, settings: Settings) -> None:
         _open_source(cursor, settings)
         _check_source(cursor, settings.source_schema, settings.transformer_role, user)
 
+        if settings.database_url is None:
+            # The embedded server lets in its own system user alone, as any role. What
+            # is in the marts' schemas then never runs as the superuser.
+            run("alter role {transformer} login")
         for schema in settings.dbt_schemas():
             trust.refuse(cursor, schema, setting="DBT_SCHEMA")
             _hand_over(cursor, schema, settings.transformer_role)

@@ -34,6 +34,8 @@ OLDEST_SERVER = 14
 LONGEST_NAME = 63
 
 _WARNED: set[Path] = set()
+# In milliseconds it is still an integer of PostgreSQL.
+LONGEST_TIMEOUT = 2_000_000
 
 URL_FORM = "postgresql://user:password@host:5432/database"
 
@@ -43,6 +45,7 @@ NAMES = (
     *("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_SCHEMA"),
     *("DB_TRANSFORMER_ROLE", "DB_ANALYST_ROLE", "DB_APPLICATION_ROLE"),
     *("DBT_SCHEMA", "DBT_PRODUCTION", "DBT_THREADS"),
+    *("DBT_LOCK_WAIT", "REFRESH_TIMEOUT"),
 )
 # From 0 to 1; DB_POOL and TEST_DATABASE_URL are below it, DB_PASSWD is above.
 ALIKE = 0.85
@@ -75,6 +78,9 @@ class Settings:
 
     is_production: bool = False
     """Whether commands that delete data or rebuild all of it are to be refused."""
+
+    refresh_timeout: float = 3600
+    """Seconds that a statement of a run may take; 0 for as long as it needs."""
 
     def for_owner(self) -> "Settings":
         """The settings of a command that changes the OLTP tables."""
@@ -123,6 +129,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         application_role=env.get("DB_APPLICATION_ROLE", "saas_application"),
         owner_database_url=_owner_database_url(env),
         is_production=_is_production(env),
+        refresh_timeout=_seconds(env.get("REFRESH_TIMEOUT", "3600")),
     )
     _check_threads(env)
     names = {
@@ -302,6 +309,15 @@ def _port(text: str, setting: str) -> int:
     if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 65536:
         raise UserError(f"{setting} has no usable port: give a number from 1 to 65535")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not (text.isascii() and text.isdecimal()) or int(text) > LONGEST_TIMEOUT:
+        raise UserError(
+            f"REFRESH_TIMEOUT is no number of seconds: give one from 0 (no limit) to "
+            f"{LONGEST_TIMEOUT}"
+        )
+    return float(text)
 
 
 def build_url(

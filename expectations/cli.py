@@ -7,7 +7,7 @@ from collections import Counter
 import click
 import psycopg2
 
-from bootstrap import database, settings
+from bootstrap import database, marts_owner, settings
 from bootstrap.errors import UserError
 from bootstrap.output import plain
 
@@ -28,7 +28,7 @@ def cli(names: tuple[str, ...]) -> None:
     broken, 2 they could not be judged, 130 Ctrl-C.
     """
     configuration = settings.load()
-    with database.connected(configuration) as connection, database.interruptible():
+    with marts_owner.connected(configuration) as connection, database.interruptible():
         # Great Expectations takes seconds to import.
         from expectations import judge, page, suites
 

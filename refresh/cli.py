@@ -8,7 +8,7 @@ import psycopg2
 from psycopg2 import errors
 from psycopg2.extensions import connection as Connection
 
-from bootstrap import database, settings
+from bootstrap import database, marts_owner, settings
 from bootstrap.errors import UserError
 from bootstrap.output import plain
 from refresh import engine
@@ -19,7 +19,17 @@ BUSY = 75
 INTERRUPTED = 130
 
 
-@click.command()
+class _Command(click.Command):
+    """A command that Ctrl-C ends with one line: click would print a blank one first."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.Abort from None
+
+
+@click.command(cls=_Command)
 @click.argument("models", nargs=-1)
 @click.option("--rebuild", is_flag=True, help="Compute the models anew from all rows.")
 @click.option(
@@ -30,7 +40,12 @@ INTERRUPTED = 130
     default=60.0,
     show_default=True,
     type=click.FloatRange(min=0.001),
-    help="Seconds to wait for another run to end.",
+    help="Seconds to wait for a lock that another process holds.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    help="Seconds that a run may take, 0 for no limit. [default: REFRESH_TIMEOUT]",
 )
 @click.option("--quiet", is_flag=True, help="Say nothing unless something is wrong.")
 @click.option(
@@ -43,6 +58,7 @@ def cli(
     rebuild: bool,
     verify: bool,
     wait: float,
+    timeout: float | None,
     quiet: bool,
     every: float | None,
 ) -> None:
@@ -55,6 +71,8 @@ def cli(
     """
     configuration = settings.load()
     schema = f"{configuration.marts_schema}_refresh"
+    if timeout is None:
+        timeout = configuration.refresh_timeout
 
     def compare(connection: Connection) -> None:
         engine.verify(connection, schema, models)
@@ -63,7 +81,7 @@ def cli(
         started = time.monotonic()
         try:
             with (
-                database.connected(configuration) as connection,
+                marts_owner.connected(configuration) as connection,
                 database.interruptible(),
             ):
                 runs = engine.refresh(
@@ -73,6 +91,7 @@ def cli(
                     rebuild=rebuild,
                     inspect=compare if verify else None,
                     wait_seconds=wait,
+                    run_seconds=timeout,
                 )
                 engine.forget(connection, schema)
             if not quiet:
@@ -131,6 +150,16 @@ def _one_line(error: Exception) -> str:
             "`python -m bootstrap roles` as the source's owner hands them over"
         )
     text = database.explain(error) if isinstance(error, psycopg2.Error) else str(error)
+    if isinstance(error, errors.QueryCanceled) and "timeout" in text:
+        text += (
+            ": the run was undone; give it more time with --timeout or "
+            "REFRESH_TIMEOUT, or look for what it waits for or reads"
+        )
+    if isinstance(error, errors.StringDataRightTruncation):
+        text += (
+            ": a column of the source was widened: run `make build`, which makes the "
+            "tables again that took their types from it"
+        )
     if isinstance(error, (errors.UndefinedColumn, errors.UndefinedTable)):
         text += ": run `python -m bootstrap migrate`, and `make build` after it"
     return plain(" ".join(text.split()))

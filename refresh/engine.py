@@ -13,6 +13,7 @@ from psycopg2.extensions import (
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
+from bootstrap import limits, waiting
 from bootstrap.errors import UserError
 
 # How often a run starts again that others got ahead of.
@@ -57,6 +58,7 @@ def refresh(
     rebuild: bool = False,
     inspect: Callable[[Connection], None] | None = None,
     wait_seconds: float = 60,
+    run_seconds: float = 0,
 ) -> list[Run]:
     """Refresh models, all by default, in one transaction and one snapshot.
 
@@ -66,17 +68,18 @@ def refresh(
         models: names; what they read is not refreshed with them.
         rebuild: compute everything anew, whatever changed.
         inspect: called in the transaction when all is done; what it raises undoes it.
-        wait_seconds: how long another run may hold the marts.
+        wait_seconds: how long others may hold a lock that this run needs.
+        run_seconds: how long a statement may take; 0 for as long as it needs.
 
     Raises:
-        Busy: another run held them for longer, or others kept getting ahead.
+        Busy: others held a lock for longer, or kept getting ahead.
         UserError: there are no marts yet, or a model is unknown.
     """
     connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with connection:
-                _begin(connection, schema, models, wait_seconds)
+                _begin(connection, schema, models, wait_seconds, run_seconds)
                 runs = _run(connection, schema, models, rebuild)
                 if inspect is not None:
                     inspect(connection)
@@ -86,6 +89,13 @@ def refresh(
                 raise Busy(
                     "others kept getting ahead: run it again, or one run at a time"
                 ) from None
+        except errors.LockNotAvailable:
+            who = _holders(connection, schema) or "a process that has ended since"
+            raise Busy(
+                f"the marts have been held for {wait_seconds:g} s by {who}: try again "
+                "later, end it with `select pg_terminate_backend(pid)`, or wait longer "
+                "with --wait"
+            ) from None
     raise AssertionError
 
 
@@ -108,8 +118,35 @@ def forget(connection: Connection, schema: str) -> None:
             )
 
 
+def _holders(connection: Connection, schema: str) -> str | None:
+    """Who holds a lock that keeps a refresh from its logs, inputs or marts."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL(
+                "select model.log, model.relation, array(select name "
+                "from jsonb_array_elements(model.inputs) as input "
+                "cross join unnest(array[input ->> 'log', input ->> 'relation', "
+                "input ->> 'source']) as name where name is not null) "
+                "from {}.models as model"
+            ).format(sql.Identifier(schema))
+        )
+        rows = cursor.fetchall()
+        return waiting.holders(
+            connection,
+            [
+                ({log for log, _, _ in rows}, waiting.QUEUE),
+                ({relation for _, relation, _ in rows}, waiting.WRITE),
+                ({name for _, _, names in rows for name in names}, waiting.READ),
+            ],
+        )
+
+
 def _begin(
-    connection: Connection, schema: str, models: Sequence[str], wait_seconds: float
+    connection: Connection,
+    schema: str,
+    models: Sequence[str],
+    wait_seconds: float,
+    run_seconds: float,
 ) -> None:
     """Queue behind other runs, then take the snapshot, and hold what is read.
 
@@ -149,23 +186,18 @@ def _begin(
                 raise UserError(f"there is no model {model} to refresh: {advice}")
         # The names above were read with a snapshot; the next transaction takes its own
         # after it has the locks.
+        limit = limits.statements(connection, run_seconds)
         connection.rollback()
+        cursor.execute(limit)
         cursor.execute("set local lock_timeout = %s", (f"{wait_seconds * 1000:.0f}ms",))
         # What a policy would hide is an error from here on.
         cursor.execute("set local row_security = off")
-        try:
-            own = {logs[model] for model in models or logs}
-            _lock_tables(cursor, own, "share update exclusive")
-            for column in (2, 3):
-                names = {name for row in rows for name in row[column]}
-                _lock_tables(cursor, names, "access share")
-            _hold_sources(cursor, schema)
-        except errors.LockNotAvailable:
-            raise Busy(
-                f"another run has held the marts for {wait_seconds:g} s: "
-                "try again later, or wait longer with --wait"
-            ) from None
-        cursor.execute("set local lock_timeout = 0")
+        own = {logs[model] for model in models or logs}
+        _lock_tables(cursor, own, "share update exclusive")
+        for column in (2, 3):
+            names = {name for row in rows for name in row[column]}
+            _lock_tables(cursor, names, "access share")
+        _hold_sources(cursor, schema)
 
 
 def _refuse_unbuilt(cursor: Cursor, schema: str, models: Sequence[str]) -> None:

@@ -162,7 +162,9 @@ begin
             'from %s as content',
             input ->> 'relation'
         ) into found;
-        identity := identity || found;
+        identity := identity || found || jsonb_build_object(
+            'columns', md5({{ schema }}.column_types(input ->> 'relation'))
+        );
     end case;
     return identity;
 end;
@@ -1297,6 +1299,7 @@ begin
 
     -- 3 and 4: the rows as they should be, and what of them is to be written.
     if run.method = 'whole' then
+        perform {{ schema }}.check_types(known);
         made := known.relation;
         run := {{ schema }}.write_difference(
             known, format('(%s)', known.definition), known.relation, 'ctid', run

@@ -69,12 +69,14 @@
         ~ "returning definition_hash = '" ~ hash ~ "'"
     ).columns[0].values() -%}
     {%- set is_registered = known | length > 0 -%}
-    {%- if is_registered and known[0] -%}
-        {%- set method = "refresh" -%}
-    {%- elif saas_analytics.refresh_has_same_columns(target_relation, definition) -%}
-        {%- set method = "rebuild" -%}
-    {%- else -%}
+    {%- if not saas_analytics.refresh_has_same_columns(
+        [target_relation, log] if is_registered else [target_relation], definition
+    ) -%}
         {%- set method = "create" -%}
+    {%- elif is_registered and known[0] -%}
+        {%- set method = "refresh" -%}
+    {%- else -%}
+        {%- set method = "rebuild" -%}
     {%- endif -%}
 
     {%- if method != "refresh" -%}
@@ -89,11 +91,15 @@
                 "needs": saas_analytics.refresh_needs(input, registration.inputs)
             }) -%}
         {%- endfor -%}
+        {%- if config.get("contract").enforced -%}
+            {%- do get_assert_columns_equivalent(definition) -%}
+        {%- endif -%}
         {%- do saas_analytics.refresh_register(
             registration, hash, target_relation, log,
             method == "create" or not is_registered
         ) -%}
     {%- endif -%}
+    {%- do run_query("drop view pg_temp.refresh_columns") -%}
     {%- if method == "create" -%}
         {%- do saas_analytics.refresh_create(target_relation, definition) -%}
     {%- endif -%}
@@ -290,12 +296,22 @@
 -#}
 {% macro refresh_begin(registration, log) -%}
     {%- set reads = saas_analytics.refresh_reads(registration) -%}
+    {%- do saas_analytics.wait_in_queue([log], "share update exclusive", [
+        "ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock",
+        "ExclusiveLock", "AccessExclusiveLock",
+    ]) -%}
+    {%- if reads -%}
+        {%- do saas_analytics.wait_in_queue(
+            reads.split(", "), "access share", ["AccessExclusiveLock"]
+        ) -%}
+    {%- endif -%}
     {%- set begin -%}
         commit;
         begin isolation level repeatable read;
         -- A row that a policy would hide is an error from here on.
         set local row_security = off;
         {{ saas_analytics.refresh_set_settings() }}
+        {{ saas_analytics.run_limits() }};
         lock table {{ log }} in share update exclusive mode
         {%- if reads -%}; lock table {{ reads }} in access share mode{%- endif -%}
     {%- endset -%}
@@ -403,9 +419,21 @@
 {%- endmacro %}
 
 
-{#- The select with the names and types of the contract, if there is one. -#}
+{#-
+    The select with the names and types of the contract, if there is one. A cast to a
+    type with a length cuts longer values without an error, so two of them could become
+    one.
+-#}
 {% macro refresh_typed(definition) -%}
     {%- if config.get("contract").enforced -%}
+        {%- for column in model.columns.values()
+            if modules.re.match("^(var)?(char|bit)[^(]*\\(", column.data_type | lower)
+        -%}
+            {%- do exceptions.raise_compiler_error(
+                "The contract of " ~ model.name ~ " gives " ~ column.name ~ " the type "
+                ~ column.data_type ~ ", which would cut longer values: write `text`."
+            ) -%}
+        {%- endfor -%}
         select
         {%- for column in model.columns.values() %}
             cast({{ adapter.quote(column.name) }} as {{ column.data_type }})
@@ -418,27 +446,39 @@
 {%- endmacro %}
 
 
-{#- Whether a table is there with the columns and types that the select gives. -#}
-{% macro refresh_has_same_columns(relation, definition) -%}
-    {%- if config.get("contract").enforced -%}
-        {%- do get_assert_columns_equivalent(definition) -%}
-    {%- endif -%}
-    {%- set columns -%}
+{#-
+    Whether tables are there with the columns and types that the select gives, in any
+    order. A log has two more. The select gives other types without being changed where
+    a column of the source gets another one.
+-#}
+{% macro refresh_has_same_columns(tables, definition) -%}
+    {%- do run_query(
+        "create temporary view refresh_columns as ("
+        ~ saas_analytics.refresh_typed(definition) ~ "\n)"
+    ) -%}
+    {%- set is_same = run_query(
+        "select bool_and(coalesce("
+        ~ saas_analytics.refresh_columns_of("to_regclass(name)") ~ " = "
+        ~ saas_analytics.refresh_columns_of("'pg_temp.refresh_columns'::regclass")
+        ~ " and exists (select from pg_class where oid = to_regclass(name) "
+        ~ "and relkind in ('r', 'p')), false)) from unnest(array['"
+        ~ tables | join("', '") ~ "']) as name"
+    ).columns[0].values()[0] -%}
+    {{ return(is_same) }}
+{%- endmacro %}
+
+
+{#- An expression that lists a relation's columns and types, without those of a log. -#}
+{% macro refresh_columns_of(relation) -%}
+    (
         select string_agg(
             format('%I %s', attname, format_type(atttypid, atttypmod)), ', '
             order by attname
         )
-        from pg_attribute where attnum > 0 and not attisdropped and attrelid =
-    {%- endset -%}
-    {%- do run_query(
-        "create temporary table refresh_columns on commit drop as select * from ("
-        ~ saas_analytics.refresh_typed(definition) ~ ") as made limit 0"
-    ) -%}
-    {{ return(run_query(
-        "select (" ~ columns ~ " 'pg_temp.refresh_columns'::regclass) = (" ~ columns
-        ~ " (select oid from pg_class where relkind in ('r', 'p') and oid = "
-        ~ "to_regclass('" ~ relation ~ "')))"
-    ).columns[0].values()[0]) }}
+        from pg_attribute
+        where attnum > 0 and not attisdropped and attrelid = {{ relation }}
+            and attname not in ('sign', 'change_xid')
+    )
 {%- endmacro %}
 
 
@@ -508,7 +548,7 @@
 {#- Makes the table from all rows, in parallel where the server can. -#}
 {% macro refresh_create(relation, definition) -%}
     {%- set next_relation = make_intermediate_relation(relation) -%}
-    {%- do saas_analytics.refuse_dependents(relation, "columns") -%}
+    {%- do saas_analytics.refuse_dependents(relation, "set of columns") -%}
     {%- do run_query("drop table if exists " ~ next_relation) -%}
     {%- do run_query(
         "set local work_mem = '" ~ saas_analytics.refresh_work_mem() ~ "'; "

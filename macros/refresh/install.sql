@@ -24,6 +24,9 @@
 {% macro default__install_refresh_engine() -%}{%- endmacro %}
 
 {% macro postgres__install_refresh_engine() -%}
+    {%- if execute -%}
+        {%- do saas_analytics.refuse_to_act_for_the_owner() -%}
+    {%- endif -%}
     {%- if execute and flags.EMPTY -%}
         {%- do saas_analytics.refuse_to_empty_marts() -%}
     {%- endif -%}
@@ -57,6 +60,7 @@
             ~ saas_analytics.refresh_visibility(schema)
             ~ saas_analytics.refresh_sample(schema)
             ~ saas_analytics.refresh_unbuilt(schema)
+            ~ saas_analytics.refresh_engine_types(schema)
             ~ saas_analytics.refresh_pin_functions(schema)
             ~ saas_analytics.refresh_pin_settings(schema) -%}
         {%- set version = "Refresh engine " ~ local_md5(engine) -%}

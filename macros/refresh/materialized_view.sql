@@ -20,6 +20,7 @@
     {%- if config.get("contract").enforced -%}
         {%- do get_assert_columns_equivalent(sql) -%}
     {%- endif -%}
+    {%- do run_query(saas_analytics.run_limits()) -%}
     {%- set is_same = existing is not none and existing.is_materialized_view
         and saas_analytics.materialized_view_has_select(target_relation, definition) -%}
     {%- if is_same -%}

@@ -1,10 +1,12 @@
 {#-
-    Puts a relation that was made beside in the place of the one that is there, if one
-    is. Readers wait for the swap alone. What others built on it is never dropped along.
+    Puts a relation that was made under another name in the place of the one that is
+    there, if one is. Readers wait for the swap alone, and keep their privileges. What
+    others built on it is never dropped along.
 -#}
 {% macro replace_relation(relation, next_relation) -%}
     {%- set existing = load_cached_relation(relation) -%}
     {%- if existing is not none -%}
+        {%- do run_query(saas_analytics.copy_grants(relation, next_relation)) -%}
         {%- do saas_analytics.run_between_readers(
             "drop " ~ (existing.type | string).replace("_", " ") ~ " " ~ relation,
             relation
@@ -16,56 +18,80 @@
 {%- endmacro %}
 
 
-{#- Stops where views are built on a relation that has to be made anew. -#}
+{#- Gives a relation the privileges that others have on another one, and on those of
+    its columns that both have. -#}
+{% macro copy_grants(from_relation, to_relation) -%}
+    do $grants$
+    declare
+        privilege record;
+    begin
+        for privilege in
+            with acls as (
+                select relacl as acl, relowner as owner, null::name as column_name
+                from pg_class where oid = '{{ from_relation }}'::regclass
+                union all
+                select former.attacl, pg_class.relowner, former.attname
+                from pg_attribute as former
+                inner join pg_class on former.attrelid = pg_class.oid
+                inner join pg_attribute as made
+                    on made.attrelid = '{{ to_relation }}'::regclass
+                    and former.attname = made.attname
+                where former.attrelid = '{{ from_relation }}'::regclass
+                    and not former.attisdropped
+            )
+            select
+                granted.privilege_type || coalesce(
+                    ' (' || quote_ident(acls.column_name) || ')', ''
+                ) as name,
+                case granted.grantee when 0 then 'public'
+                    else granted.grantee::regrole::text end as grantee,
+                case when granted.is_grantable then 'with grant option' else '' end
+                    as option
+            from acls cross join aclexplode(acls.acl) as granted
+            where granted.grantee != acls.owner
+        loop
+            execute format(
+                'grant %s on {{ to_relation }} to %s %s',
+                privilege.name, privilege.grantee, privilege.option
+            );
+        end loop;
+    end;
+    $grants$
+{%- endmacro %}
+
+
+{#- Stops where others built something on a relation that has to be made again. -#}
 {% macro refuse_dependents(relation, changed) -%}
-    {%- set dependents = run_query(
-        "select distinct pg_rewrite.ev_class::regclass::text from pg_depend "
-        ~ "inner join pg_rewrite on pg_depend.objid = pg_rewrite.oid "
-        ~ "where pg_depend.classid = 'pg_rewrite'::regclass "
-        ~ "and pg_depend.refobjid = to_regclass('" ~ relation ~ "') "
-        ~ "and pg_rewrite.ev_class != pg_depend.refobjid order by 1"
-    ).columns[0].values() -%}
+    {%- set dependents = run_query(saas_analytics.dependents_sql(relation))
+        .columns[0].values() -%}
     {%- if dependents -%}
         {%- do exceptions.raise_compiler_error(
-            "The " ~ changed ~ " of " ~ relation ~ " changes, so it is made anew, and "
+            relation ~ " gets another " ~ changed ~ ", so it is made again, and "
             ~ dependents | join(", ") ~ " is built on it: drop that first, and make it "
-            ~ "again afterwards."
+            ~ "again afterwards. Nothing was changed."
         ) -%}
     {%- endif -%}
 {%- endmacro %}
 
 
-{#-
-    Runs a statement that needs a relation without readers for a moment. One that waits
-    for a reader makes all later readers wait behind it; so it gives way after 50 ms and
-    tries again, for a minute. One that isn't needed is tried once, and left.
--#}
-{% macro run_between_readers(statement, relation, is_needed=true) -%}
-    {%- set attempts -%}
-        declare
-            name constant text := '{{ relation }}';
-            patience constant text := current_setting('lock_timeout');
-            readers text;
-        begin
-            for attempt in 1..60 loop
-                begin
-                    set local lock_timeout = '50ms';
-                    execute {{ saas_analytics.refresh_literal(statement) }};
-                    perform set_config('lock_timeout', patience, true);
-                    return;
-                exception when lock_not_available then
-                    {{ "perform pg_sleep(1)" if is_needed else "return" }};
-                end;
-            end loop;
-            select string_agg(distinct locks.pid::text, ', ') into readers
-            from pg_locks as locks
-            inner join pg_database on locks.database = pg_database.oid
-            where locks.relation = to_regclass(name) and locks.granted
-            and datname = current_database() and locks.pid != pg_backend_pid();
-            raise exception 'for a minute somebody has been reading %', name
-                using hint = format('End the session of process %s '
-                    '(pg_terminate_backend), and run this again.', readers);
-        end;
-    {%- endset -%}
-    {%- do run_query("do " ~ saas_analytics.refresh_literal(attempts)) -%}
+{#- A query of the names of all that would have to be dropped with a relation: views,
+    and whatever else refers to it or to the type of its rows. -#}
+{% macro dependents_sql(relation) -%}
+    select distinct coalesce(
+        rules.ev_class::regclass::text,
+        pg_describe_object(pg_depend.classid, pg_depend.objid, 0)
+    )
+    from pg_class
+    left join pg_type on pg_class.reltype = pg_type.oid
+    inner join pg_depend
+        on (pg_depend.refclassid = 'pg_class'::regclass
+            and pg_depend.refobjid = pg_class.oid)
+        or (pg_depend.refclassid = 'pg_type'::regclass
+            and pg_depend.refobjid in (pg_type.oid, pg_type.typarray))
+    left join pg_rewrite as rules
+        on pg_depend.classid = 'pg_rewrite'::regclass and pg_depend.objid = rules.oid
+    where pg_class.oid = to_regclass('{{ relation }}')
+        and pg_depend.deptype = 'n'
+        and rules.ev_class is distinct from pg_class.oid
+    order by 1
 {%- endmacro %}

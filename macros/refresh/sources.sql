@@ -337,6 +337,7 @@ begin
             source::oid::text, pg_relation_filenode(source::oid)
         ),
         'view', md5(view_sql),
+        'columns', md5({{ schema }}.column_types(input ->> 'relation')),
         'rule', concat(pg_rewrite.oid, ' ', pg_rewrite.xmin),
         -- A function can be replaced by another of its name.
         'functions', string_agg(pg_proc.xmin::text, ' ' order by pg_proc.oid)

@@ -70,6 +70,14 @@ PYTESTS = {
     "macros/affiliate_accounts*": ("test_integrity.py",),
     "macros/payments_of_invoices*": ("test_integrity.py",),
     "macros/refresh/periods.sql": ("test_zones.py", "test_mart_definitions.py"),
+    "macros/refresh/view.sql": ("test_kept_relations.py",),
+    "macros/refresh/waiting.sql": ("test_kept_relations.py",),
+    "macros/refresh/without_cascade.sql": ("test_kept_relations.py",),
+    "macros/refresh/replace_relation.sql": (
+        *("test_kept_relations.py", "test_mart_definitions.py"),
+    ),
+    "macros/refresh/types.sql": ("test_column_types.py",),
+    "macros/refresh/snapshot_types.sql": ("test_column_types.py",),
     "macros/refresh/*": (
         *REFRESHES,
         "test_run_history.py",
@@ -99,6 +107,9 @@ PYTESTS = {
     "bootstrap/migrations/env.py": ("test_rollback.py",),
     "bootstrap/database.py": ("test_connections.py", "test_poolers.py"),
     "bootstrap/settings.py": ("test_connections.py",),
+    "bootstrap/limits.py": ("test_run_limits.py",),
+    "bootstrap/marts_owner.py": ("test_marts_owner.py",),
+    "bootstrap/retype.py": ("test_column_types.py",),
     "tests/integrity/*": ("test_integrity.py",),
 }
 

@@ -139,6 +139,7 @@ def test_an_env_file_that_cannot_be_read_is_refused(
         (project / ".env").mkdir()
     else:
         (project / ".env").write_bytes(content)
+        (project / ".env").chmod(0o600)
 
     message = refusal(run("url", env=environment(), root=project))
 
@@ -356,11 +357,14 @@ def test_a_lock_that_is_not_given_up_is_told(database: Database, project: Path) 
     put(project, "002_affiliates", "set lock_timeout = '50ms';", before="select set_co")
     with contextlib.closing(database.connect()) as other:
         other.cursor().execute("lock table users in access exclusive mode")
+        pid = other.info.backend_pid
 
         message = refusal(run("migrate", env=database.environment(), root=project))
 
     assert "002_affiliates.sql failed" in message
     assert "somebody else uses the table; run it again" in message
+    assert f"(in use by process {pid} (" in message
+    assert "idle in transaction" in message
 
 
 def test_what_depends_on_the_tables_keeps_them_from_being_taken_back(
@@ -371,7 +375,7 @@ def test_what_depends_on_the_tables_keeps_them_from_being_taken_back(
 
     message = refusal(run("rollback", "base", env=database.environment()))
 
-    assert "view reports.people depends on table users" in message
+    assert "view reports.people depends on table public.users" in message
     assert "drop what depends on it first" in message
     assert applied(database) == migrate.revisions()
 

@@ -108,6 +108,7 @@ def test_what_needs_the_owners_connection_asks_for_it(
 ) -> None:
     project = copy_project(tmp_path)
     (project / ".env").write_text(env_file(stage))
+    (project / ".env").chmod(0o600)
 
     message = refusal(run(*command.split(), env=bare_environment(), root=project))
 

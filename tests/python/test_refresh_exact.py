@@ -395,7 +395,7 @@ def test_a_month_that_is_new_is_there_for_every_feature(marts: Database) -> None
 
 def test_an_update_that_moves_an_event_touches_both_its_days(marts: Database) -> None:
     marts.execute(
-        "update usage_events set occurred_at = occurred_at + interval '3 days' "
+        "update usage_events set occurred_at = occurred_at - interval '3 days' "
         "where id = (select id from usage_events where user_id is not null "
         "and occurred_at < '2026-03-01' order by id limit 1)"
     )
@@ -753,7 +753,10 @@ def test_what_cant_be_refreshed_is_one_line_that_says_what_to_do(
     assert "fct_usage_daily" in message
     assert "`make build`" in message
 
-    run("rollback", "004", env=marts.environment()).check_returncode()
+    # Such views keep an amount's type as it is.
+    marts.execute("drop schema analytics_staging cascade")
+    taken_back = run("rollback", "004", env=marts.environment())
+    assert taken_back.returncode == 0, taken_back.stderr
     assert "`python -m bootstrap migrate`" in refusal(support.refresh(marts))
 
 
@@ -767,7 +770,7 @@ def test_somebody_elses_marts_are_refused_with_the_command_that_hands_them_over(
         message = refusal(support.refresh(theirs))
     finally:
         marts.execute(f"drop role {stranger}")
-    assert "permission denied" in message
+    assert f'"{stranger}" is no member of it' in message
     assert "`python -m bootstrap roles` as the source's owner" in message
 
 
@@ -784,7 +787,10 @@ def test_a_refresh_waits_its_turn_and_says_when_it_waited_in_vain(
         cursor.execute(f"lock table {SCHEMA}.fct_usage_daily__log in share mode")
         with (
             closing(marts.connect()) as connection,
-            pytest.raises(engine.Busy, match="another run has held the marts"),
+            pytest.raises(
+                engine.Busy,
+                match=rf"have been held for 0.2 s by process {other.info.backend_pid} ",
+            ),
         ):
             engine.refresh(connection, SCHEMA, wait_seconds=0.2)
         other.rollback()

@@ -1,0 +1,142 @@
+"""Connections that run what is in the marts' schemas, as the role that owns them.
+
+Whoever owns a schema can plant code in it: a trigger, a view that calls a function, a
+default, or the select that the refresh engine keeps as text. It must not run with the
+rights of a greater role. `set role` alone doesn't prevent that, for the code itself can
+undo it (`reset role`). So a greater role is refused, unless the owner is a role that no
+one else can act as. The embedded server, which trusts its own user, is entered as the
+owner.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
+
+from bootstrap import database
+from bootstrap.errors import UserError
+from bootstrap.settings import Settings
+
+# macros/refresh/marts_owner.sql asks the same. What belongs or was granted to a role is
+# in pg_shdepend.
+_OWNERS = """
+select
+    owner.rolname::text,
+    owner.rolcanlogin,
+    pg_has_role(me.oid, owner.oid, 'member'),
+    not owner.rolsuper and (
+        me.rolsuper or me.rolcreaterole or me.rolcreatedb or me.rolreplication
+        or me.rolbypassrls
+        or exists (
+            select from pg_shdepend
+            where refclassid = 'pg_authid'::regclass and refobjid = me.oid
+                and deptype in ('o', 'a')
+        )
+        or exists (
+            select from pg_roles as other
+            where other.oid not in (me.oid, owner.oid)
+                and pg_has_role(me.oid, other.oid, 'member')
+                and not pg_has_role(owner.oid, other.oid, 'member')
+        )
+    ),
+    not owner.rolcanlogin and not exists (
+        select from pg_auth_members
+        inner join pg_roles as other on pg_auth_members.member = other.oid
+        where pg_auth_members.roleid = owner.oid
+            and other.oid != me.oid and not other.rolsuper
+    )
+from pg_roles as owner
+cross join pg_roles as me
+where me.rolname = session_user
+    and owner.oid in (
+        select nspowner from pg_namespace where nspname = any (%(schemas)s)
+    )
+    and owner.oid != me.oid
+order by 1
+"""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """As whom to connect, and which role to take then; None for as configured."""
+
+    user: str | None = None
+    role: str | None = None
+
+
+def identify(connection: Connection, settings: Settings) -> Identity:
+    """As whom this user may run what is in the marts' schemas.
+
+    Raises:
+        UserError: as nobody: it has rights that their owner lacks.
+    """
+    schemas = {"schemas": settings.dbt_schemas()}
+    with connection, connection.cursor() as cursor:
+        cursor.execute(_OWNERS, schemas)
+        owners = cursor.fetchall()
+        cursor.execute("select session_user")
+        (user,) = cursor.fetchone() or ("",)
+    if not owners:
+        return Identity()
+    if len(owners) > 1:
+        names = " and ".join(f'"{name}"' for name, *_ in owners)
+        raise UserError(
+            f"the marts' schemas belong to {names}: run `python -m bootstrap roles`, "
+            "which gives them one owner"
+        )
+    ((owner, may_log_in, may_become, is_greater, is_closed),) = owners
+    if settings.database_url is None and may_log_in:
+        return Identity(user=owner)
+    if may_become and (is_closed or not is_greater):
+        return Identity(role=owner)
+    refusal = (
+        f'the marts belong to "{owner}", and "{user}" '
+        f"{'may do more than it' if may_become else 'is no member of it'}: connect as "
+        f'"{owner}", with its URL in DATABASE_URL '
+        "(`alter role … login password …` gives it one)"
+    )
+    if not may_become:
+        refusal += (
+            ", or hand the marts over with `python -m bootstrap roles` as the source's "
+            "owner"
+        )
+    raise UserError(refusal)
+
+
+@contextlib.contextmanager
+def connected(settings: Settings) -> Iterator[Connection]:
+    """A connection that acts as the owner of the marts, closed at the end.
+
+    Raises:
+        UserError: this user may not, or has rights that the owner lacks.
+    """
+    with database.connected(settings) as connection:
+        identity = identify(connection, settings)
+        if identity.user is None:
+            database.act_as(connection, identity.role)
+            yield connection
+            return
+    with database.connected(settings, user=identity.user) as connection:
+        yield connection
+
+
+def dbt_variables(settings: Settings) -> dict[str, str]:
+    """What profiles.yml needs to act as the owner of the marts.
+
+    Raises:
+        UserError: this user may not, or has rights that the owner lacks.
+    """
+    database.url_in_use(settings)
+    try:
+        connection = database.connect(settings)
+    except UserError:
+        # dbt tries it too, and says what it tried.
+        return {}
+    with contextlib.closing(connection):
+        identity = identify(connection, settings)
+        role = sql.Identifier(identity.role or "").as_string(connection)
+    if identity.user is not None:
+        return {"DBT_USER": identity.user, "DBT_ROLE": ""}
+    return {"DBT_ROLE": "" if identity.role is None else role}

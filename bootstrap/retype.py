@@ -1,0 +1,198 @@
+"""Another type for a column of the source that triggers and views of dbt read.
+
+PostgreSQL refuses it while they are there. So they are made again around the change, as
+they were: owners, privileges, options, comments, and in which sessions a trigger fires.
+"""
+
+from dataclasses import dataclass
+
+import psycopg2
+from psycopg2 import errors, sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+
+from bootstrap import database
+from bootstrap.errors import UserError
+from bootstrap.settings import Settings
+
+# Readers and writers of the table wait for as long at most.
+LOCK_SECONDS = 10
+
+# By number, as it is in the catalogue: how a trigger is enabled again.
+_ENABLE = {"O": "enable", "D": "disable", "A": "enable always", "R": "enable replica"}
+
+_VIEWS = """
+with recursive found (oid, depth) as (
+    select pg_rewrite.ev_class, 1
+    from pg_depend
+    inner join pg_rewrite on pg_depend.objid = pg_rewrite.oid
+    where pg_depend.classid = 'pg_rewrite'::regclass
+        and pg_depend.refclassid = 'pg_class'::regclass
+        and pg_depend.refobjid = %(table)s::regclass
+        and pg_depend.refobjsubid in (0, %(number)s)
+    union
+    select pg_rewrite.ev_class, found.depth + 1
+    from found
+    inner join pg_depend
+        on pg_depend.refclassid = 'pg_class'::regclass
+        and pg_depend.refobjid = found.oid
+    inner join pg_rewrite on pg_depend.objid = pg_rewrite.oid
+    where pg_depend.classid = 'pg_rewrite'::regclass
+        and pg_rewrite.ev_class != found.oid
+)
+
+select
+    views.oid::regclass::text, quote_ident(pg_get_userbyid(views.relowner)),
+    views.relkind = 'v' and not exists (
+        select from pg_rewrite
+        where ev_class = views.oid and rulename != '_RETURN'
+    ) and not exists (select from pg_trigger where tgrelid = views.oid),
+    format(
+        'create view %%s %%s as %%s', views.oid::regclass,
+        'with (' || nullif(array_to_string(views.reloptions, ', '), '') || ')',
+        pg_get_viewdef(views.oid)
+    ),
+    array(
+        select format(
+            'grant %%s%%s on %%s to %%s%%s', granted.privilege_type,
+            ' (' || quote_ident(acls.column_name) || ')', views.oid::regclass,
+            case granted.grantee when 0 then 'public'
+                else granted.grantee::regrole::text end,
+            case when granted.is_grantable then ' with grant option' end
+        )
+        from (
+            select views.relacl as acl, null::name as column_name
+            union all
+            select attacl, attname from pg_attribute where attrelid = views.oid
+        ) as acls
+        cross join aclexplode(acls.acl) as granted
+        where granted.grantee != views.relowner
+    ) || array(
+        select case objsubid
+            when 0 then format(
+                'comment on view %%s is %%L', views.oid::regclass, description
+            )
+            else format(
+                'comment on column %%s.%%I is %%L', views.oid::regclass, attname,
+                description
+            ) end
+        from pg_description
+        left join pg_attribute on attrelid = objoid and attnum = objsubid
+        where objoid = views.oid and classoid = 'pg_class'::regclass
+    )
+from (select oid, max(depth) as depth from found group by oid) as each_view
+inner join pg_class as views on each_view.oid = views.oid
+order by each_view.depth, views.oid
+"""
+
+_TRIGGERS = """
+select distinct quote_ident(tgname), pg_get_triggerdef(pg_trigger.oid), tgenabled::text
+from pg_depend
+inner join pg_trigger on pg_depend.objid = pg_trigger.oid
+where pg_depend.classid = 'pg_trigger'::regclass
+    and pg_depend.refclassid = 'pg_class'::regclass
+    and pg_depend.refobjid = %(table)s::regclass
+    and pg_depend.refobjsubid = %(number)s
+    and pg_trigger.tgrelid = %(table)s::regclass
+    and not tgisinternal
+order by 1
+"""
+
+
+@dataclass(frozen=True)
+class Retyped:
+    """What was made again."""
+
+    views: list[str]
+    triggers: list[str]
+
+
+def retype(
+    connection: Connection, settings: Settings, table: str, column: str, data_type: str
+) -> Retyped:
+    """Give a column another type, all or nothing.
+
+    Raises:
+        UserError: there is no such column or type, or something depends on the column
+            that can't be made again.
+    """
+    name = sql.Identifier(settings.source_schema, table).as_string(connection)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("set local lock_timeout = %s", (f"{LOCK_SECONDS}s",))
+        key = {"table": name, "number": _number(cursor, name, table, column)}
+        _check_type(cursor, data_type)
+        names = {"table": sql.SQL(name), "column": sql.Identifier(column)}
+        names["type"] = sql.SQL(data_type)
+
+        def run(statement: str, **more: str) -> None:
+            quoted = {key: sql.SQL(text) for key, text in more.items()}
+            cursor.execute(sql.SQL(statement).format(**names, **quoted))
+
+        # Nobody builds another view on it meanwhile. Definitions name every schema.
+        run("lock table {table} in access exclusive mode")
+        run("set local search_path = pg_catalog, pg_temp")
+        cursor.execute(_VIEWS, key)
+        views = cursor.fetchall()
+        cursor.execute(_TRIGGERS, key)
+        triggers = cursor.fetchall()
+        for view, _, is_plain, _, _ in views:
+            if not is_plain:
+                raise UserError(
+                    f"{view} reads {table}.{column}, and is a materialized view or has "
+                    "rules or triggers: drop it first, and make it again afterwards"
+                )
+        for view, *_ in reversed(views):
+            run("drop view {view}", view=view)
+        for trigger, *_ in triggers:
+            run("drop trigger {trigger} on {table}", trigger=trigger)
+        try:
+            run("alter table {table} alter {column} type {type} using {column}::{type}")
+        except (
+            psycopg2.DataError,
+            psycopg2.ProgrammingError,
+            psycopg2.NotSupportedError,
+        ) as error:
+            raise UserError(
+                f"{table}.{column} can't become {data_type}: {database.explain(error)}"
+            ) from None
+        for trigger, definition, state in triggers:
+            cursor.execute(definition)
+            enable = "alter table {table} {enable} trigger {trigger}"
+            run(enable, enable=_ENABLE[state], trigger=trigger)
+        for _, owner, _, definition, others in views:
+            run("set local role {owner}", owner=owner)
+            for statement in (definition, *others):
+                cursor.execute(statement)
+            run("reset role")
+    return Retyped([view for view, *_ in views], [trigger for trigger, *_ in triggers])
+
+
+def _number(cursor: Cursor, name: str, table: str, column: str) -> int:
+    cursor.execute(
+        "select attnum from pg_catalog.pg_attribute "
+        "where attrelid = pg_catalog.to_regclass(%s) and attname = %s "
+        "and attnum > 0 and not attisdropped",
+        (name, column),
+    )
+    found = cursor.fetchone()
+    if found is None:
+        raise UserError(
+            f"there is no column {table}.{column}: give the present name of a table "
+            "and of its column, or name the schema in DB_SCHEMA"
+        )
+    return int(found[0])
+
+
+def _check_type(cursor: Cursor, data_type: str) -> None:
+    cursor.execute("savepoint type_check")
+    try:
+        # It parses the text as a type, and nothing else.
+        cursor.execute("select pg_catalog.to_regtype(%s) is not null", (data_type,))
+        is_type = cursor.fetchone() == (True,)
+    except (errors.SyntaxError, errors.DataError):
+        is_type = False
+    cursor.execute("rollback to savepoint type_check")
+    if not is_type:
+        raise UserError(
+            f'there is no type "{data_type}": name one such as text or bigint'
+        )

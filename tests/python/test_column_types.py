@@ -1,0 +1,221 @@
+"""A column of the source may get another type: what depends on it follows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from psycopg2 import sql
+
+from bootstrap import database, settings
+from bootstrap import retype as retyping
+from tests.python.support import (
+    Database,
+    DbtProject,
+    new_database,
+    refresh,
+    refusal,
+    run,
+)
+
+NAME = f"saas_types_{os.getpid()}"
+LONG = "an event whose name is longer than a hundred characters " * 3
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
+    """A copy of the project, parsed once."""
+    domains = ("operations", "usage", "adoption", "revenue", "affiliates")
+    return DbtProject.copy(tmp_path_factory.mktemp("types"), domains=domains)
+
+
+@pytest.fixture
+def company(server_url: str, marts_template: str) -> Iterator[Database]:
+    """A company with its marts, all of it this test's own."""
+    with new_database(server_url, template=marts_template, name=NAME) as made:
+        made.execute(
+            "update analytics_refresh.inputs set identity = identity || "
+            "(select jsonb_build_object('database', oid::text) from pg_database "
+            "where datname = current_database())"
+        )
+        yield made
+
+
+def retype(company: Database, table: str, column: str, data_type: str) -> None:
+    """Do what `python -m bootstrap retype` does."""
+    configuration = settings.load({"DATABASE_URL": company.url})
+    with database.connected(configuration) as connection:
+        retyping.retype(connection, configuration, table, column, data_type)
+
+
+def column_types(company: Database, pattern: str) -> set[tuple[str, str, str]]:
+    """Relation, column and type of what staging or the models have."""
+    return set(
+        company.execute(
+            "select attrelid::regclass::text, attname::text, "
+            "format_type(atttypid, atttypmod) from pg_attribute "
+            "join pg_class on attrelid = pg_class.oid "
+            "where relnamespace::regnamespace::text like %s and relkind in ('r', 'v') "
+            "and attnum > 0 and not attisdropped",
+            (pattern,),
+        )
+    )
+
+
+def triggers(company: Database) -> list[tuple[object, ...]]:
+    """Each trigger, and in which sessions it fires."""
+    return company.execute(
+        "select tgrelid::regclass::text, tgname::text, tgenabled::text, tgtype, "
+        "tgfoid::regproc::text, tgargs::text, tgqual is null "
+        "from pg_trigger where not tgisinternal order by 1, 2"
+    )
+
+
+def test_what_takes_its_types_from_the_source_follows_every_widened_column(
+    project: DbtProject, company: Database
+) -> None:
+    """Tables, their logs and snapshots: after one build no type is narrower."""
+    assert project.dbt("snapshot", database=company) == ""
+    wide = {"character varying": "text", "integer": "bigint"}
+    before = triggers(company)
+    widened = company.execute(
+        "select distinct on (1, 2) pg_class.relname::text, attname::text, "
+        "split_part(format_type(atttypid, atttypmod), '(', 1) "
+        "from pg_depend join pg_rewrite on objid = pg_rewrite.oid "
+        "join pg_class on refobjid = pg_class.oid "
+        "join pg_attribute on attrelid = refobjid and attnum = refobjsubid "
+        "where ev_class::regclass::text like 'analytics_staging.%%' "
+        "and relnamespace = 'public'::regnamespace "
+        "and (atttypid = 'varchar'::regtype "
+        "or atttypid = 'int4'::regtype and attname like '%%\\_cents')",
+        (),
+    )
+    assert len(widened) > 30
+    for table, column, kind in widened:
+        retype(company, table, column, wide[kind])
+    assert triggers(company) == before
+
+    assert project.dbt("run", database=company) == ""
+    assert project.dbt("snapshot", database=company) == ""
+
+    narrow = [
+        found
+        for found in column_types(company, "analytics%")
+        if found[2].startswith("character varying(") and "seeds" not in found[0]
+    ]
+    # What a model computes as an integer, such as a count of days, stays one.
+    assert narrow == []
+    assert refresh(company, "--verify").returncode == 0
+    assert project.dbt("snapshot", database=company) == ""
+
+
+def test_a_refresh_before_the_build_says_what_to_do_and_the_build_does_it(
+    project: DbtProject, company: Database
+) -> None:
+    retype(company, "usage_events", "event_name", "text")
+    company.execute(
+        "update usage_events set event_name = %s where id in "
+        "(select id from usage_events where event_category = 'feature' limit 3)",
+        (LONG,),
+    )
+    for options in ((), ("--rebuild",)):
+        assert "`make build`" in refusal(refresh(company, *options))
+    assert project.dbt("run", database=company) == ""
+    assert refresh(company, "--verify").returncode == 0
+    assert company.execute(
+        "select sum(total_uses) from analytics_intermediate.int_features_used_daily "
+        "where feature_name = %s",
+        (LONG,),
+    ) == [(3,)]
+
+
+def test_a_narrower_timestamp_and_number_lose_no_digit_of_later_ones(
+    project: DbtProject, company: Database
+) -> None:
+    """Rounded ones raise no error: a table that is narrower has to be made again."""
+    own = "models/intermediate/usage/int_precise.sql"
+    select = 'select click_id, clicked_at from {{ ref("stg_saas__affiliate_clicks") }}'
+    moment = "2026-01-02 03:04:05.678901+00"
+    with project.added(own, select):
+        retype(company, "affiliate_clicks", "clicked_at", "timestamptz(0)")
+        assert project.dbt("run", "--select", "+int_precise", database=company) == ""
+        retype(company, "affiliate_clicks", "clicked_at", "timestamptz")
+        company.execute(
+            "update affiliate_clicks set clicked_at = %s "
+            "where id = (select min(id::text)::uuid from affiliate_clicks)",
+            (moment,),
+        )
+        said = refusal(refresh(company, "int_precise"))
+        assert "clicked_at is timestamp(0) with time zone" in said
+        assert "`make build`" in said
+        assert project.dbt("run", "--select", "+int_precise", database=company) == ""
+    assert company.execute(
+        "select count(*) from analytics_intermediate.int_precise where clicked_at = %s",
+        (moment,),
+    ) == [(1,)]
+
+
+def test_retype_keeps_views_of_others_and_what_is_granted_on_them(
+    company: Database,
+) -> None:
+    view = "analytics_staging.stg_saas__error_logs"
+    reader = f"reader {os.getpid()}"
+    role = sql.Identifier(reader)
+    company.execute(sql.SQL("create role {}").format(role))
+    try:
+        company.execute(
+            sql.SQL(
+                "create view theirs with (security_barrier = true) as "
+                f"select severity as of_it from {view}; "
+                "create view on_theirs as select of_it from theirs; "
+                "grant select on theirs to {role}; "
+                "grant select (of_it) on on_theirs to {role} with grant option; "
+                "comment on column theirs.of_it is 'what''s kept'"
+            ).format(role=role)
+        )
+
+        def kept() -> list[tuple[object, ...]]:
+            return company.execute(
+                "select relname::text, relowner, reloptions, relacl::text, "
+                "(select string_agg(attacl::text, ' ') from pg_attribute "
+                "where attrelid = pg_class.oid), col_description(oid, 1) "
+                "from pg_class where relname in ('theirs', 'on_theirs') order by 1"
+            )
+
+        before = kept()
+        retype(company, "error_logs", "severity", "text")
+        assert kept() == before
+        assert company.execute("select pg_typeof(of_it)::text from on_theirs limit 1")
+
+        company.execute("create materialized view stored as select * from theirs")
+        said = refusal(
+            run(
+                "retype",
+                "error_logs",
+                "severity",
+                "varchar(90)",
+                env=company.environment(),
+            )
+        )
+        assert said.startswith("public.stored reads error_logs.severity")
+        assert kept() == before
+    finally:
+        company.execute(sql.SQL("drop owned by {0}; drop role {0}").format(role))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("error_logs", "gravity", "text"), "there is no column error_logs.gravity"),
+        (("error_logs", "severity", "text; drop table users"), "there is no type"),
+        (("error_logs", "severity", "integer"), "can't become integer"),
+    ],
+)
+def test_retype_refuses_what_it_cannot_do_and_changes_nothing(
+    company: Database, arguments: tuple[str, ...], message: str
+) -> None:
+    before = (triggers(company), column_types(company, "analytics_staging"))
+    said = refusal(run("retype", *arguments, env=company.environment()))
+    assert message in said
+    assert (triggers(company), column_types(company, "analytics_staging")) == before
