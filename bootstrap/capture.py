@@ -4,7 +4,7 @@ from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from bootstrap import roles
+from bootstrap import columns as classified
 from bootstrap.errors import UserError
 from bootstrap.settings import Settings
 
@@ -23,21 +23,11 @@ def keep(
         All columns that are kept from now on.
 
     Raises:
-        UserError: the table or a column is not there, or one holds personal data.
+        UserError: the table or a column is not there, or one may hold personal data.
     """
-    personal = {
-        *roles.PRIVATE_COLUMNS.get(table, ()),
-        *roles.PERSONAL_COLUMNS.get(table, ()),
-    }
-    for column in columns:
-        if column in personal:
-            raise UserError(
-                f"{table}.{column} may hold personal data, which before-images must "
-                "not keep: let the model do without it, or derive a column that holds "
-                "none"
-            )
     with connection, connection.cursor() as cursor:
         cursor.execute("set local lock_timeout = %s", (f"{LOCK_SECONDS}s",))
+        classified.refuse_personal(cursor, settings.source_schema, table, columns)
         name = _relation(cursor, settings.source_schema, table)
         try:
             cursor.execute(

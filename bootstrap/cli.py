@@ -353,7 +353,7 @@ def roles_command() -> None:
     """Make the roles of dbt, analysts and application, with no more than they need."""
     configuration = settings.load().for_owner()
     with database.connected(configuration) as connection, database.interruptible():
-        roles.create(connection, configuration)
+        closed = roles.create(connection, configuration)
         has_source = database.has_source(connection, configuration)
     click.echo(
         f"{configuration.transformer_role} may read the source, but for its private "
@@ -361,6 +361,12 @@ def roles_command() -> None:
         f"{configuration.analyst_role} may read the marts; "
         f"{configuration.application_role} may write the source."
     )
+    if closed:
+        click.echo(
+            f"Closed to dbt, because they are not classified: {', '.join(closed)}. Add "
+            "what holds no personal data to OPEN_COLUMNS in bootstrap/columns.py, then "
+            "run this again."
+        )
     if not has_source:
         click.echo("There is no source table yet: run this again after `migrate`.")
 

@@ -44,6 +44,20 @@ create temporary table own_sessions (session_id text not null) on commit drop;
 create temporary table own_days (first_day date, last_day date) on commit drop
 """
 
+# A time that is exactly one of the account's, as another one of its quarter of an hour.
+# Beyond these years a day has no quarters that every zone can show.
+MOMENT = """case
+        when {column} in (select own_times.moment from own_times)
+            and {column} >= '1900-01-01' and {column} < '9999-01-01'
+            then date_bin('15 minutes', {column}, '2000-01-01 00:00:00+00')
+            + {place}
+        else {column}
+    end"""
+MOMENTS = {
+    "other_moment": "random() * interval '15 minutes'",
+    "end_of_quarter": "interval '14 minutes 59.999 seconds'",
+}
+
 NOTE = """
 select {schema}.note_erasure(array(
     select id from own_user union all select id from own_licenses
@@ -87,12 +101,19 @@ class Erasure:
 def statements(schema: str = "public") -> dict[str, list[tuple[str, str]]]:
     """Each table and statement of erase.sql by its part: person, activity, account."""
     quoted = '"' + schema.replace('"', '""') + '"'
-    text = FILE.read_text(encoding="utf-8").replace("this_schema.", f"{quoted}.")
+    text = FILE.read_text(encoding="utf-8")
+    text = re.sub(rf"\b({'|'.join(MOMENTS)})\((\w+)\)(?=,\n)", _moment, text)
+    text = text.replace("this_schema.", f"{quoted}.")
     parts = re.split(r"^-- === (\w+): .*\n", text, flags=re.MULTILINE)
     return {
         part: _blocks(content)
         for part, content in zip(parts[1::2], parts[2::2], strict=True)
     }
+
+
+def _moment(found: re.Match[str]) -> str:
+    """The expression that a call in erase.sql is short for."""
+    return MOMENT.format(column=found[2], place=MOMENTS[found[1]])
 
 
 def _blocks(text: str) -> list[tuple[str, str]]:

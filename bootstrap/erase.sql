@@ -9,6 +9,9 @@
 -- stays, in every zone.
 --
 -- What they did is one transaction, and who they were another one.
+--
+-- erase.py replaces other_moment(column) and end_of_quarter(column), too: a function of
+-- ours would have to stay in the session or in the schema.
 
 -- === person: the rows that are their own, each found by those before
 
@@ -135,20 +138,8 @@ where user_id = (select given.user_id from given) and session_id is not null;
 update this_schema.usage_events
 set
     user_id = null,
-    occurred_at = case
-        when occurred_at in (select own_times.moment from own_times)
-            and occurred_at >= '1900-01-01' and occurred_at < '9999-01-01'
-            then date_bin('15 minutes', occurred_at, '2000-01-01 00:00:00+00')
-            + random() * interval '15 minutes'
-        else occurred_at
-    end,
-    created_at = case
-        when created_at in (select own_times.moment from own_times)
-            and created_at >= '1900-01-01' and created_at < '9999-01-01'
-            then date_bin('15 minutes', created_at, '2000-01-01 00:00:00+00')
-            + interval '14 minutes 59.999 seconds'
-        else created_at
-    end,
+    occurred_at = other_moment(occurred_at),
+    created_at = end_of_quarter(created_at),
     license_id = case
         when license_id <> all(array(select own_licenses.id from own_licenses))
             then license_id
@@ -192,20 +183,8 @@ where user_id = (select given.user_id from given)
 update this_schema.api_usage
 set
     user_id = null,
-    occurred_at = case
-        when occurred_at in (select own_times.moment from own_times)
-            and occurred_at >= '1900-01-01' and occurred_at < '9999-01-01'
-            then date_bin('15 minutes', occurred_at, '2000-01-01 00:00:00+00')
-            + random() * interval '15 minutes'
-        else occurred_at
-    end,
-    created_at = case
-        when created_at in (select own_times.moment from own_times)
-            and created_at >= '1900-01-01' and created_at < '9999-01-01'
-            then date_bin('15 minutes', created_at, '2000-01-01 00:00:00+00')
-            + interval '14 minutes 59.999 seconds'
-        else created_at
-    end,
+    occurred_at = other_moment(occurred_at),
+    created_at = end_of_quarter(created_at),
     license_id = case
         when license_id <> all(array(select own_licenses.id from own_licenses))
             then license_id
@@ -225,20 +204,8 @@ where user_id = (select given.user_id from given)
 update this_schema.error_logs
 set
     user_id = null,
-    occurred_at = case
-        when occurred_at in (select own_times.moment from own_times)
-            and occurred_at >= '1900-01-01' and occurred_at < '9999-01-01'
-            then date_bin('15 minutes', occurred_at, '2000-01-01 00:00:00+00')
-            + random() * interval '15 minutes'
-        else occurred_at
-    end,
-    created_at = case
-        when created_at in (select own_times.moment from own_times)
-            and created_at >= '1900-01-01' and created_at < '9999-01-01'
-            then date_bin('15 minutes', created_at, '2000-01-01 00:00:00+00')
-            + interval '14 minutes 59.999 seconds'
-        else created_at
-    end,
+    occurred_at = other_moment(occurred_at),
+    created_at = end_of_quarter(created_at),
     license_id = case
         when license_id <> all(array(select own_licenses.id from own_licenses))
             then license_id
@@ -258,20 +225,8 @@ where user_id = (select given.user_id from given)
 update this_schema.audit_logs
 set
     user_id = null,
-    occurred_at = case
-        when occurred_at in (select own_times.moment from own_times)
-            and occurred_at >= '1900-01-01' and occurred_at < '9999-01-01'
-            then date_bin('15 minutes', occurred_at, '2000-01-01 00:00:00+00')
-            + random() * interval '15 minutes'
-        else occurred_at
-    end,
-    created_at = case
-        when created_at in (select own_times.moment from own_times)
-            and created_at >= '1900-01-01' and created_at < '9999-01-01'
-            then date_bin('15 minutes', created_at, '2000-01-01 00:00:00+00')
-            + interval '14 minutes 59.999 seconds'
-        else created_at
-    end,
+    occurred_at = other_moment(occurred_at),
+    created_at = end_of_quarter(created_at),
     team_id = case
         when team_id <> all(array(select own_teams.id from own_teams)) then team_id
     end,
@@ -323,13 +278,7 @@ where user_id = (select given.user_id from given)
 update this_schema.affiliate_clicks
 set
     referral_id = null,
-    clicked_at = case
-        when clicked_at in (select own_times.moment from own_times)
-            and clicked_at >= '1900-01-01' and clicked_at < '9999-01-01'
-            then date_bin('15 minutes', clicked_at, '2000-01-01 00:00:00+00')
-            + random() * interval '15 minutes'
-        else clicked_at
-    end,
+    clicked_at = other_moment(clicked_at),
     ip_address = null,
     user_agent = null,
     referrer_url = null,

@@ -529,6 +529,11 @@ def _complete(revisions: list[str], present: set[str]) -> list[str]:
     ]
 
 
+def tables_by_file() -> dict[str, str]:
+    """The tables that migrations make, each with the name of its file."""
+    return _objects_by_file(revisions())
+
+
 def _objects_by_file(revisions: list[str]) -> dict[str, str]:
     """What migrations are known by, each with the name of its file.
 

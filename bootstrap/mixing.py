@@ -2,7 +2,9 @@
 
 An updated row bears its transaction (change_xid, xmin), its command and its place in
 the table. Whatever an erasure updates is therefore updated once more, in one statement
-or in random order, with other rows of which the same can be said.
+or in random order, with other rows: activity without a person, and erased accounts.
+Rows are chosen by their owner, because a transaction of the application may have
+written to an erased account and to thousands of live ones.
 """
 
 from psycopg2 import sql
@@ -69,8 +71,42 @@ from mixed
 where rows.id = mixed.id and rows.{time} = mixed.{time}
 """
 
-# Accounts that were erased bear the transaction of the last erasure, all of them: so
-# none of them tells when it was erased itself.
+# So many erased accounts are updated with the one that is erased now. Of more than
+# these it is a random sample: the cost of an erasure does not grow with their number.
+OTHER_ACCOUNTS = 500
+
+# Ids stay in a table of the transaction, because servers log parameters.
+MIXED = "create temporary table mixed (id uuid not null) on commit drop"
+
+SAMPLE = """
+insert into mixed (id)
+select user_id from given
+union all (
+    select id from {schema}.users
+    where not is_active and email = 'erased-' || id || '@erased.invalid'
+    order by random()
+    limit {others}
+)
+"""
+
+# What hangs on an account, each by a column that refers to something before it.
+OWNED = (
+    ("licenses", "user_id"),
+    ("teams", "owner_id"),
+    ("subscriptions", "license_id"),
+    ("payment_transactions", "subscription_id"),
+    ("affiliates", "user_id"),
+    ("affiliate_referrals", "referred_user_id"),
+)
+
+OWN = """
+insert into mixed (id)
+select id from {table}
+where {column} = any(array(select mixed.id from mixed))
+"""
+
+# The rows to update: those of these accounts, whatever transaction they bear, and what
+# this erasure has changed.
 MIX_ACCOUNTS = """
 declare
     -- Quoted where it needs to be.
@@ -78,22 +114,34 @@ declare
         select typnamespace::regnamespace from pg_type
         where oid = pg_typeof(null::this_schema.users)
     );
-    erasures constant xid8[] := array(
-        select distinct change_xid from this_schema.users
-        where not is_active and email = 'erased-' || id || '@erased.invalid'
-    );
-    relation text;
     known refcursor := 'erased';
+    relation text;
+    condition text;
 begin
-    foreach relation in array array[
-        'users', 'licenses', 'teams', 'subscriptions', 'payment_transactions',
-        'affiliates', 'affiliate_payouts', 'affiliate_commissions',
-        'affiliate_referrals', 'affiliate_clicks', 'audit_logs'
-    ] loop
+    for relation, condition in values
+        ('users', 'id = any (ids)'),
+        ('licenses', 'id = any (ids)'),
+        ('teams', 'id = any (ids)'),
+        ('subscriptions', 'id = any (ids)'),
+        ('payment_transactions', 'id = any (ids)'),
+        ('affiliates', 'id = any (ids)'),
+        ('affiliate_payouts', 'affiliate_id = any (ids)'),
+        (
+            'affiliate_commissions',
+            'affiliate_id = any (ids) or referral_id = any (ids)'
+        ),
+        ('affiliate_referrals', 'affiliate_id = any (ids) or id = any (ids)'),
+        ('affiliate_clicks', 'affiliate_id = any (ids)'),
+        ('audit_logs', 'resource_id = any (names)')
+    loop
+        condition := replace(condition, '(ids)', '(array(select id from mixed))');
+        condition := replace(
+            condition, '(names)', '(array(select id::text from mixed))'
+        );
         open known for execute format(
-            'select id from %s.%I where change_xid = any ($1) order by random() '
-            'for update', home, relation
-        ) using erasures;
+            'select id from %s.%I where change_xid = pg_current_xact_id() or %s '
+            'order by random() for update', home, relation, condition
+        );
         loop
             -- Servers log the parameters of a plan: none of these holds an id.
             move next in known;
@@ -129,7 +177,17 @@ def mix_activity(cursor: Cursor, schema: str) -> None:
 
 
 def mix_accounts(cursor: Cursor, schema: str) -> None:
-    """Mix what this transaction has changed with what former erasures did."""
-    home = sql.Identifier(schema).as_string(cursor)
-    body = MIX_ACCOUNTS.replace("this_schema.", f"{home}.")
+    """Mix what this transaction has changed with erased accounts."""
+    cursor.execute(MIXED)
+    home = sql.Identifier(schema)
+    cursor.execute(
+        sql.SQL(SAMPLE).format(schema=home, others=sql.Literal(OTHER_ACCOUNTS))
+    )
+    for table, column in OWNED:
+        cursor.execute(
+            sql.SQL(OWN).format(
+                table=sql.Identifier(schema, table), column=sql.Identifier(column)
+            )
+        )
+    body = MIX_ACCOUNTS.replace("this_schema.", f"{home.as_string(cursor)}.")
     cursor.execute(sql.SQL("do {}").format(sql.Literal(body)))

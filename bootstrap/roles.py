@@ -10,60 +10,23 @@ from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from bootstrap import changes, trust
+from bootstrap import changes, columns, trust
 from bootstrap.errors import UserError
 from bootstrap.settings import Settings
 
-# Columns that may say who somebody is, or are a secret, and that nothing of dbt reads.
-# Two that may say it are read: the staging view takes a number from
-# usage_events.event_data, and by payment_transactions.stripe_invoice_id a test finds
-# what was charged twice.
-PRIVATE_COLUMNS = {
-    "affiliate_clicks": (
-        *("ip_address", "user_agent", "referrer_url", "landing_page"),
-        *("utm_source", "utm_medium", "utm_content", "utm_term", "metadata"),
-    ),
-    "affiliate_commissions": ("notes", "metadata"),
-    "affiliate_payouts": ("payment_reference", "failed_reason", "metadata"),
-    "affiliate_referrals": (
-        *("referral_source", "ip_address", "user_agent"),
-        *("utm_source", "utm_medium", "utm_content", "utm_term", "metadata"),
-    ),
-    "affiliates": ("affiliate_code", "payment_details", "metadata"),
-    "api_usage": ("ip_address", "user_agent", "error_message", "metadata"),
-    "audit_logs": (
-        *("resource_id", "changes", "ip_address", "user_agent"),
-        *("failure_reason", "metadata"),
-    ),
-    "error_logs": (
-        *("error_message", "error_stack", "ip_address", "user_agent", "metadata"),
-    ),
-    "feature_usage": ("metadata",),
-    "licenses": ("license_key", "metadata"),
-    "payment_transactions": ("stripe_payment_intent_id", "failure_reason", "metadata"),
-    "subscriptions": ("stripe_subscription_id", "stripe_customer_id", "metadata"),
-    "teams": ("name", "slug", "metadata"),
-    "usage_aggregates_daily": ("metadata",),
-    "usage_aggregates_monthly": ("metadata",),
-    "usage_events": ("ip_address", "user_agent", "client_version", "metadata"),
-    "users": ("email", "password_hash", "full_name", "metadata"),
-}
 
-# Those two: dbt reads them where they are, and nothing may keep a copy of them.
-PERSONAL_COLUMNS = {
-    "payment_transactions": ("stripe_invoice_id",),
-    "usage_events": ("event_data",),
-}
-
-
-def create(connection: Connection, settings: Settings) -> None:
+def create(connection: Connection, settings: Settings) -> list[str]:
     """Make the roles and grant them what they need, all or nothing; safe to repeat.
 
     It also hands marts over to the transformer that the user built before.
 
+    Returns:
+        The columns of the source that stay closed because they are not classified.
+
     Raises:
-        UserError: the user may not make roles or doesn't own the source, or the
-            transformer could read private columns all the same.
+        UserError: the user may not make roles or doesn't own the source, a private
+            column is missing, or the transformer could read private columns all the
+            same.
     """
     with connection, connection.cursor() as cursor:
         cursor.execute("select current_user, current_database()")
@@ -90,7 +53,10 @@ def create(connection: Connection, settings: Settings) -> None:
         _close_schema(cursor, settings)
         run("grant connect, temporary on database {database} to {transformer}")
         run("grant usage on schema {source} to {transformer}")
-        _open_source(cursor, settings)
+        source = columns.of_source(cursor, settings.source_schema)
+        columns.refuse_missing(source)
+        closed = columns.unclassified(source)
+        _open_source(cursor, settings, source)
         _check_source(cursor, settings.source_schema, settings.transformer_role, user)
 
         if settings.database_url is None:
@@ -122,7 +88,8 @@ def create(connection: Connection, settings: Settings) -> None:
         _keep_from(cursor, settings)
         _let_forget(cursor, settings)
         trust.refuse(cursor, settings.source_schema)
-        _check_private(cursor, settings)
+        _check_private(cursor, settings, closed)
+    return sorted(f"{table}.{column}" for table, column in closed)
 
 
 def _refuse_greater(cursor: Cursor, settings: Settings) -> None:
@@ -178,7 +145,9 @@ def _close_schema(cursor: Cursor, settings: Settings) -> None:
             cursor.execute(sql.SQL(statement).format(**names))
 
 
-def _open_source(cursor: Cursor, settings: Settings) -> None:
+def _open_source(
+    cursor: Cursor, settings: Settings, source: dict[str, list[str]]
+) -> None:
     """Let the transformer read the source but for its private columns.
 
     What earlier versions granted goes: whole tables, and whatever table was to come.
@@ -203,20 +172,11 @@ def _open_source(cursor: Cursor, settings: Settings) -> None:
             "revoke select on tables from {transformer}"
         )
         cursor.execute(sql.SQL(revoke).format(maker=sql.Identifier(maker), **names))
-    cursor.execute(
-        "select relname::text, array_agg(attname::text order by attnum) "
-        "from pg_class inner join pg_attribute on pg_class.oid = attrelid "
-        "where relnamespace = to_regnamespace(quote_ident(%s)) "
-        "and relkind in ('r', 'p', 'v', 'm', 'f') and not relispartition "
-        "and attnum > 0 and not attisdropped group by relname",
-        (settings.source_schema,),
-    )
-    for table, columns in cursor.fetchall():
-        private = PRIVATE_COLUMNS.get(table, ())
-        readable = [column for column in columns if column not in private]
-        only = sql.SQL(", ").join(map(sql.Identifier, readable))
+    for table, present in source.items():
+        readable = columns.readable(table, present)
+        only = sql.SQL(", ").join(map(sql.Identifier, readable or []))
         grant = "grant select ({only}) on {table} to {transformer}"
-        if readable == columns:
+        if readable is None:
             grant = "grant select on {table} to {transformer}"
         cursor.execute(
             sql.SQL(grant).format(
@@ -313,13 +273,11 @@ def _check_source(cursor: Cursor, schema: str, transformer: str, user: str) -> N
         )
 
 
-def _check_private(cursor: Cursor, settings: Settings) -> None:
-    """Make sure that nothing else opens what is private, such as an owner's right."""
-    private = tuple(
-        (table, column)
-        for table, columns in PRIVATE_COLUMNS.items()
-        for column in columns
-    )
+def _check_private(
+    cursor: Cursor, settings: Settings, closed: list[tuple[str, str]]
+) -> None:
+    """Make sure that nothing else opens what is closed, such as an owner's right."""
+    private = (*columns.each(columns.PRIVATE_COLUMNS), *closed)
     cursor.execute(
         "select tables.relname || '.' || attname "
         "from pg_class as tables "

@@ -7,7 +7,7 @@ from bootstrap.errors import UserError
 
 
 def refuse_hidden_rows(connection: Connection, schema: str) -> None:
-    """Stop before a command takes rows of the source for gone that it can't see.
+    """Stop before a command takes rows of a schema for gone that it can't see.
 
     Raises:
         UserError: row-level security of a table applies to this user.
@@ -21,7 +21,8 @@ def refuse_hidden_rows(connection: Connection, schema: str) -> None:
         )
         found = cursor.fetchone()
         if found is not None:
-            table, user = (sql.Identifier(name).as_string(cursor) for name in found)
+            table = sql.Identifier(schema, found[0]).as_string(cursor)
+            user = sql.Identifier(found[1]).as_string(cursor)
             raise UserError(
                 f"row-level security hides rows of {table} from role {user}: as its "
                 f"owner `alter table {table} disable row level security`, or as "

@@ -7,7 +7,7 @@ from collections import Counter
 import click
 import psycopg2
 
-from bootstrap import database, marts_owner, settings
+from bootstrap import database, marts_owner, settings, visibility
 from bootstrap.errors import UserError
 from bootstrap.output import plain
 
@@ -29,6 +29,8 @@ def cli(names: tuple[str, ...]) -> None:
     """
     configuration = settings.load()
     with marts_owner.connected(configuration) as connection, database.interruptible():
+        for schema in (configuration.source_schema, *configuration.dbt_schemas()):
+            visibility.refuse_hidden_rows(connection, schema)
         # Great Expectations takes seconds to import.
         from expectations import judge, page, suites
 

@@ -30,7 +30,9 @@
     {%- if execute and flags.EMPTY -%}
         {%- do saas_analytics.refuse_to_empty_marts() -%}
     {%- endif -%}
-    {%- if execute and flags.WHICH in ("run", "build", "retry", "snapshot", "test") -%}
+    {%- if execute and flags.WHICH in (
+        "run", "build", "retry", "snapshot", "test", "freshness"
+    ) -%}
         {%- do saas_analytics.refuse_hidden_rows() -%}
     {%- endif -%}
     {%- set names = [] -%}
@@ -231,7 +233,11 @@ exception when lock_not_available then
     select format('%I (process %s)', usename, activity.pid) into holder
     from pg_locks
     inner join pg_stat_activity as activity on pg_locks.pid = activity.pid
-    where locktype = 'advisory' and granted and objid = 7226002 and objsubid = 1
+    where locktype = 'advisory' and granted
+        and classid = 0 and objid = 7226002 and objsubid = 1
+        and pg_locks.database = (
+            select oid from pg_database where datname = current_database()
+        )
     limit 1;
     raise exception 'the refresh engine has been locked for 60 s, by %', holder
         using hint = 'wait until it has ended, or end it with pg_terminate_backend';

@@ -117,6 +117,36 @@ def test_what_can_t_be_captured_is_refused_and_nothing_is_changed(
     assert database.execute(triggers) == before
 
 
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        (
+            "alter table users rename full_name to display_name",
+            ("users", "display_name"),
+            r"column users\.full_name may hold personal data and is missing",
+        ),
+        (
+            "alter table users rename to accounts",
+            ("accounts", "email"),
+            r"table users may hold personal data and is missing",
+        ),
+        (
+            "alter table users add phone text",
+            ("users", "phone"),
+            r"users\.phone is not classified.*OPEN_COLUMNS in bootstrap/columns\.py",
+        ),
+    ],
+)
+def test_a_column_that_is_on_no_list_may_be_personal_and_is_not_captured(
+    database: Database, change: str, arguments: tuple[str, ...], message: str
+) -> None:
+    database.execute(change)
+
+    result = run("capture", *arguments, env=database.environment())
+
+    assert re.search(message, refusal(result))
+
+
 def test_deletes_go_on_where_a_publication_includes_all_tables(
     database: Database,
 ) -> None:

@@ -14,13 +14,14 @@ import pytest
 from psycopg2 import errors
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import erase
+from bootstrap import erase, mixing
 from bootstrap.errors import UserError
 from bootstrap.mixing import activity_statements
 from tests.python.personal_data import (
     OTHER,
     PERSON,
     SESSION,
+    THIRD,
     WHEN,
     Mark,
     identity,
@@ -302,6 +303,84 @@ def test_without_the_tables_it_says_so(empty_database: Database) -> None:
     refused = run("erase-user", PERSON, env=empty_database.environment())
 
     assert "python -m bootstrap migrate" in refusal(refused)
+
+
+# What is whose: users as such, and what hangs on them.
+ACCOUNTS = ("users", "licenses", "teams", "subscriptions", "payment_transactions")
+
+
+def accounts_of_others(database: Database, persons: tuple[str, ...]) -> set[str]:
+    """Each row of accounts, every column of it, but for some persons'."""
+    gone = [
+        *persons,
+        *(
+            identity(f"{kind} {name}")
+            for kind in ("licence", "team", "subscription", "payment")
+            for name in ("person",)
+        ),
+    ]
+    return {
+        row
+        for table in ACCOUNTS
+        for (row,) in database.execute(
+            f"select rows::text from {table} as rows where id::text <> all (%s)",
+            (gone,),
+        )
+    }
+
+
+def test_an_erasure_rewrites_no_live_account_of_an_earlier_transaction(
+    planted: Planted,
+) -> None:
+    """One transaction of the application wrote to erased and to live accounts."""
+    database = planted.database
+    database.execute(
+        "insert into users (email, password_hash) "
+        "select number || '@example.com', 'x' from generate_series(1, 200) as number"
+    )
+    erase_user(planted).check_returncode()
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        for table in ACCOUNTS:
+            cursor.execute(f"update {table} set metadata = metadata")
+        connection.commit()
+    ((shared,),) = database.execute(
+        "select count(*) from users where change_xid = "
+        "(select change_xid from users where id = %s)",
+        (PERSON,),
+    )
+    assert shared > 200
+    before = accounts_of_others(database, (PERSON, THIRD))
+
+    erase_user(planted, user=THIRD).check_returncode()
+
+    assert accounts_of_others(database, (PERSON, THIRD)) == before
+    # The erased accounts are mixed, whatever wrote to them in between.
+    assert database.execute(
+        "select count(*), count(distinct change_xid), count(distinct updated_at) "
+        "from users where id in (%s, %s)",
+        (PERSON, THIRD),
+    ) == [(2, 1, 1)]
+
+
+def test_the_cost_of_an_erasure_does_not_grow_with_erased_accounts(
+    planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mixing, "OTHER_ACCOUNTS", 20)
+    planted.database.execute(
+        "insert into users (id, email, password_hash, is_active) "
+        "select id, 'erased-' || id || '@erased.invalid', '!', false "
+        "from (select gen_random_uuid() as id from generate_series(1, 100)) as ids"
+    )
+
+    with closing(planted.database.connect()) as connection:
+        erase.erase(connection, uuid.UUID(PERSON), dry_run=False)
+
+    # The person may be among those that were drawn.
+    assert planted.database.execute(
+        "select count(*) from users where change_xid = "
+        "(select change_xid from users where id = %s)",
+        (PERSON,),
+    ) in ([(20,)], [(21,)])
 
 
 # --- Cost and company -----------------------------------------------------------------

@@ -6,8 +6,8 @@ from contextlib import ExitStack, closing, suppress
 import pytest
 from psycopg2 import errors, sql
 
-from bootstrap import settings
-from bootstrap.roles import PRIVATE_COLUMNS
+from bootstrap import columns, roles, settings
+from bootstrap.columns import PRIVATE_COLUMNS
 from tests.python.personal_data import (
     PERSON,
     personal_columns,
@@ -157,10 +157,11 @@ def test_dbt_reads_each_column_that_is_not_private_and_no_other(
     stage.owner.execute(
         "create table public.invoices (id integer);"
         "alter table public.users add locale text;"
+        "alter table public.team_members add locale text;"
         "select public.create_event_partitions('2031-01-01', '2031-01-01')"
     )
     later = columns_of_source(stage, of_partitions=True) | {
-        *("invoices.id", "users.locale")
+        *("invoices.id", "users.locale", "team_members.locale")
     }
     assert selected(transformer, later) == set()
     read = "select id from public.usage_events where occurred_at >= '2031-01-01'"
@@ -176,9 +177,13 @@ def test_dbt_reads_each_column_that_is_not_private_and_no_other(
     )
     every = columns | later | {"payouts.id"}
     assert selected(transformer, every) == every
-    stage.make_roles().check_returncode()
+    made = stage.make_roles()
+    made.check_returncode()
     columns = columns_of_source(stage, of_partitions=False)
-    assert selected(transformer, every) == columns - PRIVATE
+    # A column of our tables counts as personal until it is classified.
+    unclassified = {"users.locale", "team_members.locale"}
+    assert selected(transformer, every) == columns - PRIVATE - unclassified
+    assert "not classified: team_members.locale, users.locale." in made.stdout
     stage.owner.execute("create table public.refunds (id integer)")
     assert selected(transformer, {"refunds.id"}) == set()
 
@@ -218,6 +223,46 @@ def test_who_can_read_private_columns_all_the_same_cannot_be_dbt(
     message = refusal(stage.make_roles())
     assert f'role "{stage.transformer}" could read users.email' in message
     assert stage.relations("analytics%") == set(), "all or nothing"
+
+
+@pytest.mark.parametrize(
+    ("rename", "missing"),
+    [
+        ("users rename full_name to display_name", "column users.full_name"),
+        ("usage_events rename event_data to payload", "column usage_events.event_data"),
+        ("affiliates rename to partners", "table affiliates"),
+        ("users rename to accounts", "table users"),
+    ],
+)
+def test_a_private_column_is_not_opened_by_another_name(
+    make_stage: MakeStage, rename: str, missing: str
+) -> None:
+    stage = make_stage("18 createrole")
+    stage.owner.execute(f"alter table public.{rename}")
+
+    message = refusal(stage.make_roles())
+
+    assert f"{missing} may hold personal data and is missing" in message
+    assert "bootstrap/columns.py" in message
+    assert stage.relations("analytics%") == set(), "all or nothing"
+
+
+def test_a_column_of_ones_own_is_opened_once_it_is_classified(
+    make_stage: MakeStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = make_stage("18 createrole")
+    stage.owner.execute("alter table public.users add locale text, add phone text")
+    monkeypatch.setattr(columns, "OPEN_COLUMNS", {"users": ("locale",)})
+
+    given = {name: value for name, value in stage.environment().items() if value}
+
+    with closing(stage.owner.connect()) as connection:
+        closed = roles.create(connection, settings.load(given))
+
+    assert closed == ["users.phone"]
+    transformer = stage.login(stage.transformer)
+    added = {"users.locale", "users.phone"}
+    assert selected(transformer, added) == {"users.locale"}
 
 
 # --- What is refused ------------------------------------------------------------------

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import random
 import re
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg2
@@ -295,7 +298,29 @@ def test_a_command_does_not_take_hidden_rows_for_gone(
 ) -> None:
     marts.execute("alter table usage_events enable row level security")
     message = refusal(run(*command, env=transformer.environment()))
-    assert 'row-level security hides rows of "usage_events" from role' in message
+    assert 'row-level security hides rows of "public"."usage_events" from' in message
+
+
+def test_expectations_and_freshness_do_not_judge_hidden_rows(
+    marts: Database, transformer: Database, tmp_path: Path
+) -> None:
+    marts.execute("alter table usage_events enable row level security")
+
+    judged = subprocess.run(
+        [sys.executable, "-m", "expectations"],
+        cwd=support.ROOT,
+        env=transformer.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert judged.returncode == 2
+    assert 'row-level security hides rows of "public"."usage_events"' in judged.stderr
+
+    dated = support.dbt("source", "freshness", database=transformer, target=tmp_path)
+    assert dated.returncode != 0
+    named = r"Row-level security hides rows of \S*usage_events"
+    assert re.search(named, dated.stdout), dated.stdout
 
 
 def test_with_a_publication_for_all_tables_marts_and_source_go_on(
