@@ -60,6 +60,9 @@ class Database:
 
     def connect(self, **options: Any) -> Connection:
         """A connection of its own; close it, or let the fixture's drop do so."""
+        # dbt within this process may have its own PGOPTIONS meanwhile.
+        if "options=" not in self.url:
+            options.setdefault("options", "")
         connection: Connection = psycopg2.connect(self.url, **options)
         return connection
 

@@ -267,9 +267,15 @@ def test_a_column_follows_its_contract_to_null_and_back(
     project: DbtProject, company: Database
 ) -> None:
     table = oid(company, f"analytics.{MART}")
-    unknown = "    nullif(error_type, error_type) as error_type,\n"
+    unknown = "nullif(error_type, error_type)"
     with (
-        project.altered(SELECT, {"    error_type,\n": unknown}),
+        project.altered(
+            SELECT,
+            {
+                '"error_type": "error_type"': f'"error_type": "{unknown}"',
+                "    error_type,\n": f"    {unknown} as error_type,\n",
+            },
+        ),
         project.altered(
             CONTRACT,
             {
