@@ -29,8 +29,10 @@ def cli(names: tuple[str, ...]) -> None:
     """
     configuration = settings.load()
     with marts_owner.connected(configuration) as connection, database.interruptible():
-        for schema in (configuration.source_schema, *configuration.dbt_schemas()):
-            visibility.refuse_hidden_rows(connection, schema)
+        # A transaction of its own: the judge takes a snapshot for all it reads.
+        with connection:
+            for schema in (configuration.source_schema, *configuration.dbt_schemas()):
+                visibility.refuse_hidden_rows(connection, schema)
         # Great Expectations takes seconds to import.
         from expectations import judge, page, suites
 
