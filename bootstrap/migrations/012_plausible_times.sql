@@ -8,8 +8,8 @@
 -- * The indexes by which a run finds rows by their time are those of plausible times:
 --   the staging views show no other, so indexes on the columns don't serve them.
 --
--- Writers of payments, referrals and licences wait while the indexes are built, writers
--- of events for a moment (docs/operations.md).
+-- Writers of payments, referrals and licences, and readers and writers of events, wait
+-- until the indexes are built (docs/operations.md).
 
 -- Nothing is built or dropped "concurrently": a migration is one transaction.
 -- squawk-ignore-file require-concurrent-index-creation

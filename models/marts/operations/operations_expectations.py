@@ -34,8 +34,14 @@ MARTS_BESIDE_SOURCE = Rows("""
             'api_usage' as source_table,
             (
                 select count(*) from {source}.api_usage
-                where (occurred_at at time zone {zone})::date
+                where case
+                    when occurred_at >= '1970-01-01 00:00+00'
+                        and occurred_at < (api + 2)::timestamp at time zone 'UTC'
+                        then created_at >= occurred_at - interval '24 hours'
+                        and (occurred_at at time zone {zone})::date
                         between api - 28 and api
+                    else false
+                end
                     and occurred_at >= (api - 29)::timestamp at time zone 'UTC'
             ) as source_rows,
             (
@@ -48,8 +54,14 @@ MARTS_BESIDE_SOURCE = Rows("""
             'error_logs',
             (
                 select count(*) from {source}.error_logs
-                where (occurred_at at time zone {zone})::date
+                where case
+                    when occurred_at >= '1970-01-01 00:00+00'
+                        and occurred_at < (errors + 2)::timestamp at time zone 'UTC'
+                        then created_at >= occurred_at - interval '24 hours'
+                        and (occurred_at at time zone {zone})::date
                         between errors - 28 and errors
+                    else false
+                end
                     and occurred_at >= (errors - 29)::timestamp at time zone 'UTC'
             ),
             (
@@ -62,8 +74,14 @@ MARTS_BESIDE_SOURCE = Rows("""
             'audit_logs',
             (
                 select count(*) from {source}.audit_logs
-                where (occurred_at at time zone {zone})::date
+                where case
+                    when occurred_at >= '1970-01-01 00:00+00'
+                        and occurred_at < (audit + 2)::timestamp at time zone 'UTC'
+                        then created_at >= occurred_at - interval '24 hours'
+                        and (occurred_at at time zone {zone})::date
                         between audit - 28 and audit
+                    else false
+                end
                     and occurred_at >= (audit - 29)::timestamp at time zone 'UTC'
             ),
             (

@@ -28,8 +28,15 @@ MART_BESIDE_SOURCE = Rows("""
     source as (
         select (occurred_at at time zone {zone})::date as day, count(*) as events
         from {source}.usage_events
-        where (occurred_at at time zone {zone})::date
-                between (select day - 28 from last_day) and (select day from last_day)
+        where case
+            -- No zone has a date for the first and the last of all times.
+            when occurred_at >= '1970-01-01 00:00+00' and occurred_at < (
+                select (day + 2)::timestamp at time zone 'UTC' from last_day
+            ) then created_at >= occurred_at - interval '24 hours'
+                and (occurred_at at time zone {zone})::date between
+                (select day - 28 from last_day) and (select day from last_day)
+            else false
+        end
             -- Partitions are found by the time alone, a day more for the zone.
             and occurred_at >= (
                 select (day - 29)::timestamp at time zone 'UTC' from last_day
