@@ -537,14 +537,14 @@ def tables_by_file() -> dict[str, str]:
 def _objects_by_file(revisions: list[str]) -> dict[str, str]:
     """What migrations are known by, each with the name of its file.
 
-    That is their tables. Of one without a table it is its indexes and functions: none
-    of these may go again with a later migration.
+    That is their tables. Of one without a table it is its indexes and functions, or
+    else its constraints: none of these may go again with a later migration.
     """
     makers = {}
     for revision in revisions:
         text = statements(FOLDER / f"{revision}.sql")
-        for kind in ("table", "(?:index|function)"):
-            names = re.findall(rf"^create {kind} (\w+)", text, flags=re.MULTILINE)
+        for made in ("create table", "create (?:index|function)", "add constraint"):
+            names = re.findall(rf"^{made} (\w+)", text, flags=re.MULTILINE)
             if names:
                 makers.update(dict.fromkeys(names, f"{revision}.sql"))
                 break
@@ -552,12 +552,14 @@ def _objects_by_file(revisions: list[str]) -> dict[str, str]:
 
 
 def _objects(connection: Any, schema: str) -> set[str]:
-    """The names of all tables, indexes and functions of a schema."""
+    """The names of all tables, indexes, functions and constraints of a schema."""
     with connection.cursor() as cursor:
         cursor.execute(
             "with place as (select to_regnamespace(quote_ident(%s)) as oid) "
             "select relname from pg_class, place where relnamespace = place.oid "
-            "union select proname from pg_proc, place where pronamespace = place.oid",
+            "union select proname from pg_proc, place where pronamespace = place.oid "
+            "union select conname from pg_constraint, place "
+            "where connamespace = place.oid",
             (schema,),
         )
         return {name for (name,) in cursor.fetchall()}

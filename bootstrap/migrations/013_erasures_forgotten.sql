@@ -112,8 +112,10 @@ begin
             pg_catalog.bool_or(privilege_type = 'INSERT')
                 over (partition by relname, grantee) as may_write
         from pg_catalog.pg_class, pg_catalog.aclexplode(relacl)
-        where relnamespace = pg_catalog.current_schema()::pg_catalog.regnamespace
-            and grantee <> relowner
+        where relnamespace = (
+            select pg_namespace.oid from pg_catalog.pg_namespace
+            where nspname = pg_catalog.current_schema()
+        ) and grantee <> relowner
     loop
         if given.relname = 'users' and given.privilege_type = 'UPDATE' then
             execute 'grant execute on function note_erasure(uuid[]) to ' || given.role;

@@ -742,7 +742,7 @@ def test_another_schema_gets_the_same_objects_and_public_none(
         select {quoted}.create_event_partitions(date '2031-01-01', date '2031-01-01');
         """
     )
-    run("rollback", "base", env=env).check_returncode()
+    run("rollback", "base", "--yes", env=env).check_returncode()
     assert tables(empty_database, schema) == set(OUR_TABLES)
 
 
