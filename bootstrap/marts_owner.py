@@ -9,6 +9,8 @@ owner.
 """
 
 import contextlib
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -123,7 +125,11 @@ def connected(settings: Settings) -> Iterator[Connection]:
 
 
 def dbt_variables(settings: Settings) -> dict[str, str]:
-    """What profiles.yml needs to act as the owner of the marts.
+    """What dbt's environment needs to act as the owner of the marts.
+
+    The role is an option of the connection: dbt's own `set role` is undone where dbt
+    rolls back its first transaction. Behind a pooler that passes no options on, dbt
+    tries that all the same, and stops if it was undone.
 
     Raises:
         UserError: this user may not, or has rights that the owner lacks.
@@ -136,7 +142,13 @@ def dbt_variables(settings: Settings) -> dict[str, str]:
         return {}
     with contextlib.closing(connection):
         identity = identify(connection, settings)
-        role = sql.Identifier(identity.role or "").as_string(connection)
+        quoted = sql.Identifier(identity.role or "").as_string(connection)
     if identity.user is not None:
         return {"DBT_USER": identity.user, "DBT_ROLE": ""}
-    return {"DBT_ROLE": "" if identity.role is None else role}
+    if identity.role is None:
+        return {"DBT_ROLE": ""}
+    options = os.environ.get("PGOPTIONS", "")
+    if "search_path" not in options:
+        return {"DBT_ROLE": quoted}
+    escaped = re.sub(r"([\\\s])", r"\\\1", identity.role)
+    return {"DBT_ROLE": "", "PGOPTIONS": f"{options} -c role={escaped}"}

@@ -403,9 +403,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "constant_for_a_column": (
         model(
-            BY_SEVERITY.replace(
-                " group", ' cross join {{ ref("countries") }} group'
-            ),
+            BY_SEVERITY.replace(" group", ' cross join {{ ref("countries") }} group'),
             **changed(severity="'critical'"),
         ),
         "changes of fct_constant_for_a_column give other rows of a severity than",
@@ -744,9 +742,15 @@ def test_the_settings_of_a_session_decide_nothing_of_a_mart(
         for name, text in BY_SETTINGS.items():
             stack.enter_context(project.added(f"{FOLDER}/{name}.sql", text))
         assert (
-            project.dbt("run", "--select", *BY_SETTINGS, database=company,
-                        PGTZ=generator.choice(OF_SESSIONS["timezone"]),
-                        PGOPTIONS=options) == ""
+            project.dbt(
+                "run",
+                "--select",
+                *BY_SETTINGS,
+                database=company,
+                PGTZ=generator.choice(OF_SESSIONS["timezone"]),
+                PGOPTIONS=options,
+            )
+            == ""
         )
         for rebuild in (False, False, True):
             company.execute(
