@@ -171,7 +171,7 @@ class Source:
         if column == "amount_cents":
             return "{} + 1"
         if column == "user_id" and table == "usage_events":
-            return "case when {} is null then null end"
+            return "nullif({0}, {0})"
         if column.endswith("_id"):
             return "{}"
         if column == "plan_type":

@@ -264,14 +264,9 @@ def test_rows_that_a_policy_hides_are_not_taken_for_deleted(
             marts.execute(f"alter table {table} force row level security")
             marts.execute(f"create policy most on {table} using (true)")
         change_some(source)
-        for database in (transformer, marts):
-            # An administrator sees each row, but the views of the transformer don't.
-            if database is marts and table == "change_tombstones":
-                continue
-            result = support.refresh(database, "--verify")
-            message = refusal(result)
-            assert f"row-level security hides rows of public.{table} from" in message
-            assert f"alter table public.{table} disable row level" in message
+        message = refusal(support.refresh(transformer, "--verify"))
+        assert f"row-level security hides rows of public.{table} from" in message
+        assert f"alter table public.{table} disable row level" in message
         assert contents(marts) == before
 
         marts.execute(f"alter table {table} disable row level security")
