@@ -166,7 +166,7 @@ def _take_back(admin: Database, owner: Database) -> None:
     for schema in SETTINGS.dbt_schemas():
         statement = sql.SQL("drop schema {} cascade").format(sql.Identifier(schema))
         admin.execute(statement)
-    _bootstrap(owner, "rollback", "base")
+    _bootstrap(owner, "rollback", "base", "--yes")
     left = admin.execute(
         "select relname::text from pg_class "
         "where relnamespace = 'public'::regnamespace and relkind <> 'i' "
