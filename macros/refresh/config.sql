@@ -36,11 +36,13 @@
             ~ ": one does nothing without the other"
         ) -%}
     {%- endif -%}
-    {#- A config stays as it was when dbt read the file, and so does a time in it. -#}
-    {%- set run_start = "cast\\('[-0-9]+T[0-9:]+\\.[0-9]{6}\\+00:00' "
-        ~ "as timestamptz\\)" -%}
+    {#- A config keeps the time at which dbt read the file: run_started_at in any form,
+        or reporting_now() with an as_of. -#}
+    {%- set run_start = "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}\\.[0-9]{6}\\+00:00" -%}
+    {%- set as_of = saas_analytics.reporting_now() -%}
     {%- for name, change in changes.items()
-        if modules.re.search(run_start, change | string | replace("\\'", "'")) -%}
+        if as_of in change | string | replace("\\'", "'")
+        or modules.re.search(run_start, change | string) -%}
         {%- do saas_analytics.refresh_refuse_clock(name) -%}
     {%- endfor -%}
     {%- set sums = [] -%}

@@ -338,13 +338,32 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "clock_in_where": (
         model(BY_SEVERITY, **changed(where="occurred_at < now()")),
-        "reads the clock in changes of stg_saas__error_logs",
+        "THIS reads the clock in changes of stg_saas__error_logs",
     ),
     "time_of_the_build_in_where": (
         model(BY_SEVERITY, **changed(where="NOW")).replace(
             '"NOW"', '"occurred_at < " ~ reporting_now()'
         ),
-        "reads the clock in changes of stg_saas__error_logs",
+        "THIS reads the clock in changes of stg_saas__error_logs",
+    ),
+    "iso_time_of_the_build_in_where": (
+        model(BY_SEVERITY, **changed(where="NOW")).replace(
+            '"NOW"',
+            """"occurred_at < timestamptz '" ~ reporting_now_iso() ~ "'\"""",
+        ),
+        "THIS reads the clock in changes of stg_saas__error_logs",
+    ),
+    "start_of_the_run_in_a_look_up": (
+        model(
+            BY_SEVERITY,
+            scope=["severity"],
+            changes={"stg_saas__error_logs": "LOOK_UP"},
+        ).replace(
+            '"LOOK_UP"',
+            '"select severity from changes where occurred_at < \'" ~ run_started_at '
+            '~ "\'"',
+        ),
+        "THIS reads the clock in changes of stg_saas__error_logs",
     ),
     "clock_in_a_look_up": (
         model(
@@ -355,7 +374,7 @@ REFUSED: dict[str, tuple[str, str]] = {
                 "where occurred_at < now()"
             },
         ),
-        "reads the clock in changes of stg_saas__error_logs",
+        "THIS reads the clock in changes of stg_saas__error_logs",
     ),
     "constant_for_a_column": (
         model(
@@ -398,8 +417,16 @@ def test_what_would_go_wrong_in_silence_is_refused_when_it_is_built(
     with ExitStack() as stack:
         complaints = build(project, company, models, stack)
         assert company.execute(f"select model from {SCHEMA}.models") == []
-    for name, (_, message) in REFUSED.items():
+        pinned = project.dbt(
+            *("run", "--select", "fct_time_of_the_build_in_where"),
+            *("--vars", '{"as_of": "2026-03-31"}'),
+            database=company,
+        )
+    for name, (_, complaint) in REFUSED.items():
+        # Several models break the same rule.
+        message = complaint.replace("THIS", f"fct_{name}")
         assert message in complaints, (name, complaints)
+    assert "reads the clock in changes of stg_saas__error_logs" in pinned
 
 
 def test_a_partition_that_goes_takes_out_what_it_held_and_no_other_time(
