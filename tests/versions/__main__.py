@@ -8,7 +8,6 @@ back. The marts are compared with those of the first version, row by row.
 import io
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -23,9 +22,8 @@ from psycopg2 import sql
 
 from bootstrap import embedded, migrate, settings
 from bootstrap.errors import UserError
+from tests import steps
 from tests.python.support import (
-    DBT,
-    ROOT,
     Database,
     fast_server,
     new_database,
@@ -38,9 +36,6 @@ from tests.versions import programs
 COMPANY = ("--scale", "0.05", "--seed", "1", "--until", "2026-06-30")
 NOW = '{"as_of": "2026-06-30T23:59:59Z"}'
 WRITES = Path(__file__).with_name("writes.sql")
-
-# A step that takes longer hangs.
-STEP_SECONDS = 1800
 
 SETTINGS = settings.load({})
 OWNER = "owner"
@@ -59,8 +54,7 @@ Marts = dict[str, list[str]]
 @click.argument("majors", nargs=-1, type=click.Choice(programs.MAJORS))
 def main(majors: Sequence[str]) -> None:
     """Compare the marts on PostgreSQL MAJORS, all by default; exit 1 if any differ."""
-    # No server is left behind.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    steps.leave_no_server()
     complaints: list[str] = []
     reference: tuple[str, list[Marts]] | None = None
     for cell in CELLS:
@@ -113,14 +107,14 @@ def _go(server: Database, major: str, target: Path) -> list[Marts]:
     with new_database(server.url, name="company", owner=OWNER) as admin:
         owner = Database(with_login(admin.url, OWNER, ""))
         _timed(lambda: _migrate(owner))
-        _timed(lambda: _bootstrap(owner, "demo", *COMPANY))
+        _timed(lambda: steps.bootstrap(owner, "demo", *COMPANY))
         admin.execute(f"alter role {SETTINGS.transformer_role} login")
         transformer = Database(with_login(admin.url, SETTINGS.transformer_role, ""))
-        _timed(lambda: _build(transformer, target))
+        _timed(lambda: steps.build(transformer, NOW, target))
         _show(f"{_passed_tests(target):,}")
         built = _read_marts(admin)
         owner.execute(WRITES.read_text(encoding="utf-8"))
-        _timed(lambda: _refresh(transformer))
+        _timed(lambda: steps.refresh(transformer))
         refreshed = _read_marts(admin)
         _timed(lambda: _take_back(admin, owner))
     return [built, refreshed]
@@ -130,43 +124,15 @@ def _go(server: Database, major: str, target: Path) -> list[Marts]:
 
 
 def _migrate(owner: Database) -> None:
-    _bootstrap(owner, "migrate")
-    _bootstrap(owner, "roles")
-
-
-def _bootstrap(database: Database, *arguments: str) -> None:
-    _run(database, sys.executable, "-m", "bootstrap", *arguments)
-
-
-def _build(database: Database, target: Path) -> None:
-    folders = ("--target-path", str(target), "--log-path", str(target))
-    _run(database, str(DBT), "--quiet", "build", "--vars", NOW, *folders)
-
-
-def _refresh(database: Database) -> None:
-    _run(database, sys.executable, "-m", "refresh", "--verify")
-
-
-def _run(database: Database, *command: str) -> None:
-    result = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=database.environment(),
-        capture_output=True,
-        text=True,
-        timeout=STEP_SECONDS,
-        check=False,
-    )
-    if result.returncode != 0:
-        shown = " ".join(Path(word).name for word in command[:4])
-        raise UserError(f"{shown} failed: {result.stdout}{result.stderr}")
+    steps.bootstrap(owner, "migrate")
+    steps.bootstrap(owner, "roles")
 
 
 def _take_back(admin: Database, owner: Database) -> None:
     for schema in SETTINGS.dbt_schemas():
         statement = sql.SQL("drop schema {} cascade").format(sql.Identifier(schema))
         admin.execute(statement)
-    _bootstrap(owner, "rollback", "base", "--yes")
+    steps.bootstrap(owner, "rollback", "base", "--yes")
     left = admin.execute(
         "select relname::text from pg_class "
         "where relnamespace = 'public'::regnamespace and relkind <> 'i' "

@@ -6,8 +6,6 @@ midnight, a refresh that is compared with a rebuild.
 """
 
 import json
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -17,14 +15,8 @@ import click
 import psycopg2
 
 from bootstrap.errors import UserError
-from tests.python.support import (
-    DBT,
-    ROOT,
-    Database,
-    fast_server,
-    new_database,
-    server_folder,
-)
+from tests import steps
+from tests.python.support import Database, fast_server, new_database, server_folder
 
 # Summer time that ends at midnight, none and a quarter of an hour, the far side of the
 # date line.
@@ -64,24 +56,20 @@ where id in (
 );
 """
 
-# A step that takes longer hangs.
-STEP_SECONDS = 1800
-
 
 @click.command()
 @click.argument("zones", nargs=-1)
 def main(zones: Sequence[str]) -> None:
     """Build, test and refresh a small company in ZONES; exit 1 if one fails."""
-    # No server is left behind.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    steps.leave_no_server()
     failures = []
     with server_folder() as scratch:
         server = fast_server(scratch / "server")
         server.start()
         try:
             with new_database(server.url("postgres"), name="company") as company:
-                _bootstrap(company, "migrate")
-                _bootstrap(company, "demo", *COMPANY)
+                steps.bootstrap(company, "migrate")
+                steps.bootstrap(company, "demo", *COMPANY)
                 for zone in zones or ZONES:
                     try:
                         _try_zone(company, zone, scratch / "target")
@@ -97,34 +85,14 @@ def main(zones: Sequence[str]) -> None:
 def _try_zone(company: Database, zone: str, target: Path) -> None:
     started = time.monotonic()
     variables = json.dumps({"reporting_timezone": zone, "as_of": NOW})
-    folders = ("--target-path", str(target), "--log-path", str(target))
-    _run(company, str(DBT), "--quiet", "build", "--vars", variables, *folders)
+    steps.build(company, variables, target)
     built = time.monotonic()
     company.execute(WRITES)
-    _run(company, sys.executable, "-m", "refresh", "--verify")
+    steps.refresh(company)
     click.echo(
         f"{zone:16} built and tested in {built - started:.0f} s, "
         f"refreshed and compared in {time.monotonic() - built:.0f} s"
     )
-
-
-def _bootstrap(database: Database, *arguments: str) -> None:
-    _run(database, sys.executable, "-m", "bootstrap", *arguments)
-
-
-def _run(database: Database, *command: str) -> None:
-    result = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=database.environment(),
-        capture_output=True,
-        text=True,
-        timeout=STEP_SECONDS,
-        check=False,
-    )
-    if result.returncode != 0:
-        shown = " ".join(Path(word).name for word in command[:4])
-        raise UserError(f"{shown} failed: {result.stdout}{result.stderr}")
 
 
 if __name__ == "__main__":
