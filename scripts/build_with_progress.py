@@ -13,8 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from bootstrap import dbt_environment
-from bootstrap.errors import UserError
+from bootstrap import dbt_environment, errors
 from bootstrap.output import plain
 
 # dbt takes seconds to import: only what Ctrl-C ends with one line does so.
@@ -23,9 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-FAILED = 1
 COULD_NOT_RUN = 2
-INTERRUPTED = 130
 
 KINDS = {
     "model": "models",
@@ -116,7 +113,7 @@ def run() -> int:
             # dbt colours what it says, and quotes values of the database.
             print(plain(re.sub(r"\x1b\[[0-9;]*m", "", line)), file=sys.stderr)
         print("The build failed: logs/dbt.log holds the whole story.", file=sys.stderr)
-        return FAILED if results else COULD_NOT_RUN
+        return errors.FAILED if results else COULD_NOT_RUN
     console.print(f"Built and passed: {summary(results)}.", soft_wrap=True)
     found = warnings(results)
     if found:
@@ -125,19 +122,5 @@ def run() -> int:
     return 0
 
 
-def main() -> int:
-    try:
-        return run()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print(
-            "error: interrupted: what was built stays, `make build` goes on from there",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(errors.exit_code(run, interrupted="`make build` goes on from there"))

@@ -8,11 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from bootstrap import dbt_environment
-from bootstrap.errors import UserError
-
-FAILED = 1
-INTERRUPTED = 130
+from bootstrap import dbt_environment, errors
 
 
 def run() -> int:
@@ -45,23 +41,9 @@ def run() -> int:
     except SystemExit as leave:
         if was_interrupted:
             raise KeyboardInterrupt from None
-        return leave.code if isinstance(leave.code, int) else FAILED
+        return leave.code if isinstance(leave.code, int) else errors.FAILED
     return 0
 
 
-def main() -> int:
-    try:
-        return run()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print(
-            "error: interrupted: what was built stays, run the same command again",
-            file=sys.stderr,
-        )
-        return INTERRUPTED
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(errors.exit_code(run, interrupted="run the same command again"))
