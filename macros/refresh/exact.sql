@@ -680,11 +680,7 @@
             "alter column " ~ adapter.quote(name) ~ " drop not null"
         ) -%}
     {%- endfor -%}
-    {%- if changes -%}
-        {%- do saas_analytics.run_between_readers(
-            "alter table " ~ relation ~ " " ~ changes | join(", "), relation
-        ) -%}
-    {%- endif -%}
+    {%- do saas_analytics.alter_between_readers(relation, changes) -%}
 {%- endmacro %}
 
 
@@ -698,9 +694,5 @@
             "alter column " ~ adapter.quote(name) ~ " set not null"
         ) -%}
     {%- endfor -%}
-    {%- if changes -%}
-        {%- do saas_analytics.run_between_readers(
-            "alter table " ~ relation ~ " " ~ changes | join(", "), relation
-        ) -%}
-    {%- endif -%}
+    {%- do saas_analytics.alter_between_readers(relation, changes) -%}
 {%- endmacro %}

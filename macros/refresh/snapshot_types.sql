@@ -84,9 +84,5 @@
         where wider_type != present_type
     {%- endset -%}
     {%- set changes = run_query(changed).columns[0].values() -%}
-    {%- if changes -%}
-        {%- do saas_analytics.run_between_readers(
-            "alter table " ~ relation ~ " " ~ changes | join(", "), relation
-        ) -%}
-    {%- endif -%}
+    {%- do saas_analytics.alter_between_readers(relation, changes) -%}
 {%- endmacro %}

@@ -53,24 +53,34 @@
 
 
 {#-
-    Runs a statement that needs a relation without readers for a moment. It gives way
-    after 50 ms and tries again once a second, for DBT_LOCK_WAIT seconds; the first time
-    it says who is in its way. One that isn't needed is tried once, and left.
+    Tries a statement once that waits no longer than `timeout` for its locks. Returns
+    the processes that are in its way, as text; empty where it was done. With
+    `is_patient` a lock_timeout of the session's own counts instead, and raises.
 -#}
-{% macro run_between_readers(statement, relation, is_needed=true) -%}
-    {%- set seconds = env_var("DBT_LOCK_WAIT", "60") | int -%}
+{% macro try_statement(statement, timeout, relations, modes=none, is_patient=false) -%}
     {%- set attempt -%}
         declare
             patience constant text := current_setting('lock_timeout');
             blockers text := '';
         begin
             begin
-                set local lock_timeout = '50ms';
+                {%- if is_patient %}
+                if patience = '0' then
+                    set local lock_timeout = '{{ timeout }}';
+                end if;
+                {%- else %}
+                set local lock_timeout = '{{ timeout }}';
+                {%- endif %}
                 execute {{ saas_analytics.refresh_literal(statement) }};
             exception when lock_not_available then
+                {%- if is_patient %}
+                if patience != '0' then
+                    raise;
+                end if;
+                {%- endif %}
                 perform pg_stat_clear_snapshot();
                 blockers := coalesce(
-                    {{ saas_analytics.blocking_processes([relation]) }},
+                    {{ saas_analytics.blocking_processes(relations, modes) }},
                     'a process that has ended since'
                 );
             end;
@@ -78,13 +88,27 @@
             perform set_config('saas_refresh.blockers', blockers, true);
         end;
     {%- endset -%}
+    {%- do run_query("do " ~ saas_analytics.refresh_literal(attempt)) -%}
+    {{ return(run_query(
+        "select current_setting('saas_refresh.blockers')"
+    ).columns[0].values()[0]) }}
+{%- endmacro %}
+
+
+{#-
+    Runs a statement that needs a relation without readers for a moment. It gives way
+    after 50 ms and tries again once a second, for DBT_LOCK_WAIT seconds; the first time
+    it names the process that is in its way. One that isn't needed is tried once, and
+    left.
+-#}
+{% macro run_between_readers(statement, relation, is_needed=true) -%}
+    {%- set seconds = env_var("DBT_LOCK_WAIT", "60") | int -%}
     {%- set outcome = namespace(blockers="") -%}
     {%- for number in range(seconds if is_needed else 1)
         if number == 0 or outcome.blockers -%}
-        {%- do run_query("do " ~ saas_analytics.refresh_literal(attempt)) -%}
-        {%- set outcome.blockers = run_query(
-            "select current_setting('saas_refresh.blockers')"
-        ).columns[0].values()[0] -%}
+        {%- set outcome.blockers = saas_analytics.try_statement(
+            statement, "50ms", [relation]
+        ) -%}
         {%- if outcome.blockers and is_needed -%}
             {%- if number == 0 -%}
                 {%- do log(
@@ -106,54 +130,41 @@
 {%- endmacro %}
 
 
+{#- Changes a table, if there is something to change, in a moment without readers. -#}
+{% macro alter_between_readers(relation, changes) -%}
+    {%- if changes -%}
+        {%- do saas_analytics.run_between_readers(
+            "alter table " ~ relation ~ " " ~ changes | join(", "), relation
+        ) -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
 {#-
     Waits until tables can be locked in a mode that no reader needs, so to queue for it
-    delays no reader. Says after ten seconds who is in its way, and gives up after an
-    hour. A snapshot must not be older than such a lock and a `do` block takes one, so
-    the caller locks again in a transaction of its own.
+    delays no reader. After ten seconds it names the process that is in its way, and it
+    gives up after an hour. A snapshot must not be older than such a lock and a `do`
+    block takes one, so the caller locks again in a transaction of its own.
 -#}
 {% macro wait_in_queue(tables, mode, blocking_modes) -%}
-    {%- set attempt -%}
-        declare
-            patience constant text := current_setting('lock_timeout');
-            blockers text := '';
-        begin
-            begin
-                if patience = '0' then
-                    set local lock_timeout = '10s';
-                end if;
-                lock table {{ tables | join(", ") }} in {{ mode }} mode;
-            exception when lock_not_available then
-                if patience != '0' then
-                    raise;
-                end if;
-                perform pg_stat_clear_snapshot();
-                blockers := coalesce(
-                    {{ saas_analytics.blocking_processes(tables, blocking_modes) }},
-                    'a process that has ended since'
-                );
-            end;
-            perform set_config('lock_timeout', patience, true);
-            perform set_config('saas_refresh.blockers', blockers, true);
-        end;
-    {%- endset -%}
+    {%- set names = tables | join(", ") -%}
     {%- set outcome = namespace(blockers="") -%}
     {%- for number in range(360) if number == 0 or outcome.blockers -%}
-        {%- do run_query("do " ~ saas_analytics.refresh_literal(attempt)) -%}
-        {%- set outcome.blockers = run_query(
-            "select current_setting('saas_refresh.blockers')"
-        ).columns[0].values()[0] -%}
+        {%- set outcome.blockers = saas_analytics.try_statement(
+            "lock table " ~ names ~ " in " ~ mode ~ " mode", "10s", tables,
+            blocking_modes, is_patient=true
+        ) -%}
         {%- do run_query("commit; begin") -%}
         {%- if outcome.blockers and number == 0 -%}
             {%- do log(
-                tables | join(", ") ~ " is in use by " ~ outcome.blockers
+                names ~ " is in use by " ~ outcome.blockers
                 ~ ": waiting for up to an hour", info=true
             ) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- if outcome.blockers -%}
         {%- do exceptions.raise_compiler_error(
-            tables | join(", ") ~ " was in use for an hour by " ~ outcome.blockers
+            names ~ " was in use for an hour by " ~ outcome.blockers
             ~ ": end that process (`select pg_terminate_backend(pid)`), and run this "
             ~ "again. Nothing was changed."
         ) -%}
