@@ -50,7 +50,7 @@ PRIVATE_COLUMNS = {
 }
 
 # Those two: dbt reads them where they are, and nothing may keep a copy of them.
-PERSONAL_COLUMNS = {
+PERSONAL_COLUMNS: dict[str, tuple[str, ...]] = {
     "payment_transactions": ("stripe_invoice_id",),
     "usage_events": ("event_data",),
 }
