@@ -4,7 +4,7 @@ A column of the contract's tables that is on no list counts as personal.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -75,7 +75,7 @@ def contract() -> dict[str, tuple[str, ...]]:
     return found
 
 
-def each(columns: dict[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+def each(columns: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
     """Table and column, one by one."""
     for table, names in columns.items():
         for name in names:

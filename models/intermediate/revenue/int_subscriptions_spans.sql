@@ -34,10 +34,10 @@ joined as (
         case
             when paid_through.paid_through_at is not null
                 then least(
-                    subscriptions.current_period_end_at,
-                    paid_through.paid_through_at,
-                    access.access_ends_at
-                )
+                        subscriptions.current_period_end_at,
+                        paid_through.paid_through_at,
+                        access.access_ends_at
+                    )
         end as service_ends_at,
         -- updated_at moves with every backfill: only where no other time is known.
         coalesce(

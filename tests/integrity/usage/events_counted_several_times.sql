@@ -19,7 +19,7 @@
     from {{ ref("stg_saas__" ~ table) }}
     where
         occurred_at > (
-            select max(recent.occurred_at) - interval '400 days'
+            select max(recent.occurred_at) - interval '400 days' as since
             from {{ ref("stg_saas__" ~ table) }} as recent
         )
     group by {{ id }}
