@@ -101,6 +101,7 @@ $$;
 -- table, partition, file (TRUNCATE), view or definition.
 create or replace function {{ schema }}.input_identity(input jsonb) returns jsonb
 language plpgsql stable
+set plan_cache_mode = force_generic_plan
 as $$
 declare
     identity jsonb := jsonb_build_object(
@@ -207,11 +208,12 @@ begin
                 values (source.view_name::regclass), (source.name::regclass)
                 union select relid from pg_partition_tree(source.name::regclass)
             ) as held (relid)
-            where not exists (
-                select from pg_class where oid = held.relid
-                    and nullif(relfilenode, 0)
+            -- Not a join: that would look at the file of every table there is.
+            where (
+                select nullif(relfilenode, 0)
                     is not distinct from pg_relation_filenode(oid)
-            )
+                from pg_class where oid = held.relid
+            ) is not true
         );
     end loop;
     return is_known;
@@ -323,15 +325,41 @@ end;
 $$;
 
 
--- The changes of an input, as something to select from; null where there are none.
+-- Whether an unseen before-image of a source lacks a column: it had another name when
+-- this was left.
+create or replace function {{ schema }}.has_lacking_images(
+    input jsonb, unseen text, identity jsonb
+)
+returns boolean
+language plpgsql stable
+as $$
+declare
+    found boolean;
+begin
+    execute format(
+        'select exists (select from %s where table_name = %L and %s '
+        'and not old_row ?& %L)',
+        input ->> 'tombstones', input ->> 'source_table', unseen,
+        array(select jsonb_array_elements_text(identity -> 'kept'))
+    ) into found;
+    return found;
+end;
+$$;
+
+
+-- The changes of an input, as something to select from; null where there are none, or
+-- where a before-image lacks a column.
 -- Those of a source are looked for once for all models of a run that have seen the same
 -- of it, and kept if they are few: to plan the search through all partitions takes
 -- longer than to search. That there are none is kept in a setting of the transaction,
 -- for most runs find most sources unchanged, and shall leave nothing to clear away.
 create or replace function {{ schema }}.changes_of(
-    input jsonb, seen {{ schema }}.inputs
+    input jsonb,
+    seen {{ schema }}.inputs,
+    identity jsonb,
+    out changes text,
+    out is_lacking boolean
 )
-returns text
 language plpgsql
 as $$
 declare
@@ -347,16 +375,19 @@ declare
     is_changed boolean;
     number integer;
 begin
+    is_lacking := false;
     -- A log grows within a run.
     if input ->> 'kind' = 'model' then
         query := {{ schema }}.changes_sql(input, seen);
         execute format('select exists (%s)', query) into is_changed;
-        return case when is_changed then format('(%s)', query) end;
+        changes := case when is_changed then format('(%s)', query) end;
+        return;
     end if;
     if to_regclass('pg_temp.' || table_name) is not null then
-        return 'pg_temp.' || table_name;
+        changes := 'pg_temp.' || table_name;
+        return;
     elsif position(table_name in unchanged) > 0 then
-        return null;
+        return;
     end if;
     select * into present_condition, is_many
     from {{ schema }}.unseen_time_sql(input, unseen, few);
@@ -366,7 +397,11 @@ begin
     ) into is_changed;
     if not is_changed then
         perform set_config(setting, trim(unchanged || ' ' || table_name), true);
-        return null;
+        return;
+    end if;
+    is_lacking := {{ schema }}.has_lacking_images(input, unseen, identity);
+    if is_lacking then
+        return;
     end if;
     query := {{ schema }}.changes_sql(
         input, seen, coalesce(present_condition, 'false')
@@ -374,17 +409,19 @@ begin
     -- The view may leave out all that changed.
     if is_many then
         execute format('select exists (%s)', query) into is_changed;
-        return case when is_changed then format('(%s)', query) end;
+        changes := case when is_changed then format('(%s)', query) end;
+        return;
     end if;
     execute format('create temporary table %s on commit drop as '
         'select * from (%s) as changes limit %s', table_name, query, few + 1);
     get diagnostics number = row_count;
     if number between 1 and few then
-        return 'pg_temp.' || table_name;
+        changes := 'pg_temp.' || table_name;
+        return;
     end if;
     -- So many are tombstones, or rows of a table without partitions.
     execute format('drop table pg_temp.%s', table_name);
-    return case when number > 0 then format('(%s)', query) end;
+    changes := case when number > 0 then format('(%s)', query) end;
 end;
 $$;
 
@@ -659,7 +696,6 @@ language plpgsql stable
 as $$
 declare
     last_cleared xid8;
-    is_lacking boolean;
 begin
     if seen.identity is null
         or seen.identity - 'partitions' != identity - 'partitions'
@@ -669,18 +705,9 @@ begin
         return true;
     end if;
     if input ->> 'kind' = 'source' then
-        -- A before-image lacks a column that had another name when it was left.
-        execute format(
-            'select (select up_to_xid from %s limit 1), exists (select from %s '
-            'where table_name = %L and %s and not old_row ?& %L)',
-            input ->> 'cleared', input ->> 'tombstones', input ->> 'source_table',
-            {{ schema }}.unseen_sql(input, seen), array(
-                select jsonb_array_elements_text(identity -> 'kept')
-            )
-        ) into last_cleared, is_lacking;
-        if is_lacking or last_cleared >= pg_snapshot_xmin(seen.seen) then
-            return true;
-        end if;
+        execute format('select up_to_xid from %s limit 1', input ->> 'cleared')
+            into last_cleared;
+        return coalesce(last_cleared >= pg_snapshot_xmin(seen.seen), false);
     end if;
     return false;
 end;
@@ -917,6 +944,7 @@ declare
     identity jsonb;
     changes text;
     due text;
+    is_lacking boolean;
     is_changed boolean;
     is_due boolean;
     queries text[] := '{}';
@@ -943,7 +971,12 @@ begin
             end if;
         end if;
         continue when input ->> 'kind' = 'seed';
-        changes := {{ schema }}.changes_of(input, seen);
+        select * into changes, is_lacking
+        from {{ schema }}.changes_of(input, seen, identity);
+        if is_lacking then
+            run.method := 'whole';
+            return;
+        end if;
         is_changed := changes is not null;
         if is_changed then
             changes := format('select * from %s as changes where %s',
@@ -1248,17 +1281,13 @@ end;
 $$;
 
 
--- Takes in what changed. The identities of sources may come along, by source_name().
-create or replace function {{ schema }}.refresh(
-    model_name text,
-    rebuild boolean default false,
-    source_identities jsonb default '{}'
+-- Takes in what changed, with the settings that refresh() gives. The identities of
+-- sources may come along, by source_name().
+create or replace function {{ schema }}.take_in(
+    model_name text, rebuild boolean, source_identities jsonb
 )
 returns {{ schema }}.runs
 language plpgsql
-set client_min_messages = warning
-set jit = off
-set work_mem = '{{ saas_analytics.refresh_work_mem() }}'
 as $$
 declare
     started constant timestamptz := clock_timestamp();
@@ -1338,10 +1367,31 @@ end;
 $$;
 
 
--- Refreshes models, all by default, each after those that it reads: one snapshot.
+-- Takes in what changed, of one model.
+create or replace function {{ schema }}.refresh(
+    model_name text, rebuild boolean default false
+)
+returns {{ schema }}.runs
+language plpgsql
+set client_min_messages = warning
+set jit = off
+set work_mem = '{{ saas_analytics.refresh_work_mem() }}'
+as $$
+begin
+    return {{ schema }}.take_in(model_name, rebuild, '{}');
+end;
+$$;
+
+
+-- Refreshes models, all by default, each after those that it reads: one snapshot. The
+-- settings are given once: to give them to each model takes longer than to find that
+-- nothing has changed.
 create or replace function {{ schema }}.refresh_all(only_models text[] default null)
 returns setof {{ schema }}.runs
 language plpgsql
+set client_min_messages = warning
+set jit = off
+set work_mem = '{{ saas_analytics.refresh_work_mem() }}'
 as $$
 declare
     source_identities jsonb;
@@ -1376,9 +1426,7 @@ begin
         where only_models is null or depths.model = any (only_models)
         group by depths.model order by max(depths.depth), depths.model
     loop
-        return next {{ schema }}.refresh(
-            name, source_identities => source_identities
-        );
+        return next {{ schema }}.take_in(name, false, source_identities);
     end loop;
 end;
 $$;

@@ -215,6 +215,7 @@ declare
         select relid::oid from pg_partition_tree(source)
     );
     place record;
+    present record;
     version text;
     names text[];
     arguments text[];
@@ -235,6 +236,12 @@ begin
             || jsonb_build_object('version', version);
     end if;
 
+    select
+        bool_or(tgenabled in ('D', 'R')) as are_off,
+        bool_and(tgenabled = 'A') as are_always
+    into present
+    from pg_trigger inner join pg_proc on tgfoid = pg_proc.oid
+    where tgrelid = any (tables) and proname in ('stamp_change', 'record_change');
     arguments := array(select jsonb_array_elements_text(triggers -> 'arguments'));
     select array_agg(attnum order by attnum), array_agg(attname::text)
     into numbers, names
@@ -245,23 +252,16 @@ begin
         ));
     complaint := case
         when triggers ->> 'complaint' is not null then triggers ->> 'complaint'
-        when numbers is null or exists (
-            select from pg_trigger inner join pg_proc on tgfoid = pg_proc.oid
-            where tgrelid = any (tables) and tgenabled in ('D', 'R')
-                and proname in ('stamp_change', 'record_change')
-        ) then 'one of its four triggers is missing, changed or disabled'
-        when exists (
+        when numbers is null or present.are_off
+            then 'one of its four triggers is missing, changed or disabled'
+        when not present.are_always and exists (
             select from pg_subscription_rel where srrelid = any (tables)
-        ) and exists (
-            select from pg_trigger inner join pg_proc on tgfoid = pg_proc.oid
-            where tgrelid = any (tables) and tgenabled != 'A'
-                and proname in ('stamp_change', 'record_change')
         ) then 'a subscription writes to it, and a trigger is not enabled always'
         when exists (
-            select from pg_inherits
-            inner join pg_class on pg_class.oid = inhrelid
-            where (inhparent = source and not relispartition)
-                or (relkind = 'f' and inhrelid = any (tables))
+            select from pg_inherits inner join pg_class on pg_class.oid = inhrelid
+            where inhparent = source and not relispartition
+            union all
+            select from pg_class where oid = any (tables) and relkind = 'f'
         ) then 'a table that inherits from it, or a foreign one, is a part of it'
         when arguments[1] != place.name
             or not (arguments[2:] @> names and arguments[2:] <@ names)
@@ -337,16 +337,18 @@ begin
             source::oid::text, pg_relation_filenode(source::oid)
         ),
         'view', md5(view_sql),
-        'columns', md5({{ schema }}.column_types(input ->> 'relation')),
+        'view_columns', md5({{ schema }}.column_types(view_name)),
         'rule', concat(pg_rewrite.oid, ' ', pg_rewrite.xmin),
-        -- A function can be replaced by another of its name.
+        -- A function can be replaced by another of its name, that of an operator too.
         'functions', string_agg(pg_proc.xmin::text, ' ' order by pg_proc.oid)
     ) into present
     from pg_rewrite
     left join pg_depend
         on classid = 'pg_rewrite'::regclass and objid = pg_rewrite.oid
-        and refclassid = 'pg_proc'::regclass
-    left join pg_proc on refobjid = pg_proc.oid
+        and refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass)
+    left join pg_operator
+        on refclassid = 'pg_operator'::regclass and refobjid = pg_operator.oid
+    left join pg_proc on pg_proc.oid = coalesce(oprcode::oid, refobjid)
     where ev_class = view_name::regclass and rulename = '_RETURN'
     group by pg_rewrite.oid, pg_rewrite.xmin;
 
@@ -380,26 +382,29 @@ begin
         'kept', (
             select jsonb_agg(attname order by attname) from pg_attribute
             where attrelid = source and attnum = any (captured.numbers)
-        ),
-        'known', (
-            select jsonb_agg(key order by key) from jsonb_each(parsed)
-            where value -> 0 <@ to_jsonb(captured.numbers)
-        ),
-        'partition_columns', (
-            select jsonb_agg(key order by key) from jsonb_each(parsed)
-            where value -> 1 = to_jsonb(partition_column)
-        ),
-        -- An enum's labels can change without any row being written.
+        )
+    ) || (
+        select jsonb_build_object(
+            'known', jsonb_agg(key order by key)
+                filter (where value -> 0 <@ to_jsonb(captured.numbers)),
+            'partition_columns', jsonb_agg(key order by key)
+                filter (where value -> 1 = to_jsonb(partition_column))
+        )
+        from jsonb_each(parsed)
+    ) || jsonb_build_object(
         'columns', (
             select jsonb_agg(jsonb_build_array(
-                attnum, attname, atttypid::oid, atttypmod, attcollation::oid, (
+                attnum, attname, atttypid::oid, atttypmod, attcollation::oid,
+                -- An enum's labels can change without any row being written. None is
+                -- among PostgreSQL's own types, which have the lower numbers.
+                case when atttypid >= 16384 then (
                     select md5(string_agg(enumlabel, ' ' order by enumsortorder))
                     from pg_enum where enumtypid = atttypid
-                )
+                ) end
             ) order by attnum)
             from pg_attribute
             where attrelid = source and attnum = any (array(
-                select distinct number::smallint
+                select number::smallint
                 from jsonb_each(parsed)
                 cross join jsonb_array_elements_text(value -> 0) as number
             ))

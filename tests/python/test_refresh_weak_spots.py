@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 import psycopg2
 import pytest
 from psycopg2 import errors, sql
+from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from bootstrap import embedded
@@ -219,6 +220,69 @@ def test_a_trigger_with_another_condition_captures_nothing_for_sure(
     refresh(company)
     quiet = refresh(company)["fct_errors_daily"]
     assert (quiet.method, quiet.advice) == ("quiet", [])
+
+
+# --- Staging views --------------------------------------------------------------------
+
+
+@contextmanager
+def loud_severities(company: Database, call: str) -> Iterator[None]:
+    """A staging view that calls a function of the application's own."""
+    view = "analytics_staging.stg_saas__error_logs"
+    ((former,),) = company.execute("select pg_get_viewdef(%s::regclass)", (view,))
+    company.execute(
+        "create function loud(text) returns text language sql immutable as 'select $1'"
+    )
+    company.execute("create operator !+ (rightarg = text, function = loud)")
+    try:
+        company.execute(
+            f"create or replace view {view} as "
+            + former.replace(" severity,", f" {call}::varchar(20) as severity,", 1)
+        )
+        yield
+    finally:
+        company.execute(f"create or replace view {view} as {former}")
+        company.execute("drop operator !+ (none, text)")
+        company.execute("drop function loud")
+        refresh(company)
+
+
+@pytest.mark.parametrize("call", ["loud(severity)", "(!+ severity::text)"])
+def test_another_body_of_a_function_that_a_view_calls_is_noticed(
+    company: Database, call: str
+) -> None:
+    with loud_severities(company, call):
+        assert refresh(company)["fct_errors_daily"].method == "whole"
+        assert refresh(company)["fct_errors_daily"].method == "quiet"
+        company.execute(
+            "create or replace function loud(text) returns text language sql "
+            "immutable as 'select upper($1)'"
+        )
+
+        assert refresh(company)["fct_errors_daily"].method == "whole"
+
+        assert company.execute(
+            "select bool_and(severity = upper(severity)) "
+            "from analytics.fct_errors_daily"
+        ) == [(True,)]
+
+
+def test_a_view_that_is_known_is_not_parsed_again(company: Database) -> None:
+    refresh(company)
+    called: set[str] = set()
+
+    def note(connection: Connection) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("select funcname from pg_stat_xact_user_functions")
+            called.update(name for (name,) in cursor)
+
+    with closing(company.connect()) as connection:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("set track_functions = 'all'")
+        engine.refresh(connection, SCHEMA, inspect=note)
+
+    assert "source_identity" in called
+    assert not called & {"view_problem", "view_columns", "read_triggers"}
 
 
 # --- Tables and partitions ------------------------------------------------------------
