@@ -1012,11 +1012,11 @@ CREATE FUNCTION public.usage_groups(from_time timestamp with time zone, to_time 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 select
-    jsonb_build_array(user_id, license_id, team_id, event_type),
+    jsonb_build_array(user_id, license_id, team_id, event_type::varchar(200)),
     user_id,
     license_id,
     team_id,
-    event_type,
+    event_type::varchar(200),
     count(*),
     count(distinct session_id),
     count(distinct (occurred_at at time zone 'UTC')::date),
@@ -1039,7 +1039,7 @@ where occurred_at >= from_time and occurred_at < to_time
             then created_at >= occurred_at - interval '24 hours'
         else false
     end
-group by user_id, license_id, team_id, event_type;
+group by user_id, license_id, team_id, event_type::varchar(200);
 $_$;
 
 COMMENT ON FUNCTION public.usage_groups(from_time timestamp with time zone, to_time timestamp with time zone) IS 'The usage of each group of user, licence, team and event type from one moment until before another. Null ids form groups of their own; group_key equals for equal groups.';
@@ -1705,6 +1705,8 @@ ALTER TABLE ONLY public.users
 
 CREATE INDEX affiliate_clicks_affiliate_id_idx ON public.affiliate_clicks USING btree (affiliate_id);
 
+CREATE INDEX affiliate_clicks_campaign_idx ON public.affiliate_clicks USING btree (((utm_campaign)::character varying(256))) WHERE (utm_campaign IS NOT NULL);
+
 CREATE INDEX affiliate_clicks_change_xid_idx ON public.affiliate_clicks USING btree (change_xid);
 
 CREATE INDEX affiliate_clicks_clicked_at_idx ON public.affiliate_clicks USING btree (clicked_at);
@@ -1712,8 +1714,6 @@ CREATE INDEX affiliate_clicks_clicked_at_idx ON public.affiliate_clicks USING bt
 CREATE INDEX affiliate_clicks_converted_idx ON public.affiliate_clicks USING btree (converted) WHERE converted;
 
 CREATE INDEX affiliate_clicks_referral_id_idx ON public.affiliate_clicks USING btree (referral_id) WHERE (referral_id IS NOT NULL);
-
-CREATE INDEX affiliate_clicks_utm_campaign_idx ON public.affiliate_clicks USING btree (utm_campaign) WHERE (utm_campaign IS NOT NULL);
 
 CREATE INDEX affiliate_commissions_affiliate_id_idx ON public.affiliate_commissions USING btree (affiliate_id);
 
@@ -1740,6 +1740,8 @@ CREATE INDEX affiliate_payouts_created_at_idx ON public.affiliate_payouts USING 
 CREATE INDEX affiliate_payouts_payment_reference_idx ON public.affiliate_payouts USING btree (payment_reference) WHERE (payment_reference IS NOT NULL);
 
 CREATE INDEX affiliate_payouts_status_idx ON public.affiliate_payouts USING btree (status);
+
+CREATE INDEX affiliate_referrals_campaign_idx ON public.affiliate_referrals USING btree (((utm_campaign)::character varying(256))) WHERE (utm_campaign IS NOT NULL);
 
 CREATE INDEX affiliate_referrals_change_xid_idx ON public.affiliate_referrals USING btree (change_xid);
 
@@ -1771,8 +1773,6 @@ CREATE INDEX affiliate_referrals_status_idx ON public.affiliate_referrals USING 
 
 CREATE INDEX affiliate_referrals_subscription_id_idx ON public.affiliate_referrals USING btree (subscription_id) WHERE (subscription_id IS NOT NULL);
 
-CREATE INDEX affiliate_referrals_utm_campaign_idx ON public.affiliate_referrals USING btree (utm_campaign) WHERE (utm_campaign IS NOT NULL);
-
 CREATE INDEX affiliates_created_at_idx ON public.affiliates USING btree (created_at);
 
 CREATE INDEX affiliates_status_idx ON public.affiliates USING btree (status);
@@ -1785,9 +1785,9 @@ CREATE INDEX api_usage_change_xid_idx ON ONLY public.api_usage USING btree (chan
 
 CREATE INDEX api_usage_default_change_xid_idx ON public.api_usage_default USING btree (change_xid);
 
-CREATE INDEX api_usage_endpoint_day_idx ON ONLY public.api_usage USING btree (endpoint, method, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+CREATE INDEX api_usage_endpoint_day_idx ON ONLY public.api_usage USING btree (((endpoint)::character varying(256)), ((method)::character varying(200)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
-CREATE INDEX api_usage_default_endpoint_method_timezone_idx ON public.api_usage_default USING btree (endpoint, method, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+CREATE INDEX api_usage_default_endpoint_method_timezone_idx ON public.api_usage_default USING btree (((endpoint)::character varying(256)), ((method)::character varying(200)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
 CREATE INDEX api_usage_license_id_idx ON ONLY public.api_usage USING btree (license_id) WHERE (license_id IS NOT NULL);
 
@@ -1803,13 +1803,13 @@ CREATE INDEX api_usage_user_id_idx ON ONLY public.api_usage USING btree (user_id
 
 CREATE INDEX api_usage_default_user_id_idx ON public.api_usage_default USING btree (user_id) WHERE (user_id IS NOT NULL);
 
-CREATE INDEX audit_logs_action_day_idx ON ONLY public.audit_logs USING btree (action, resource_type, status, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+CREATE INDEX audit_logs_action_day_idx ON ONLY public.audit_logs USING btree (((action)::character varying(200)), ((resource_type)::character varying(200)), ((status)::character varying(200)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
 CREATE INDEX audit_logs_brin_idx ON ONLY public.audit_logs USING brin (occurred_at, id, action text_bloom_ops (n_distinct_per_range='32'), resource_type text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
 
 CREATE INDEX audit_logs_change_xid_idx ON ONLY public.audit_logs USING btree (change_xid);
 
-CREATE INDEX audit_logs_default_action_resource_type_status_timezone_idx ON public.audit_logs_default USING btree (action, resource_type, status, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+CREATE INDEX audit_logs_default_action_resource_type_status_timezone_idx ON public.audit_logs_default USING btree (((action)::character varying(200)), ((resource_type)::character varying(200)), ((status)::character varying(200)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
 CREATE INDEX audit_logs_default_change_xid_idx ON public.audit_logs_default USING btree (change_xid);
 
@@ -1839,9 +1839,9 @@ CREATE INDEX error_logs_change_xid_idx ON ONLY public.error_logs USING btree (ch
 
 CREATE INDEX error_logs_default_change_xid_idx ON public.error_logs_default USING btree (change_xid);
 
-CREATE INDEX error_logs_type_day_idx ON ONLY public.error_logs USING btree (error_type, severity, source, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+CREATE INDEX error_logs_type_day_idx ON ONLY public.error_logs USING btree (((error_type)::character varying(200)), ((severity)::character varying(200)), ((source)::character varying(200)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
-CREATE INDEX error_logs_default_error_type_severity_source_timezone_idx ON public.error_logs_default USING btree (error_type, severity, source, (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+CREATE INDEX error_logs_default_error_type_severity_source_timezone_idx ON public.error_logs_default USING btree (((error_type)::character varying(200)), ((severity)::character varying(200)), ((source)::character varying(200)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
 CREATE INDEX error_logs_license_id_idx ON ONLY public.error_logs USING btree (license_id) WHERE (license_id IS NOT NULL);
 

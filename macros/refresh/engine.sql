@@ -455,7 +455,12 @@ as $$
         inner join pg_class on pg_index.indexrelid = pg_class.oid
         inner join pg_am on pg_class.relam = pg_am.oid
         inner join pg_attribute on pg_index.indrelid = pg_attribute.attrelid
-            and pg_attribute.attnum = pg_index.indkey[0]
+            and case pg_index.indkey[0]
+                -- The first key is an expression, such as name_of() of the column.
+                when 0 then pg_get_indexdef(pg_index.indexrelid, 1, true)
+                    ~ ('\m' || pg_attribute.attname || '\M')
+                else pg_attribute.attnum = pg_index.indkey[0]
+            end
         inner join jsonb_each(mapping) as part
             on part.value ->> 'expression' = pg_attribute.attname
         where pg_index.indrelid = (input ->> 'source')::regclass

@@ -1,9 +1,9 @@
 select
     id as payout_id,
     affiliate_id,
-    status,
-    payment_method,
-    upper(currency) as currency,
+    {{ name_of("status") }} as status,
+    {{ name_of("payment_method") }} as payment_method,
+    {{ name_of("upper(currency)") }} as currency,
     cast(amount_cents as bigint) as amount_cents,
     commission_count,
     {{ plausible_time("processed_at") }} as processed_at,

@@ -1,7 +1,7 @@
 select
     id as affiliate_id,
     user_id,
-    status,
+    {{ name_of("status") }} as status,
     commission_rate as commission_percent,
     cast(total_referrals as bigint) as total_referrals,
     cast(total_earnings_cents as bigint) as total_earnings_cents,

@@ -1,8 +1,8 @@
 select
     id as license_id,
     user_id,
-    plan_type,
-    status,
+    {{ name_of("plan_type") }} as plan_type,
+    {{ name_of("status") }} as status,
     seats_total,
     seats_used,
     {{ plausible_time("trial_ends_at") }} as trial_ends_at,

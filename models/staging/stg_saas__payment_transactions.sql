@@ -1,9 +1,9 @@
 select
     id as payment_transaction_id,
     subscription_id,
-    status,
-    payment_method,
-    upper(currency) as currency,
+    {{ name_of("status") }} as status,
+    {{ name_of("payment_method") }} as payment_method,
+    {{ name_of("upper(currency)") }} as currency,
     cast(amount_cents as bigint) as amount_cents,
     cast(coalesce(refunded_amount_cents, 0) as bigint) as refunded_amount_cents,
     {{ plausible_time("processed_at") }} as processed_at,

@@ -4,9 +4,9 @@ select
     license_id,
     team_id,
     session_id,
-    event_type,
-    event_category,
-    event_name,
+    {{ name_of("event_type") }} as event_type,
+    {{ name_of("event_category") }} as event_category,
+    {{ name_of("event_name") }} as event_name,
     coalesce(
         {{ json_number("event_data", "duration_seconds", 0, "1e100") }}, 0
     ) as duration_seconds,

@@ -1,6 +1,6 @@
 select
     id as user_id,
-    role,
+    {{ name_of("role") }} as role,
     is_active,
     email_verified as is_email_verified,
     {{ plausible_time("email_verified_at") }} as email_verified_at,

@@ -586,4 +586,9 @@ LOOK_ALIKES = [
         "one id in two tables",
         "update error_logs set id = {call}; update audit_logs set id = {call}",
     ),
+    LookAlike(
+        "names_cut_off",
+        "the longest name that counts as a whole",
+        "update audit_logs set action = repeat('ä', 200)",
+    ),
 ]

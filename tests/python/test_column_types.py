@@ -113,15 +113,36 @@ def test_what_takes_its_types_from_the_source_follows_every_widened_column(
 def test_a_refresh_before_the_build_says_what_to_do_and_the_build_does_it(
     project: DbtProject, company: Database
 ) -> None:
+    own = "models/intermediate/usage/int_sessions.sql"
+    select = 'select distinct session_id from {{ ref("stg_saas__usage_events") }}'
+    long_session = LONG * 2
+    with project.added(own, select):
+        assert project.dbt("run", "--select", "+int_sessions", database=company) == ""
+        retype(company, "usage_events", "session_id", "text")
+        company.execute(
+            "update usage_events set session_id = %s where id in "
+            "(select id from usage_events where event_category = 'feature' limit 3)",
+            (long_session,),
+        )
+        for options in ((), ("--rebuild",)):
+            assert "`make build`" in refusal(refresh(company, *options))
+        assert project.dbt("run", database=company) == ""
+        assert refresh(company, "--verify").returncode == 0
+    assert company.execute(
+        "select count(*) from analytics_intermediate.int_sessions "
+        "where session_id = %s",
+        (long_session,),
+    ) == [(1,)]
+
+
+def test_a_widened_name_needs_no_build(company: Database) -> None:
+    """A mart's names are text, whatever the source's are."""
     retype(company, "usage_events", "event_name", "text")
     company.execute(
         "update usage_events set event_name = %s where id in "
         "(select id from usage_events where event_category = 'feature' limit 3)",
         (LONG,),
     )
-    for options in ((), ("--rebuild",)):
-        assert "`make build`" in refusal(refresh(company, *options))
-    assert project.dbt("run", database=company) == ""
     assert refresh(company, "--verify").returncode == 0
     assert company.execute(
         "select sum(total_uses) from analytics_intermediate.int_features_used_daily "
