@@ -59,6 +59,20 @@ where me.rolname = session_user
 order by 1
 """
 
+# Only a relation's owner can replace it, and others build nothing in these two schemas.
+_BUILT_BY_ANOTHER = """
+select
+    format('%%I.%%I', nspname, relname),
+    pg_get_userbyid(relowner)::text
+from pg_class
+inner join pg_namespace on relnamespace = pg_namespace.oid
+where nspname in (%(marts)s || '_staging', %(marts)s || '_refresh')
+    and relkind in ('r', 'v')
+    and not pg_has_role(coalesce(%(role)s, session_user), relowner, 'usage')
+order by 1
+limit 1
+"""
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -107,6 +121,23 @@ def identify(connection: Connection, settings: Settings) -> Identity:
     raise UserError(refusal)
 
 
+def _refuse_what_another_built(
+    connection: Connection, identity: Identity, settings: Settings
+) -> None:
+    role = identity.user or identity.role
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            _BUILT_BY_ANOTHER, {"marts": settings.marts_schema, "role": role}
+        )
+        found = cursor.fetchone()
+    if found:
+        raise UserError(
+            f'{found[0]} belongs to "{found[1]}", and '
+            f'"{role or connection.info.user}" builds the marts: run `python -m '
+            "bootstrap roles` as the source's owner, which hands the marts over"
+        )
+
+
 @contextlib.contextmanager
 def connected(settings: Settings) -> Iterator[Connection]:
     """A connection that acts as the owner of the marts, closed at the end.
@@ -132,7 +163,8 @@ def dbt_variables(settings: Settings) -> dict[str, str]:
     tries that all the same, and stops if it was undone.
 
     Raises:
-        UserError: this user may not, or has rights that the owner lacks.
+        UserError: this user may not, has rights that the owner lacks, or can't replace
+            what another role has built.
     """
     database.url_in_use(settings)
     try:
@@ -142,6 +174,7 @@ def dbt_variables(settings: Settings) -> dict[str, str]:
         return {}
     with contextlib.closing(connection):
         identity = identify(connection, settings)
+        _refuse_what_another_built(connection, identity, settings)
         quoted = sql.Identifier(identity.role or "").as_string(connection)
     if identity.user is not None:
         return {"DBT_USER": identity.user, "DBT_ROLE": ""}

@@ -210,6 +210,36 @@ def test_while_nobody_can_log_in_as_the_owner_a_greater_role_takes_its_place(
             acting(made.owner)
 
 
+@pytest.mark.parametrize(
+    ("schema", "relation"),
+    [
+        ("analytics_staging", "view {}.stg_of_before as select 1 as one"),
+        ("analytics_refresh", "table {}.models (model text)"),
+    ],
+)
+def test_a_build_names_what_another_role_built_and_the_command_that_hands_it_over(
+    server_url: str, schema: str, relation: str
+) -> None:
+    with set_stage(server_url, "createrole") as made:
+        made.make_roles().check_returncode()
+        transformer = made.login(made.transformer)
+        # A former version let its user build into the schemas of the transformer.
+        made.admin.execute(f"grant create, usage on schema {schema} to public")
+        made.owner.execute(f"create {relation.format(schema)}")
+        made.admin.execute(f"revoke create, usage on schema {schema} from public")
+
+        said = act(transformer, "dbt")
+
+        assert said.returncode == 1
+        (line,) = said.stderr.splitlines()
+        assert f"{schema}." in line
+        assert "belongs to" in line
+        assert "run `python -m bootstrap roles` as the source's owner" in line
+
+        made.make_roles().check_returncode()
+        assert marts_owner.dbt_variables(configured(transformer))
+
+
 def test_the_embedded_server_is_entered_as_the_owner_of_the_marts(
     tmp_path: Path,
 ) -> None:
