@@ -14,8 +14,8 @@ from bootstrap.errors import UserError
 
 CONTRACT = Path(__file__).with_name("contract") / "columns.csv"
 
-# Columns that may say who somebody is, or are a secret, and that nothing of dbt reads.
-# Two that may say it are read: the staging view takes a number from
+# Columns that may identify a person, or are a secret, and that nothing of dbt reads.
+# Two that may identify one are read: the staging view takes a number from
 # usage_events.event_data, and by payment_transactions.stripe_invoice_id a test finds
 # what was charged twice.
 PRIVATE_COLUMNS = {

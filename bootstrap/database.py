@@ -121,7 +121,7 @@ def refuse_shared_sessions(
     """Stop where a pooler gives each transaction another session of the server.
 
     Raises:
-        UserError: it does, and a lock of the session would be somebody else's.
+        UserError: it does, and a lock of the session would be another client's.
     """
     # A pooler makes up the process id that it gives a client at the start.
     if _session(connection) == connection.info.backend_pid:
@@ -229,7 +229,7 @@ def schemas_with_source(connection: Connection) -> list[str]:
 
 
 def require_owner(connection: Connection, configuration: settings.Settings) -> None:
-    """Stop where the OLTP tables belong to somebody else than the connected user.
+    """Stop where the OLTP tables belong to another role than the connected user.
 
     Raises:
         UserError: they do; it says which setting names the owner's connection.
@@ -413,5 +413,5 @@ def explain(error: psycopg2.Error) -> str:
     if code == "53100":
         return f"the server's disk is full ({message}): make room and run it again"
     if code == "55P03":
-        return f"{message}: somebody else uses the table; run it again"
+        return f"{message}: another session uses the table; run it again"
     return message

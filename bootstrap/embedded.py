@@ -192,7 +192,7 @@ class EmbeddedServer:
             return
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in ours:
             raise UserError(
-                f"{self.socket_folder} belongs to somebody else: remove it, or move "
+                f"{self.socket_folder} belongs to another user: remove it, or move "
                 "the project to a folder with a shorter path"
             )
 

@@ -170,7 +170,7 @@ def _again(
     dry_run: bool,
     failure: str,
 ) -> Counts:
-    """Do a transaction, from its start where others stood in its way."""
+    """Do a transaction, from its start where others were in its way."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with connection.cursor() as cursor:
@@ -187,7 +187,7 @@ def _again(
 
 
 def give(cursor: Cursor, user_id: uuid.UUID) -> None:
-    """Tell the server who is meant: COPY's rows are in no log of statements.
+    """Give the server the id of the user: COPY's rows are in no log of statements.
 
     For this transaction alone: a pooler gives the next one another session.
     """

@@ -242,7 +242,7 @@ where user_id = (select given.user_id from given)
         and team_id = any(array(select own_teams.id from own_teams))
     );
 
--- feature_usage: the events tell it, too
+-- feature_usage: the events say it, too
 delete from this_schema.feature_usage
 where user_id = (select given.user_id from given)
     or (
@@ -250,7 +250,7 @@ where user_id = (select given.user_id from given)
         and license_id = any(array(select own_licenses.id from own_licenses))
     );
 
--- usage_aggregates_daily: aggregate_stale_usage() makes the days anew
+-- usage_aggregates_daily: aggregate_stale_usage() makes the days again
 delete from this_schema.usage_aggregates_daily
 where user_id = (select given.user_id from given)
     or (

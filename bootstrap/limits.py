@@ -9,7 +9,7 @@ from psycopg2.extensions import connection as Connection
 # A statement ends so many seconds after the connection of its client was closed.
 CLIENT_CHECK_SECONDS = 5
 
-# Where the machine of the client is gone, no answer to four packets tells.
+# Where the machine of the client is gone, no answer to four packets shows it.
 _KEEPALIVES = (
     "set local tcp_keepalives_idle = 60; set local tcp_keepalives_interval = 10; "
     "set local tcp_keepalives_count = 3"

@@ -1,4 +1,4 @@
-"""Advisory locks: waited for as long as was told, and then their holder is named.
+"""Advisory locks: the caller says how long to wait; then their holder is named.
 
 Every role may take any advisory lock of a database, an analyst too.
 """

@@ -1,8 +1,8 @@
 """Connections that run what is in the marts' schemas, as the role that owns them.
 
-Whoever owns a schema can plant code in it: a trigger, a view that calls a function, a
+The owner of a schema can plant code in it: a trigger, a view that calls a function, a
 default, or the select that the refresh engine keeps as text. It must not run with the
-rights of a greater role. `set role` alone doesn't prevent that, for the code itself can
+rights of a greater role. `set role` alone doesn't prevent that, because the code can
 undo it (`reset role`). So a greater role is refused, unless the owner is a role that no
 one else can act as. The embedded server, which trusts its own user, is entered as the
 owner.
@@ -86,7 +86,7 @@ def identify(connection: Connection, settings: Settings) -> Identity:
     """As whom this user may run what is in the marts' schemas.
 
     Raises:
-        UserError: as nobody: it has rights that their owner lacks.
+        UserError: it has rights that their owner lacks, or may not act as it.
     """
     schemas = {"schemas": settings.dbt_schemas()}
     with connection, connection.cursor() as cursor:
@@ -160,7 +160,7 @@ def dbt_variables(settings: Settings) -> dict[str, str]:
 
     The role is an option of the connection: dbt's own `set role` is undone where dbt
     rolls back its first transaction. Behind a pooler that passes no options on, dbt
-    tries that all the same, and stops if it was undone.
+    tries that as well, and stops if it was undone.
 
     Raises:
         UserError: this user may not, has rights that the owner lacks, or can't replace

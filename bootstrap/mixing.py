@@ -1,4 +1,4 @@
-"""Rows of an erasure among others: neither transaction nor order tells them apart.
+"""Rows of an erasure among others: neither transaction nor order separates them.
 
 An updated row bears its transaction (change_xid, xmin), its command and its place in
 the table. Whatever an erasure updates is therefore updated once more, in one statement

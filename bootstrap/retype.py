@@ -128,7 +128,7 @@ def retype(
             quoted = {key: sql.SQL(text) for key, text in more.items()}
             cursor.execute(sql.SQL(statement).format(**names, **quoted))
 
-        # Nobody builds another view on it meanwhile. Definitions name every schema.
+        # No other view is built on it meanwhile. Definitions name every schema.
         run("lock table {table} in access exclusive mode")
         run("set local search_path = pg_catalog, pg_temp")
         cursor.execute(_VIEWS, key)

@@ -121,7 +121,7 @@ def _refuse_greater(cursor: Cursor, settings: Settings) -> None:
 
 
 def _close_schema(cursor: Cursor, settings: Settings) -> None:
-    """Let nobody but its owner and the source's create in the source's schema.
+    """Let only its owner and the source's create in the source's schema.
 
     PostgreSQL 14 lets every role create in the schema public.
     """
@@ -297,9 +297,9 @@ def _check_private(
     )
     if (found := cursor.fetchone()) is not None:
         raise UserError(
-            f'role "{settings.transformer_role}" could read {found[0]} all the same, '
+            f'role "{settings.transformer_role}" could still read {found[0]}, '
             "as a superuser, as the owner of the source, as a member of another role "
-            "or by somebody else's grant: take that right from it, or name another "
+            "or by another role's grant: take that right from it, or name another "
             "role in DB_TRANSFORMER_ROLE"
         )
 

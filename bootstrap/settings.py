@@ -39,7 +39,7 @@ LONGEST_TIMEOUT = 2_000_000
 
 URL_FORM = "postgresql://user:password@host:5432/database"
 
-# What `.env` may hold for this project. Other names in it are somebody else's.
+# What `.env` may hold for this project. Other names in it belong to other programs.
 NAMES = (
     *("DATABASE_URL", "OWNER_DATABASE_URL"),
     *("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_SCHEMA"),

@@ -9,7 +9,7 @@ from psycopg2.extensions import connection as Connection
 from bootstrap import database, settings
 from bootstrap.errors import UserError
 
-# The lock modes that are in the way of who reads, writes, or waits for another run.
+# The lock modes that block a session that reads, writes, or waits for another run.
 READ = ("AccessExclusiveLock",)
 WRITE = (
     "ShareLock",

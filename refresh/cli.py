@@ -31,7 +31,7 @@ class _Command(click.Command):
 
 @click.command(cls=_Command)
 @click.argument("models", nargs=-1)
-@click.option("--rebuild", is_flag=True, help="Compute the models anew from all rows.")
+@click.option("--rebuild", is_flag=True, help="Compute the models from all rows.")
 @click.option(
     "--verify", is_flag=True, help="Compare each with its select; undo if one differs."
 )

@@ -1,8 +1,8 @@
 """python -m benchmarks.far_future: does one event of the year 2999 slow every refresh?
 
 Two copies of the demo company, one of them with an event, a call, an error and an
-audited action at each of some far-off times. Both take in one ordinary event at a time,
-by turns, and every model is compared with a rebuild at the end.
+audited action at each of some far-off times. Both refresh after one ordinary event at a
+time, by turns, and every model is compared with a rebuild at the end.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """python -m benchmarks.features: does a refresh cost more where features are many?
 
 Two copies of the demo company: one with its own features, and one whose events are
-spread over as many feature names as asked for. Both take in one event at a time, by
-turns, and every refresh is compared with a rebuild at the end.
+spread over as many feature names as asked for. Both refresh after one event at a time,
+by turns, and every refresh is compared with a rebuild at the end.
 """
 
 import contextlib

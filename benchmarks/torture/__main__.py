@@ -32,7 +32,7 @@ REFRESHES = 2
 @click.option("--rounds", default=200, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=1, show_default=True, type=int)
 @click.option("--writers", default=5, show_default=True, type=click.IntRange(min=1))
-@click.option("--zones", is_flag=True, help="Torture time zones, one a round.")
+@click.option("--zones", is_flag=True, help="Test time zones, one a round.")
 def main(rounds: int, seed: int, writers: int, zones: bool) -> None:
     """Torture the refresh engine; exit 1 if a mart is ever wrong."""
     with server.scratch_server() as scratch:

@@ -94,7 +94,7 @@ begin
     if problem is null and parsed ~ '\{TABLESAMPLECLAUSE ' then
         problem := 'reads a sample, which is another one in another run';
     end if;
-    -- A time of this word stands in the parsed select as what it means at present.
+    -- The parsed select holds a time of this word as what it means at present.
     if problem is null and (
         select count(*) from regexp_matches(
             regexp_replace(

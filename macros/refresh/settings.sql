@@ -1,7 +1,7 @@
 {#-
     Settings of a session that decide what a select gives, with the values that every
-    run has, whoever starts it: how text becomes a time and back, the clock of a date,
-    the forms of numbers, and how a definition is parsed. None of them needs a right.
+    run has, in any session: how text becomes a time and back, the clock of a date, the
+    forms of numbers, and how a definition is parsed. None of them needs a right.
 -#}
 {% macro refresh_settings() -%}
     {{ return({

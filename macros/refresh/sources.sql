@@ -1,6 +1,6 @@
 {#-
     What the engine knows of a source: how its staging view computes each column, which
-    of these its before-images tell, and whether each change leaves one. Triggers name
+    of these its before-images hold, and whether each change leaves one. Triggers name
     the columns that they keep, PostgreSQL follows columns by number; so the two are
     compared in each run. What is not certain is not captured: the models that read it
     are computed whole, which is always exact.
@@ -199,7 +199,7 @@ end;
 $$;
 
 
--- Which columns of a table its before-images tell, by number, and why none, if so. What
+-- Which columns of a table its before-images hold, by number, and why none, if so. What
 -- is known of its triggers is read again when they, or their functions, are others.
 create or replace function {{ schema }}.captured_columns(
     source regclass,
@@ -307,9 +307,9 @@ as $$
 $$;
 
 
--- What tells a source from what was seen of it: its table, view, columns and triggers,
--- and which columns of the view its before-images tell. A view is parsed only when it
--- is new: that takes longer than all else.
+-- What a source is known by: its table, view, columns and triggers, and which columns
+-- of the view its before-images hold. A view is parsed only when it is new: that takes
+-- longer than all else.
 create or replace function {{ schema }}.source_identity(input jsonb) returns jsonb
 language plpgsql stable
 as $$
@@ -438,7 +438,7 @@ end;
 $$;
 
 
--- Whether an input's before-images tell all that the model needs to know of a row that
+-- Whether an input's before-images hold all that the model needs to know of a row that
 -- went or changed.
 create or replace function {{ schema }}.is_known(input jsonb, identity jsonb)
 returns boolean

@@ -3,7 +3,7 @@
     in every run and drops the former one with all that others built on it, for which it
     waits as long as a transaction that has read it stays open.
 
-    A changed select replaces it in place: who may read it and what others built on it
+    A changed select replaces it in place: its privileges and what others built on it
     stay. Other columns than those that are there, more at the end apart, need another
     view; that is refused while something is built on it.
 -#}

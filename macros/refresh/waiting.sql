@@ -1,6 +1,6 @@
 {#-
     Locks that others may hold for hours, such as an idle transaction that has read a
-    view. A statement that waits for a lock makes all who come later wait behind it, so
+    view. A statement that waits for a lock makes all later sessions wait behind it, so
     none waits long, and each says which process is in its way.
 -#}
 

@@ -144,7 +144,7 @@ DEFINITIONS = {
         from pg_description where objoid >= {FIRST_OID}""",
 }
 
-# Each right that somebody has, whether it was granted or is there by default.
+# Each right that a role has, whether it was granted or is there by default.
 DEFINITIONS["privilege"] = f"""
     select object, concat_ws(
         ' | ', case grantee when 0 then 'public' else grantee::regrole::text end,

@@ -362,7 +362,7 @@ def test_a_lock_that_is_not_given_up_is_told(database: Database, project: Path) 
         message = refusal(run("migrate", env=database.environment(), root=project))
 
     assert "002_affiliates.sql failed" in message
-    assert "somebody else uses the table; run it again" in message
+    assert "another session uses the table; run it again" in message
     assert f"(in use by process {pid} (" in message
     assert "idle in transaction" in message
 

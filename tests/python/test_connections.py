@@ -1,4 +1,4 @@
-"""Who connects where: each command takes the connection and the schema that it needs.
+"""Each command takes the connection and the schema that it needs.
 
 What can't work there is refused in one line before anything is made.
 """

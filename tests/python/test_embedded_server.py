@@ -463,7 +463,7 @@ def test_a_socket_folder_that_somebody_else_made_is_refused(
     server = make_server(folder / ("long" * 20) / "server")
     server.socket_folder.symlink_to(folder)
     try:
-        with pytest.raises(UserError, match="belongs to somebody else"):
+        with pytest.raises(UserError, match="belongs to another user"):
             server.start()
     finally:
         server.socket_folder.unlink()

@@ -230,7 +230,7 @@ def of_others(company: Company, value: str, persons: set[str]) -> bool:
 
 
 def test_erased_accounts_bear_one_transaction(company: Company) -> None:
-    """Else the nearest transaction of what was done would tell whose it was."""
+    """Else the nearest transaction of what was done would show whose it was."""
     found: dict[str, set[int]] = {}
     for each in company.persons:
         found[each.user_id] = {

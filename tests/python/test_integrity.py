@@ -1133,7 +1133,7 @@ CONVERTED = (
 
 
 def unreconciled(company: Company, cursor: Cursor) -> dict[str, int]:
-    """What the test of the ledger reports by currency, on earnings made anew."""
+    """What the test of the ledger reports by currency, on earnings made again."""
     compiled = company.target / "compiled" / "saas_analytics"
     models = compiled / "models"
     for schema, folder, model in (

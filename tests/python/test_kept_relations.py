@@ -249,7 +249,7 @@ def test_a_seed_with_other_columns_is_refused_while_something_is_built_on_it(
         path.write_text(former)
 
 
-# --- Who reads ------------------------------------------------------------------------
+# --- Readers --------------------------------------------------------------------------
 
 
 def test_an_idle_reader_of_every_relation_delays_no_run(

@@ -25,7 +25,7 @@ from tests.python.support import (
     with_login,
 )
 
-# Each runs code in whoever reads or writes the relation; `evil()` leaves a trace.
+# Each runs code in a session that uses the relation; `evil()` leaves a trace.
 PLANTS = {
     "function": "create function analytics.evil() returns text language plpgsql as $$ "
     "begin reset role; insert into analytics.traces values (current_user); "
@@ -201,7 +201,7 @@ def test_while_nobody_can_log_in_as_the_owner_a_greater_role_takes_its_place(
     with set_stage(server_url, "createrole") as made:
         made.make_roles().check_returncode()
         assert acting(made.owner)[0] == made.transformer
-        # To the administrator the owner of the source is somebody else.
+        # To the administrator the owner of the source is another role.
         with pytest.raises(UserError, match="may do more than it"):
             acting(made.admin)
         assert "run `make build`" in refusal(act(made.owner, "refresh"))
@@ -274,7 +274,7 @@ def test_the_embedded_server_is_entered_as_the_owner_of_the_marts(
 
 
 def test_what_the_owner_makes_belongs_to_it_whoever_runs(server_url: str) -> None:
-    """So no later run as the owner stops at a table of somebody else."""
+    """So no later run as the owner stops at a table of another role."""
     with set_stage(server_url, "createrole") as made:
         made.make_roles().check_returncode()
         with (

@@ -136,5 +136,5 @@ def test_a_rollback_that_has_to_wait_too_long_takes_nothing_back(
 
         message = refusal(run("rollback", "base", "--yes", env=company.environment()))
 
-    assert "somebody else uses the table" in message
+    assert "another session uses the table" in message
     assert counts(company) == before

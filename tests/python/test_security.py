@@ -1,4 +1,4 @@
-"""Neither SQL nor output is put together from what somebody typed."""
+"""Neither SQL nor output is put together from what a user typed."""
 
 import ast
 import os

@@ -1,5 +1,5 @@
 -- depends_on: {{ ref("fct_mrr_monthly") }}
--- Compared are versions that brought revenue, or stood at no price.
+-- Compared are versions that brought revenue, or had no price.
 with versions as (
     select * from {{ ref("subscriptions_history") }}
 ),

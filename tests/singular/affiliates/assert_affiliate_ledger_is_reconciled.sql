@@ -1,8 +1,8 @@
 -- Every commission that is marked as paid is covered by a completed payout, and the
 -- other way round. One row per affiliate and currency with a balance: the partner
--- programme looks into it. A warning, for the marts are right and the ledger is not. A
--- balance that wholly comes from payouts in another currency than their commissions is
--- left to payouts_in_another_currency.
+-- programme looks into it. A warning, because the marts are right and the ledger is
+-- not. A balance that wholly comes from payouts in another currency than their
+-- commissions is left to payouts_in_another_currency.
 {{ config(severity="warn") }}
 
 with earnings as (
