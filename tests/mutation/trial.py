@@ -413,11 +413,9 @@ class Bench:
             for case in ET.parse(report).iter("testcase"):
                 if case.find("failure") is not None:
                     return Catch("pytest", f"{file}::{case.get('name')}")
-                # A fixture that builds marts, and whose data tests fail.
-                if (error := case.find("error")) is not None and (
-                    failed := FAILED_IN_DBT.search(error.text or "")
-                ):
-                    return Catch("data test", failed[1])
+            # A fixture that builds marts, and whose data tests fail.
+            if failed := FAILED_IN_DBT.search(result.stdout):
+                return Catch("data test", failed[1])
         raise Unclear(f"{file} did not get so far: {result.stdout[-1500:]}")
 
 
