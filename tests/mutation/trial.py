@@ -68,7 +68,7 @@ PYTESTS = {
     "models/staging/*": (MONEY, *REFRESHES),
     "seeds/*": (MONEY, USAGE),
     "macros/affiliate_accounts*": ("test_integrity.py",),
-    "macros/names*": ("test_long_names.py",),
+    "macros/names*": ("test_long_names.py", "test_integrity.py"),
     "macros/payments_of_invoices*": ("test_integrity.py",),
     "macros/refresh/periods.sql": ("test_zones.py", "test_mart_definitions.py"),
     "macros/refresh/view.sql": ("test_kept_relations.py",),
