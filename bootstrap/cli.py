@@ -304,13 +304,13 @@ def capture_command(table: str, columns: tuple[str, ...]) -> None:
 @click.argument("column")
 @click.argument("data_type", metavar="TYPE")
 def retype_command(table: str, column: str, data_type: str) -> None:
-    """Give COLUMN of TABLE another TYPE, with the triggers and views that read it."""
+    """Give COLUMN of TABLE another TYPE, with the triggers, views and indexes of it."""
     configuration = settings.load().for_owner()
     with database.connected(configuration) as connection, database.interruptible():
         database.require_source(connection, configuration)
         database.require_owner(connection, configuration)
         made = retype.retype(connection, configuration, table, column, data_type)
-    again = made.triggers + made.views
+    again = made.triggers + made.views + made.indexes
     click.echo(f"{table}.{column} is {data_type} now; made again: {len(again)}.")
     for name in again:
         click.echo(f"  {name}")

@@ -534,21 +534,34 @@ def tables_by_file() -> dict[str, str]:
     return _objects_by_file(revisions())
 
 
-def _objects_by_file(revisions: list[str]) -> dict[str, str]:
+_MADE = (
+    "create table",
+    # An index that takes another's place is renamed last.
+    r"create (?:index|function)|alter index \w+ rename to",
+    "add constraint",
+)
+
+
+def _objects_by_file(chosen: list[str]) -> dict[str, str]:
     """What migrations are known by, each with the name of its file.
 
     That is their tables. Of one without a table it is its indexes and functions, or
-    else its constraints: none of these may go again with a later migration.
+    else its constraints: none of these may go again with a later migration. What
+    several make is known as the first one's.
     """
-    makers = {}
-    for revision in revisions:
+    makers: dict[str, str] = {}
+    for revision in revisions():
         text = statements(FOLDER / f"{revision}.sql")
-        for made in ("create table", "create (?:index|function)", "add constraint"):
-            names = re.findall(rf"^{made} (\w+)", text, flags=re.MULTILINE)
+        for made in _MADE:
+            names = re.findall(rf"^(?:{made}) (\w+)", text, flags=re.MULTILINE)
             if names:
-                makers.update(dict.fromkeys(names, f"{revision}.sql"))
+                makers = dict.fromkeys(names, revision) | makers
                 break
-    return makers
+    return {
+        name: f"{revision}.sql"
+        for name, revision in makers.items()
+        if revision in chosen
+    }
 
 
 def _objects(connection: Any, schema: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 PostgreSQL refuses it while they are there. So they are made again around the change, as
 they were: owners, privileges, options, comments, and in which sessions a trigger fires.
+An index of names gets the key that suits the new type.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from bootstrap import database
+from bootstrap import database, name_indexes
 from bootstrap.errors import UserError
 from bootstrap.settings import Settings
 
@@ -105,6 +106,7 @@ class Retyped:
 
     views: list[str]
     triggers: list[str]
+    indexes: list[str]
 
 
 def retype(
@@ -120,9 +122,9 @@ def retype(
     with connection, connection.cursor() as cursor:
         cursor.execute("set local lock_timeout = %s", (f"{LOCK_SECONDS}s",))
         key = {"table": name, "number": _number(cursor, name, table, column)}
-        _check_type(cursor, data_type)
+        qualified_type, is_text = _type(cursor, data_type, settings.source_schema)
         names = {"table": sql.SQL(name), "column": sql.Identifier(column)}
-        names["type"] = sql.SQL(data_type)
+        names["type"] = sql.SQL(qualified_type)
 
         def run(statement: str, **more: str) -> None:
             quoted = {key: sql.SQL(text) for key, text in more.items()}
@@ -145,6 +147,9 @@ def retype(
             run("drop view {view}", view=view)
         for trigger, *_ in triggers:
             run("drop trigger {trigger} on {table}", trigger=trigger)
+        indexes = name_indexes.others(cursor, key, is_text=is_text)
+        for index in indexes:
+            run("drop index {index}", index=index.name)
         try:
             run("alter table {table} alter {column} type {type} using {column}::{type}")
         except (
@@ -155,6 +160,8 @@ def retype(
             raise UserError(
                 f"{table}.{column} can't become {data_type}: {database.explain(error)}"
             ) from None
+        for index in indexes:
+            cursor.execute(index.definition)
         for trigger, definition, state in triggers:
             cursor.execute(definition)
             enable = "alter table {table} {enable} trigger {trigger}"
@@ -164,7 +171,11 @@ def retype(
             for statement in (definition, *others):
                 cursor.execute(statement)
             run("reset role")
-    return Retyped([view for view, *_ in views], [trigger for trigger, *_ in triggers])
+    return Retyped(
+        [view for view, *_ in views],
+        [trigger for trigger, *_ in triggers],
+        [index.name for index in indexes],
+    )
 
 
 def _number(cursor: Cursor, name: str, table: str, column: str) -> int:
@@ -183,16 +194,29 @@ def _number(cursor: Cursor, name: str, table: str, column: str) -> int:
     return int(found[0])
 
 
-def _check_type(cursor: Cursor, data_type: str) -> None:
+def _type(cursor: Cursor, data_type: str, schema: str) -> tuple[str, bool]:
+    """A type with its schema, unless it is PostgreSQL's own; and whether it is text.
+
+    A name without a schema is looked up in the source's as well.
+    """
     cursor.execute("savepoint type_check")
     try:
         # It parses the text as a type, and nothing else.
-        cursor.execute("select pg_catalog.to_regtype(%s) is not null", (data_type,))
-        is_type = cursor.fetchone() == (True,)
+        cursor.execute(
+            "select case when nspname = 'pg_catalog' or %(type)s like '%%(%%' "
+            "then %(type)s else format('%%I.%%I', nspname, typname) end, "
+            "typcategory = 'S' from pg_catalog.pg_type "
+            "inner join pg_catalog.pg_namespace on typnamespace = pg_namespace.oid "
+            "where pg_type.oid = coalesce(pg_catalog.to_regtype(%(type)s), "
+            "pg_catalog.to_regtype(format('%%I.%%s', %(schema)s, %(type)s)))",
+            {"type": data_type, "schema": schema},
+        )
+        found = cursor.fetchone()
     except (errors.SyntaxError, errors.DataError):
-        is_type = False
+        found = None
     cursor.execute("rollback to savepoint type_check")
-    if not is_type:
+    if found is None:
         raise UserError(
             f'there is no type "{data_type}": name one such as text or bigint'
         )
+    return str(found[0]), bool(found[1])

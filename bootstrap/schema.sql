@@ -1012,11 +1012,11 @@ CREATE FUNCTION public.usage_groups(from_time timestamp with time zone, to_time 
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 select
-    jsonb_build_array(user_id, license_id, team_id, event_type::varchar(200)),
+    jsonb_build_array(user_id, license_id, team_id, event_type::varchar(201)),
     user_id,
     license_id,
     team_id,
-    event_type::varchar(200),
+    event_type::varchar(201),
     count(*),
     count(distinct session_id),
     count(distinct (occurred_at at time zone 'UTC')::date),
@@ -1039,7 +1039,7 @@ where occurred_at >= from_time and occurred_at < to_time
             then created_at >= occurred_at - interval '24 hours'
         else false
     end
-group by user_id, license_id, team_id, event_type::varchar(200);
+group by user_id, license_id, team_id, event_type::varchar(201);
 $_$;
 
 COMMENT ON FUNCTION public.usage_groups(from_time timestamp with time zone, to_time timestamp with time zone) IS 'The usage of each group of user, licence, team and event type from one moment until before another. Null ids form groups of their own; group_key equals for equal groups.';
@@ -1705,7 +1705,7 @@ ALTER TABLE ONLY public.users
 
 CREATE INDEX affiliate_clicks_affiliate_id_idx ON public.affiliate_clicks USING btree (affiliate_id);
 
-CREATE INDEX affiliate_clicks_campaign_idx ON public.affiliate_clicks USING btree (((utm_campaign)::character varying(256))) WHERE (utm_campaign IS NOT NULL);
+CREATE INDEX affiliate_clicks_campaign_idx ON public.affiliate_clicks USING btree (((utm_campaign)::character varying(257))) WHERE (utm_campaign IS NOT NULL);
 
 CREATE INDEX affiliate_clicks_change_xid_idx ON public.affiliate_clicks USING btree (change_xid);
 
@@ -1741,7 +1741,7 @@ CREATE INDEX affiliate_payouts_payment_reference_idx ON public.affiliate_payouts
 
 CREATE INDEX affiliate_payouts_status_idx ON public.affiliate_payouts USING btree (status);
 
-CREATE INDEX affiliate_referrals_campaign_idx ON public.affiliate_referrals USING btree (((utm_campaign)::character varying(256))) WHERE (utm_campaign IS NOT NULL);
+CREATE INDEX affiliate_referrals_campaign_idx ON public.affiliate_referrals USING btree (((utm_campaign)::character varying(257))) WHERE (utm_campaign IS NOT NULL);
 
 CREATE INDEX affiliate_referrals_change_xid_idx ON public.affiliate_referrals USING btree (change_xid);
 
@@ -1785,9 +1785,9 @@ CREATE INDEX api_usage_change_xid_idx ON ONLY public.api_usage USING btree (chan
 
 CREATE INDEX api_usage_default_change_xid_idx ON public.api_usage_default USING btree (change_xid);
 
-CREATE INDEX api_usage_endpoint_day_idx ON ONLY public.api_usage USING btree (((endpoint)::character varying(256)), ((method)::character varying(200)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+CREATE INDEX api_usage_endpoint_day_idx ON ONLY public.api_usage USING btree (((endpoint)::character varying(257)), ((method)::character varying(201)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
-CREATE INDEX api_usage_default_endpoint_method_timezone_idx ON public.api_usage_default USING btree (((endpoint)::character varying(256)), ((method)::character varying(200)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+CREATE INDEX api_usage_default_endpoint_method_timezone_idx1 ON public.api_usage_default USING btree (((endpoint)::character varying(257)), ((method)::character varying(201)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
 CREATE INDEX api_usage_license_id_idx ON ONLY public.api_usage USING btree (license_id) WHERE (license_id IS NOT NULL);
 
@@ -1803,13 +1803,13 @@ CREATE INDEX api_usage_user_id_idx ON ONLY public.api_usage USING btree (user_id
 
 CREATE INDEX api_usage_default_user_id_idx ON public.api_usage_default USING btree (user_id) WHERE (user_id IS NOT NULL);
 
-CREATE INDEX audit_logs_action_day_idx ON ONLY public.audit_logs USING btree (((action)::character varying(200)), ((resource_type)::character varying(200)), ((status)::character varying(200)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+CREATE INDEX audit_logs_action_day_idx ON ONLY public.audit_logs USING btree (((action)::character varying(201)), ((resource_type)::character varying(201)), ((status)::character varying(201)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
 CREATE INDEX audit_logs_brin_idx ON ONLY public.audit_logs USING brin (occurred_at, id, action text_bloom_ops (n_distinct_per_range='32'), resource_type text_bloom_ops (n_distinct_per_range='16')) WITH (pages_per_range='8');
 
 CREATE INDEX audit_logs_change_xid_idx ON ONLY public.audit_logs USING btree (change_xid);
 
-CREATE INDEX audit_logs_default_action_resource_type_status_timezone_idx ON public.audit_logs_default USING btree (((action)::character varying(200)), ((resource_type)::character varying(200)), ((status)::character varying(200)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+CREATE INDEX audit_logs_default_action_resource_type_status_timezone_idx1 ON public.audit_logs_default USING btree (((action)::character varying(201)), ((resource_type)::character varying(201)), ((status)::character varying(201)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
 CREATE INDEX audit_logs_default_change_xid_idx ON public.audit_logs_default USING btree (change_xid);
 
@@ -1839,9 +1839,9 @@ CREATE INDEX error_logs_change_xid_idx ON ONLY public.error_logs USING btree (ch
 
 CREATE INDEX error_logs_default_change_xid_idx ON public.error_logs_default USING btree (change_xid);
 
-CREATE INDEX error_logs_type_day_idx ON ONLY public.error_logs USING btree (((error_type)::character varying(200)), ((severity)::character varying(200)), ((source)::character varying(200)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+CREATE INDEX error_logs_type_day_idx ON ONLY public.error_logs USING btree (((error_type)::character varying(201)), ((severity)::character varying(201)), ((source)::character varying(201)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
-CREATE INDEX error_logs_default_error_type_severity_source_timezone_idx ON public.error_logs_default USING btree (((error_type)::character varying(200)), ((severity)::character varying(200)), ((source)::character varying(200)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
+CREATE INDEX error_logs_default_error_type_severity_source_timezone_idx1 ON public.error_logs_default USING btree (((error_type)::character varying(201)), ((severity)::character varying(201)), ((source)::character varying(201)), (((occurred_at AT TIME ZONE 'UTC'::text))::date));
 
 CREATE INDEX error_logs_license_id_idx ON ONLY public.error_logs USING btree (license_id) WHERE (license_id IS NOT NULL);
 
@@ -1975,7 +1975,7 @@ CREATE INDEX users_role_idx ON public.users USING btree (role) WHERE ((role)::te
 
 ALTER INDEX public.api_usage_change_xid_idx ATTACH PARTITION public.api_usage_default_change_xid_idx;
 
-ALTER INDEX public.api_usage_endpoint_day_idx ATTACH PARTITION public.api_usage_default_endpoint_method_timezone_idx;
+ALTER INDEX public.api_usage_endpoint_day_idx ATTACH PARTITION public.api_usage_default_endpoint_method_timezone_idx1;
 
 ALTER INDEX public.api_usage_license_id_idx ATTACH PARTITION public.api_usage_default_license_id_idx;
 
@@ -1987,7 +1987,7 @@ ALTER INDEX public.api_usage_status_code_idx ATTACH PARTITION public.api_usage_d
 
 ALTER INDEX public.api_usage_user_id_idx ATTACH PARTITION public.api_usage_default_user_id_idx;
 
-ALTER INDEX public.audit_logs_action_day_idx ATTACH PARTITION public.audit_logs_default_action_resource_type_status_timezone_idx;
+ALTER INDEX public.audit_logs_action_day_idx ATTACH PARTITION public.audit_logs_default_action_resource_type_status_timezone_idx1;
 
 ALTER INDEX public.audit_logs_change_xid_idx ATTACH PARTITION public.audit_logs_default_change_xid_idx;
 
@@ -2005,7 +2005,7 @@ ALTER INDEX public.audit_logs_user_id_idx ATTACH PARTITION public.audit_logs_def
 
 ALTER INDEX public.error_logs_change_xid_idx ATTACH PARTITION public.error_logs_default_change_xid_idx;
 
-ALTER INDEX public.error_logs_type_day_idx ATTACH PARTITION public.error_logs_default_error_type_severity_source_timezone_idx;
+ALTER INDEX public.error_logs_type_day_idx ATTACH PARTITION public.error_logs_default_error_type_severity_source_timezone_idx1;
 
 ALTER INDEX public.error_logs_license_id_idx ATTACH PARTITION public.error_logs_default_license_id_idx;
 

@@ -1,20 +1,24 @@
 -- 015: an application may widen a name to text, and write one of any length. An index
 -- of whole names refuses a row whose names have 2,704 bytes. The three indexes of 006,
 -- by which a run finds the rows of a group, and those of campaigns hold names as the
--- marts count them: at most 200 characters, of an endpoint or a campaign 256.
+-- marts count them: at most 201 characters, of an endpoint or a campaign 257.
 --
--- The expressions are those of the macro name_of(), which the staging views use. Each
--- is longer than its column's type, so it stays an expression and follows a wider type.
--- Until then the planner takes it for the column itself.
+-- The expressions are those of the macro name_of(), which the staging views use; it
+-- gives the reason for 201 and 257. Where a column can't hold more, the planner takes
+-- the expression for the column itself. A column that is no text, such as an enum, is a
+-- key as it is: no index holds its text, which is not immutable.
 --
 -- The application's aggregates count event types by the same rule.
 --
--- Writers of calls, errors, audited actions, clicks and referrals wait until the
--- indexes are built (docs/operations.md).
+-- Writers of calls, errors, audited actions, clicks and referrals wait until the end.
+-- Readers wait only while the former indexes are dropped, and for the lock that it
+-- takes: at most 10 s a table (docs/operations.md).
 
 -- Nothing is built or dropped "concurrently": that is not for partitioned tables.
 -- squawk-ignore-file require-concurrent-index-creation
 -- squawk-ignore-file require-concurrent-index-deletion
+-- No statement names an index that is renamed.
+-- squawk-ignore-file renaming-object
 
 begin;
 
@@ -28,46 +32,54 @@ select pg_catalog.set_config(
     true
 );
 
-drop index affiliate_clicks_utm_campaign_idx;
-drop index affiliate_referrals_utm_campaign_idx;
-
-create index affiliate_clicks_campaign_idx
-on affiliate_clicks ((cast(utm_campaign as varchar(256))))
-where utm_campaign is not null;
-
-create index affiliate_referrals_campaign_idx
-on affiliate_referrals ((cast(utm_campaign as varchar(256))))
-where utm_campaign is not null;
-
--- These keep their names, by which a database made with psql is known to have 006.
 do $$
 declare
-    indexed record;
+    built record;
 begin
-    for indexed in
-        select * from (values
-            (
-                'api_usage_endpoint_day_idx', 'api_usage',
-                '(endpoint::varchar(256)), (method::varchar(200))'
-            ),
-            (
-                'error_logs_type_day_idx', 'error_logs',
-                '(error_type::varchar(200)), (severity::varchar(200)), '
-                '(source::varchar(200))'
-            ),
-            (
-                'audit_logs_action_day_idx', 'audit_logs',
-                '(action::varchar(200)), (resource_type::varchar(200)), '
-                '(status::varchar(200))'
+    for built in
+        select indexes.name, indexes.table_name, indexes.definition, (
+            select string_agg(
+                case pg_type.typcategory
+                    -- Text, and what is made of it: domains, citext.
+                    when 'S' then format('(%I::varchar(%s))', column_name,
+                        case when column_name in ('endpoint', 'utm_campaign')
+                            then 257 else 201 end)
+                    else quote_ident(column_name)
+                end, ', ' order by position
             )
-        ) as groups (name, table_name, expressions)
+            from unnest(indexes.names) with ordinality as named (column_name, position)
+            left join pg_attribute
+                on pg_attribute.attrelid = indexes.table_name::regclass
+                and pg_attribute.attname = named.column_name
+            left join pg_type on pg_attribute.atttypid = pg_type.oid
+        ) as name_keys
+        from (values
+            (
+                'api_usage_names_day_idx', 'api_usage', array['endpoint', 'method'],
+                '(%s, (cast(occurred_at at time zone ''UTC'' as date)))'
+            ),
+            (
+                'error_logs_names_day_idx', 'error_logs',
+                array['error_type', 'severity', 'source'],
+                '(%s, (cast(occurred_at at time zone ''UTC'' as date)))'
+            ),
+            (
+                'audit_logs_names_day_idx', 'audit_logs',
+                array['action', 'resource_type', 'status'],
+                '(%s, (cast(occurred_at at time zone ''UTC'' as date)))'
+            ),
+            (
+                'affiliate_clicks_names_idx', 'affiliate_clicks',
+                array['utm_campaign'], '(%s) where utm_campaign is not null'
+            ),
+            (
+                'affiliate_referrals_names_idx', 'affiliate_referrals',
+                array['utm_campaign'], '(%s) where utm_campaign is not null'
+            )
+        ) as indexes (name, table_name, names, definition)
     loop
-        execute format('drop index %I', indexed.name);
-        execute format(
-            'create index %I on %I '
-            '(%s, (cast(occurred_at at time zone ''UTC'' as date)))',
-            indexed.name, indexed.table_name, indexed.expressions
-        );
+        execute format('create index %I on %I ', built.name, built.table_name)
+            || format(built.definition, built.name_keys);
     end loop;
 end;
 $$;
@@ -88,11 +100,11 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
 select
-    jsonb_build_array(user_id, license_id, team_id, event_type::varchar(200)),
+    jsonb_build_array(user_id, license_id, team_id, event_type::varchar(201)),
     user_id,
     license_id,
     team_id,
-    event_type::varchar(200),
+    event_type::varchar(201),
     count(*),
     count(distinct session_id),
     count(distinct (occurred_at at time zone 'UTC')::date),
@@ -115,9 +127,37 @@ where occurred_at >= from_time and occurred_at < to_time
             then created_at >= occurred_at - interval '24 hours'
         else false
     end
-group by user_id, license_id, team_id, event_type::varchar(200);
+group by user_id, license_id, team_id, event_type::varchar(201);
 $$;
 
 select place_function('usage_groups(timestamptz, timestamptz)');
+
+-- Aggregates by whole names are marked, for aggregate_stale_usage().
+insert into usage_aggregate_stale_periods (period_type, period_start)
+select distinct
+    'day',
+    date
+from usage_aggregates_daily
+where length(event_type::text) > 201
+union all
+select distinct
+    'month',
+    make_date(year, month, 1)
+from usage_aggregates_monthly
+where length(event_type::text) > 201;
+
+-- Last, because readers wait from here on. Three keep their names, by which a database
+-- made with psql is known to have 006.
+drop index affiliate_clicks_utm_campaign_idx;
+drop index affiliate_referrals_utm_campaign_idx;
+drop index api_usage_endpoint_day_idx;
+drop index error_logs_type_day_idx;
+drop index audit_logs_action_day_idx;
+
+alter index affiliate_clicks_names_idx rename to affiliate_clicks_campaign_idx;
+alter index affiliate_referrals_names_idx rename to affiliate_referrals_campaign_idx;
+alter index api_usage_names_day_idx rename to api_usage_endpoint_day_idx;
+alter index error_logs_names_day_idx rename to error_logs_type_day_idx;
+alter index audit_logs_names_day_idx rename to audit_logs_action_day_idx;
 
 commit;

@@ -445,6 +445,17 @@ as $$
 $$;
 
 
+-- Whether an index's key, as PostgreSQL shows it, is name_of() of a column.
+create or replace function {{ schema }}.is_name_of(index_key text, column_name name)
+returns boolean
+language sql immutable
+as $$
+    select starts_with(index_key, cut)
+        and substr(index_key, length(cut) + 1) ~ '^\d+\)\)$'
+    from (select format('(%I::character varying(', column_name)) as shown (cut)
+$$;
+
+
 -- Whether an index finds the rows of an input's scopes by more than their time.
 create or replace function {{ schema }}.has_index(input jsonb, mapping jsonb)
 returns boolean
@@ -456,13 +467,16 @@ as $$
         inner join pg_am on pg_class.relam = pg_am.oid
         inner join pg_attribute on pg_index.indrelid = pg_attribute.attrelid
             and case pg_index.indkey[0]
-                -- The first key is an expression, such as name_of() of the column.
-                when 0 then pg_get_indexdef(pg_index.indexrelid, 1, true)
-                    ~ ('\m' || pg_attribute.attname || '\M')
+                -- The first key is name_of() of the column, which is equal where the
+                -- column is. Other expressions of it find other rows.
+                when 0 then {{ schema }}.is_name_of(
+                    pg_get_indexdef(pg_index.indexrelid, 1, true), pg_attribute.attname
+                )
                 else pg_attribute.attnum = pg_index.indkey[0]
             end
         inner join jsonb_each(mapping) as part
-            on part.value ->> 'expression' = pg_attribute.attname
+            on part.value ->> 'expression'
+            in (pg_attribute.attname, quote_ident(pg_attribute.attname))
         where pg_index.indrelid = (input ->> 'source')::regclass
             and pg_am.amname = 'btree' and pg_index.indpred is null
     )

@@ -5,7 +5,7 @@ select
     license_id,
     subscription_id,
     {{ name_of("status") }} as status,
-    {{ name_of("utm_campaign", 256) }} as utm_campaign,
+    {{ name_of("utm_campaign", "link") }} as utm_campaign,
     {{ plausible_time("qualified_at") }} as qualified_at,
     {{ plausible_time("converted_at") }} as converted_at,
     {{ plausible_time("created_at") }} as created_at,

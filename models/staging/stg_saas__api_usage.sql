@@ -3,7 +3,7 @@ select
     user_id,
     license_id,
     api_key_id,
-    {{ name_of("endpoint", 256) }} as endpoint,
+    {{ name_of("endpoint", "link") }} as endpoint,
     {{ name_of("method") }} as method,
     status_code,
     response_time_ms,

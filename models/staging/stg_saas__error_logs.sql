@@ -5,7 +5,7 @@ select
     {{ name_of("error_type") }} as error_type,
     {{ name_of("severity") }} as severity,
     {{ name_of("source") }} as source,
-    {{ name_of("endpoint", 256) }} as endpoint,
+    {{ name_of("endpoint", "link") }} as endpoint,
     {{ name_of("method") }} as method,
     occurred_at,
     created_at

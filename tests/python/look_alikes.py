@@ -589,6 +589,6 @@ LOOK_ALIKES = [
     LookAlike(
         "names_cut_off",
         "the longest name that counts as a whole",
-        "update audit_logs set action = repeat('ä', 200)",
+        "update audit_logs set action = repeat('ä', 201)",
     ),
 ]

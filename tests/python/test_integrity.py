@@ -987,7 +987,7 @@ FAULTS = [
 FAULTS.append(
     Fault(
         "names_cut_off",
-        "update audit_logs set action = repeat('ä', 201) where id = {action}",
+        "update audit_logs set action = repeat('ä', 202) where id = {action}",
         "cut_off",
         ("action",),
     )

@@ -36,12 +36,14 @@ def long_name(generator: random.Random) -> str:
     return "".join(chr(generator.randrange(0x10000, 0x1FFFF)) for _ in range(10000))
 
 
-def widen(company: Database, *columns: tuple[str, str]) -> None:
-    """Make columns text, as an application's migration does."""
+def widen(
+    company: Database, *columns: tuple[str, str], data_type: str = "text"
+) -> None:
+    """Make columns text, as an application's migration does, or of another type."""
     configuration = settings.load({"DATABASE_URL": company.url})
     with database.connected(configuration) as connection:
         for table, column in columns:
-            retype(connection, configuration, table, column, "text")
+            retype(connection, configuration, table, column, data_type)
 
 
 def staged_names(company: Database) -> list[tuple[str, str]]:
@@ -170,7 +172,7 @@ def test_marts_go_on_where_names_of_any_length_are_written_and_name_the_rows(
     assert max(keys.values()) > 1000
 
     # They change and go, and a build from nothing makes the same marts.
-    company.execute("delete from audit_logs where length(action) > 200")
+    company.execute("delete from audit_logs where length(action) > 201")
     lengthen(company, [("api_usage", "endpoint")], generator)
     result = refresh(company, "--verify")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -191,10 +193,10 @@ def test_marts_go_on_where_names_of_any_length_are_written_and_name_the_rows(
 
 def test_names_that_begin_alike_are_one_name(company: Database) -> None:
     widen(company, ("audit_logs", "action"))
-    alike = "ü" * 200
+    alike = "ü" * 201
     company.execute(
         "insert into audit_logs (action, resource_type, status, occurred_at) "
-        "select left(%s, 200 - shorter) || tail, 'odd', 'success', "
+        "select left(%s, 201 - shorter) || tail, 'odd', 'success', "
         "'2026-03-10 12:00+00' "
         "from (values (0, ''), (0, 'x'), (0, repeat('y', 10000)), (1, '')) "
         "as names (shorter, tail)",
@@ -205,6 +207,63 @@ def test_names_that_begin_alike_are_one_name(company: Database) -> None:
         "select action, events from analytics.fct_audit_daily "
         "where resource_type = 'odd' order by events"
     ) == [(alike[:-1], 1), (alike, 3)]
+
+
+@pytest.mark.parametrize("declared", ["varchar(200)", "varchar(256)"])
+def test_a_name_of_a_usual_length_is_cut_once_it_is_widened(
+    company: Database, declared: str
+) -> None:
+    """PostgreSQL drops a cast to the very length that a column has."""
+    columns = [("audit_logs", "action"), ("api_usage", "endpoint")]
+    widen(company, *columns, data_type=declared)
+    widen(company, *columns)
+    free_of_rules(company, [("audit_logs", "action")])
+    for table, column in columns:
+        company.execute(
+            f"update {table} set {column} = %s "
+            f"where id = (select id from {table} order by id limit 1)",
+            (long_name(random.Random(9)),),
+        )
+    assert refresh(company, "--verify").returncode == 0
+    assert company.execute(
+        "select (select max(length(action)) from analytics.fct_audit_daily), "
+        "(select max(length(endpoint)) from analytics.fct_api_usage_daily)"
+    ) == [(201, 257)]
+
+
+def test_a_name_that_is_an_enum_is_counted_and_is_never_too_long(
+    project: DbtProject, company: Database
+) -> None:
+    columns = {
+        "users": "role",
+        "licenses": "status",
+        "api_usage": "method",
+        "audit_logs": "status",
+    }
+    before = {}
+    for number, (table, column) in enumerate(columns.items()):
+        staged = f"select {column}, count(*) from analytics_staging.stg_saas__{table} "
+        before[table] = company.execute(staged + "group by 1 order by 1")
+        labels = ", ".join(f"'{label}'" for label, _ in before[table])
+        company.execute(f"create type kind_{number} as enum ({labels})")
+        for index in company.execute(
+            "select indexrelid::regclass::text from pg_index "
+            "where indrelid = %s::regclass and indpred is not null "
+            "and pg_get_expr(indpred, indrelid) like '%%::text%%'",
+            (table,),
+        ):
+            company.execute(f"drop index {index[0]}")
+        company.execute(f"alter table {table} alter {column} drop default")
+        widen(company, (table, column), data_type=f"kind_{number}")
+        assert company.execute(staged + "group by 1 order by 1") == before[table]
+    widen(company, ("audit_logs", "action"))
+    assert refresh(company, "--verify").returncode == 0
+    for is_found in (False, True):
+        if is_found:
+            company.execute("update audit_logs set action = repeat('x', 202)")
+        assert project.statuses("test", "-s", "names_cut_off", database=company) == {
+            "names_cut_off": "warn" if is_found else "pass"
+        }
 
 
 def test_no_name_that_fits_the_contract_is_cut(company: Database) -> None:
@@ -304,7 +363,7 @@ def test_the_application_aggregates_the_names_that_the_marts_count(
         company.execute("select aggregate_daily_usage('2026-03-10')")
         company.execute("select aggregate_monthly_usage(2026, 3)")
         count = (
-            "select event_count, event_type from {} where length(event_type) >= 200 "
+            "select event_count, event_type from {} where length(event_type) >= 201 "
             "order by 1"
         )
         counted = company.execute(count.format("usage_aggregates_daily"))

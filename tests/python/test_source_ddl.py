@@ -362,3 +362,34 @@ def test_without_a_right_a_refresh_names_what_it_may_not_read(
             marts.execute(f"grant select on usage_events to {role}")
         refresh(transformer)
         assert source.disagreements() == {}
+
+
+def test_only_an_index_on_a_whole_column_or_its_cut_name_finds_scopes(
+    marts: Database,
+) -> None:
+    marts.execute("drop index audit_logs_action_day_idx")
+    marts.execute('alter table audit_logs add "cost [usd" text, add actions text')
+
+    def has_index(expression: str) -> bool:
+        (found,) = marts.execute(
+            "select analytics_refresh.has_index("
+            "jsonb_build_object('source', 'public.audit_logs'), "
+            "jsonb_build_object('scope', jsonb_build_object('expression', %s)))",
+            (expression,),
+        )
+        return bool(found[0])
+
+    for key in (
+        *("(length(action))", "(upper(action))", "(action || status)"),
+        *("(status || action::varchar(201))", '(upper("cost [usd"))'),
+        "(actions::varchar(201))",
+    ):
+        marts.execute(f"create index own on audit_logs ({key})")
+        assert not has_index("action"), key
+        marts.execute("drop index own")
+    for column in ("action", '"cost [usd"'):
+        for key in (column, f"({column}::varchar(201))"):
+            assert not has_index(column)
+            marts.execute(f"create index own on audit_logs ({key}, status)")
+            assert has_index(column), key
+            marts.execute("drop index own")
