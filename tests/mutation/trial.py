@@ -123,10 +123,10 @@ def pytests_of(file: str) -> Sequence[str]:
     return next(files for pattern, files in PYTESTS.items() if fnmatch(file, pattern))
 
 
-# What a contract says when it is broken.
+# What a contract says when it is broken; what a model says of its changes is one too.
 BROKEN_CONTRACT = re.compile(
     "has an enforced contract that failed|violates not-null constraint"
-    "|contains null values"
+    "|contains null values|the changes of .* give (?:other rows of|another) "
 )
 # How dbt names a failed test within another program's output.
 FAILED_IN_DBT = re.compile(r"Failure in (?:unit_)?test (\w+)")
