@@ -59,15 +59,19 @@ where me.rolname = session_user
 order by 1
 """
 
-# Only a relation's owner can replace it, and others build nothing in these two schemas.
-_BUILT_BY_ANOTHER = """
+# Only a relation's owner can replace it. The engine's schema holds nothing else; in the
+# schema of staging views others may have some of their own.
+_BUILT_BY_ANOTHER = r"""
 select
     format('%%I.%%I', nspname, relname),
     pg_get_userbyid(relowner)::text
 from pg_class
 inner join pg_namespace on relnamespace = pg_namespace.oid
-where nspname in (%(marts)s || '_staging', %(marts)s || '_refresh')
-    and relkind in ('r', 'v')
+where relkind in ('r', 'v')
+    and (
+        nspname = %(marts)s || '_refresh'
+        or (nspname = %(marts)s || '_staging' and relname like 'stg\_saas\_\_%%')
+    )
     and not pg_has_role(coalesce(%(role)s, session_user), relowner, 'usage')
 order by 1
 limit 1

@@ -36,10 +36,10 @@
             ~ ": one does nothing without the other"
         ) -%}
     {%- endif -%}
-    {#- A config keeps the time at which dbt read the file: run_started_at in any form,
-        or reporting_now() with an as_of. -#}
+    {#- A config keeps the time at which dbt read the file: reporting_now(), or
+        run_started_at with its microseconds. -#}
     {%- set run_start = "[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}\\.[0-9]{6}\\+00:00" -%}
-    {%- set as_of = saas_analytics.reporting_now() -%}
+    {%- set as_of = saas_analytics.reporting_now_iso() -%}
     {%- for name, change in changes.items()
         if as_of in change | string | replace("\\'", "'")
         or modules.re.search(run_start, change | string) -%}

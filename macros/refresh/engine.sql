@@ -1,5 +1,5 @@
 {#-
-    The refresh engine: the tables and functions by which a mart takes in what changed.
+    The refresh engine: the tables and functions by which a mart follows what changed.
     Rendered by install_refresh_engine() into the schema `<target schema>_refresh`.
     docs/incremental.md tells how it works; in short, refresh(model)
 
@@ -32,6 +32,8 @@ create table if not exists {{ schema }}.models (
     clock text not null check (clock in ('none', 'day', 'moment')),
     today text not null,
     zone text not null,
+    -- The present of its select: "now", an instant, or nothing where it has none.
+    as_of text not null,
     is_logged boolean not null,
     is_stale boolean not null default false,
     generation text not null default pg_current_xact_id()::text,
@@ -92,8 +94,9 @@ as $$ select concat_ws(' ', input ->> 'relation', input ->> 'source') $$;
 create or replace function {{ schema }}.from_source(input jsonb) returns text
 language sql stable
 as $$
-    select format('FROM %I.%I', relnamespace::regnamespace::text, relname)
-    from pg_class where oid = (input ->> 'source')::regclass
+    select format('FROM %I.%I', nspname, relname)
+    from pg_class inner join pg_namespace on relnamespace = pg_namespace.oid
+    where pg_class.oid = (input ->> 'source')::regclass
 $$;
 
 
@@ -1300,9 +1303,9 @@ end;
 $$;
 
 
--- Takes in what changed, with the settings that refresh() gives. The identities of
+-- Applies what changed, with the settings that refresh() gives. The identities of
 -- sources may come along, by source_name().
-create or replace function {{ schema }}.take_in(
+create or replace function {{ schema }}.apply_changes(
     model_name text, rebuild boolean, source_identities jsonb
 )
 returns {{ schema }}.runs
@@ -1386,7 +1389,7 @@ end;
 $$;
 
 
--- Takes in what changed, of one model.
+-- Applies what changed, to one model.
 create or replace function {{ schema }}.refresh(
     model_name text, rebuild boolean default false
 )
@@ -1397,7 +1400,7 @@ set jit = off
 set work_mem = '{{ saas_analytics.refresh_work_mem() }}'
 as $$
 begin
-    return {{ schema }}.take_in(model_name, rebuild, '{}');
+    return {{ schema }}.apply_changes(model_name, rebuild, '{}');
 end;
 $$;
 
@@ -1417,7 +1420,7 @@ declare
     name text;
 begin
     perform {{ schema }}.refuse_unbuilt(only_models);
-    perform {{ schema }}.refuse_mixed_zones();
+    perform {{ schema }}.refuse_mixed_builds();
     select jsonb_object_agg(source_name, {{ schema }}.input_identity(input))
     into source_identities
     from (
@@ -1445,7 +1448,7 @@ begin
         where only_models is null or depths.model = any (only_models)
         group by depths.model order by max(depths.depth), depths.model
     loop
-        return next {{ schema }}.take_in(name, false, source_identities);
+        return next {{ schema }}.apply_changes(name, false, source_identities);
     end loop;
 end;
 $$;

@@ -271,6 +271,8 @@
         "clock": config.get("clock", "moment"),
         "today": saas_analytics.reporting_date("now()"),
         "zone": saas_analytics.reporting_timezone(),
+        "as_of": saas_analytics.refresh_as_of()
+            if saas_analytics.reporting_now_iso() in model["compiled_code"] else "",
         "is_logged": is_logged.value,
     }) }}
 {%- endmacro %}
@@ -498,7 +500,7 @@
         this.identifier, relation.include(database=False) | string, log,
         registration.definition, hash,
         registration.inputs | tojson, registration.clock, registration.today,
-        registration.zone, registration.checks | tojson,
+        registration.zone, registration.checks | tojson, registration.as_of,
     ] -%}
     {%- set columns -%}
         array(
@@ -510,7 +512,7 @@
     {%- set statement -%}
         insert into {{ schema }}.models (
             model, relation, log, definition, definition_hash, inputs, clock, today,
-            zone, checks, rows_column, columns, scope, is_logged
+            zone, checks, as_of, rows_column, columns, scope, is_logged
         )
         values (
             {% for value in values -%}
@@ -533,6 +535,7 @@
             today = excluded.today,
             zone = excluded.zone,
             checks = excluded.checks,
+            as_of = excluded.as_of,
             rows_column = excluded.rows_column,
             columns = excluded.columns,
             scope = excluded.scope,

@@ -41,7 +41,7 @@
         {%- do names.append("'" ~ node.alias ~ "'") -%}
     {%- endfor -%}
     {%- if execute and flags.WHICH == "test" -%}
-        {%- do saas_analytics.refuse_other_zones(names) -%}
+        {%- do saas_analytics.refuse_other_builds(names) -%}
     {%- endif -%}
     {%- if execute and flags.WHICH in ("run", "build", "retry") -%}
         {%- if flags.FULL_REFRESH and env_var("DBT_PRODUCTION", "") != ""
@@ -114,7 +114,7 @@
             {%- endset -%}
             {%- do run_query(statements) -%}
         {%- endif -%}
-        {%- do saas_analytics.refuse_other_zones(names) -%}
+        {%- do saas_analytics.refuse_other_builds(names) -%}
         do $forget$
         declare
             present constant text[] := array[{{ names | join(", ") }}]::text[];

@@ -36,19 +36,27 @@ as $$
 $$;
 
 
--- Fails where the last builds left models of several zones, as one that was stopped or
--- failed halfway: they would disagree about what a day is.
-create or replace function {{ schema }}.refuse_mixed_zones() returns void
+-- Fails where the last builds left models of several zones, or of several presents, as
+-- one that was stopped or failed halfway: they would disagree about what a day is, or
+-- which is the last one.
+create or replace function {{ schema }}.refuse_mixed_builds() returns void
 language plpgsql stable
 as $$
 declare
     zones constant text[] := array(
         select distinct zone from {{ schema }}.models order by zone
     );
+    presents constant text[] := array(
+        select distinct as_of from {{ schema }}.models where as_of != '' order by as_of
+    );
 begin
     if cardinality(zones) > 1 then
         raise exception 'the marts are in %', array_to_string(zones, ' and ')
             using hint = 'build all of them in one zone, with `make build`';
+    end if;
+    if cardinality(presents) > 1 then
+        raise exception 'the marts are as of %', array_to_string(presents, ' and ')
+            using hint = 'build all of them as of one time, with `make build`';
     end if;
 end;
 $$;
@@ -56,12 +64,26 @@ $$;
 
 
 {#-
-    Stops a run that would leave marts of two zones, or tests those of another zone:
-    what it doesn't build must be in its zone already. The names are those of all models
-    of the project, quoted. Stops as well at a zone that the server doesn't know, which
-    PostgreSQL would say only where it is first used.
+    The present of this run as text: the instant of as_of, or "now", which moves. YAML
+    gives a time without quotes another form.
 -#}
-{% macro refuse_other_zones(names) -%}
+{% macro refresh_as_of() -%}
+    {%- if not var("as_of", none) -%}
+        {{ return("now") }}
+    {%- endif -%}
+    {{ return(
+        saas_analytics.reporting_now_iso() | replace(" ", "T") | replace("+00:00", "Z")
+    ) }}
+{%- endmacro %}
+
+
+{#-
+    Stops a run that would leave marts of two zones or of two presents, or tests those
+    of another one: what it doesn't build must be as this run builds it already. The
+    names are those of all models of the project, quoted. Stops as well at a zone that
+    the server doesn't know, which PostgreSQL would say only where it is first used.
+-#}
+{% macro refuse_other_builds(names) -%}
     {%- set schema = saas_analytics.refresh_schema() -%}
     {%- set zone = saas_analytics.reporting_timezone() -%}
     {%- if zone != "UTC" and not run_query(
@@ -73,41 +95,46 @@ $$;
             ~ "it does."
         ) -%}
     {%- endif -%}
-    {%- set is_installed -%}
-        select exists (
-            select from pg_attribute
-            where attrelid = to_regclass('{{ schema }}.models') and attname = 'zone'
-        )
-    {%- endset -%}
+    {%- set installed = run_query(
+        "select attname from pg_attribute where attrelid = to_regclass('" ~ schema
+        ~ ".models') and attname in ('zone', 'as_of')"
+    ).columns[0].values() -%}
     {%- set is_test = flags.WHICH == "test" -%}
     {%- set reads = namespace(marts=not is_test) -%}
     {%- for unique_id in selected_resources if unique_id.startswith("test.") -%}
         {%- set reads.marts = true -%}
     {%- endfor -%}
-    {%- if reads.marts and run_query(is_installed).columns[0].values()[0] -%}
-        {%- set built = [] -%}
-        {%- for node in graph.nodes.values() if not is_test
-            and node.config.materialized == "exact"
-            and node.unique_id in selected_resources -%}
-            {%- do built.append("'" ~ node.alias ~ "'") -%}
-        {%- endfor -%}
+    {%- set built = [] -%}
+    {%- for node in graph.nodes.values() if not is_test
+        and node.config.materialized == "exact"
+        and node.unique_id in selected_resources -%}
+        {%- do built.append("'" ~ node.alias ~ "'") -%}
+    {%- endfor -%}
+    {%- for column, value, word in [
+        ("zone", zone, "in"), ("as_of", saas_analytics.refresh_as_of(), "as of")
+    ] if reads.marts and column in installed -%}
         {%- set left_out = run_query(
-            "select string_agg(distinct zone, ' and ' order by zone), count(*), "
-            ~ "count(*) filter (where model != all (array[" ~ built | join(", ")
-            ~ "]::text[]) and zone != '" ~ zone ~ "') from " ~ schema ~ ".models "
-            ~ "where model = any (array[" ~ names | join(", ") ~ "]::text[])"
+            "select string_agg(distinct " ~ column ~ ", ' and ' order by " ~ column
+            ~ "), count(*), count(*) filter (where model != all (array["
+            ~ built | join(", ") ~ "]::text[]) and " ~ column ~ " != '" ~ value
+            ~ "') from " ~ schema ~ ".models where " ~ column ~ " != '' and model "
+            ~ "= any (array[" ~ names | join(", ") ~ "]::text[])"
         ).rows[0] -%}
         {%- if left_out[2] -%}
             {%- set theirs = left_out[0] -%}
+            {%- set name = "as_of" if column == "as_of" else "reporting_timezone" -%}
             {%- do exceptions.raise_compiler_error(
-                "The marts are in " ~ theirs ~ ", and this run in " ~ zone ~ (
+                "The marts are " ~ word ~ " " ~ theirs ~ ", and this run " ~ word ~ " "
+                ~ value ~ (
                     " would test them" if is_test
                     else " leaves " ~ left_out[2] ~ " of " ~ left_out[1]
                     ~ " models as they are"
-                ) ~ ": build all models in one zone, as `make build` does"
-                ~ ("." if " and " in theirs
-                    else ", or set reporting_timezone to " ~ theirs ~ ".")
+                ) ~ ": build all models " ~ (
+                    "as of one time" if column == "as_of" else "in one zone"
+                ) ~ ", as `make build` does" ~ ("." if " and " in theirs
+                    else ", or leave as_of out." if theirs == "now"
+                    else ", or set " ~ name ~ " to " ~ theirs ~ ".")
             ) -%}
         {%- endif -%}
-    {%- endif -%}
+    {%- endfor -%}
 {%- endmacro %}

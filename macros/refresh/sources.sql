@@ -263,6 +263,9 @@ begin
             union all
             select from pg_class where oid = any (tables) and relkind = 'f'
         ) then 'a table that inherits from it, or a foreign one, is a part of it'
+        when exists (
+            select from pg_class where oid = any (tables) and relpersistence = 'u'
+        ) then 'it is unlogged, or a part of it, so a crash empties it unnoticed'
         when arguments[1] != place.name
             or not (arguments[2:] @> names and arguments[2:] <@ names)
             then 'it, or a column of it, has got another name'
@@ -400,6 +403,11 @@ begin
                 case when atttypid >= 16384 then (
                     select md5(string_agg(enumlabel, ' ' order by enumsortorder))
                     from pg_enum where enumtypid = atttypid
+                ) end,
+                -- Nor is one where a column is computed whenever it is read.
+                case when attgenerated = 'v' then (
+                    select pg_get_expr(adbin, adrelid) from pg_attrdef
+                    where adrelid = attrelid and adnum = attnum
                 ) end
             ) order by attnum)
             from pg_attribute
@@ -472,9 +480,15 @@ begin
         if input.identity ->> 'complaint' is not null then
             return next format(
                 'computed whole in every run, because changes of %s are not captured '
-                '(%s): `python -m bootstrap capture %s` repairs that',
+                '(%s): `%s` repairs that',
                 input.source, input.identity ->> 'complaint',
-                input.item ->> 'source_table'
+                case
+                    when input.identity ->> 'complaint' like '%unlogged%'
+                        then 'alter table … set logged'
+                    else format(
+                        'python -m bootstrap capture %s', input.item ->> 'source_table'
+                    )
+                end
             );
         elsif input.item ? 'needs' and not {{ schema }}.is_known(
             input.item, input.identity

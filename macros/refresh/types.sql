@@ -44,11 +44,19 @@ begin
         and (made.atttypid, made.atttypmod) != (present.atttypid, present.atttypmod)
         and not (present.atttypmod = -1 and (
             made.atttypid = present.atttypid
-            or (made_type.typcategory = 'S' and present_type.typcategory = 'S')
+            or (
+                made_type.typcategory = 'S'
+                and present.atttypid in ('text'::regtype, 'varchar'::regtype)
+            )
             or exists (
                 select from pg_cast
                 where castsource = made.atttypid and casttarget = present.atttypid
                     and castcontext = 'i'
+                    -- These lose digits.
+                    and not (
+                        present.atttypid in ('real'::regtype, 'float8'::regtype)
+                        and made.atttypid != 'real'::regtype
+                    )
             )
         ));
     drop view pg_temp.refresh_types;

@@ -213,7 +213,7 @@ def test_while_nobody_can_log_in_as_the_owner_a_greater_role_takes_its_place(
 @pytest.mark.parametrize(
     ("schema", "relation"),
     [
-        ("analytics_staging", "view {}.stg_of_before as select 1 as one"),
+        ("analytics_staging", "view {}.stg_saas__before as select 1 as one"),
         ("analytics_refresh", "table {}.models (model text)"),
     ],
 )

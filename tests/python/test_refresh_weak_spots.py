@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -222,6 +223,22 @@ def test_a_trigger_with_another_condition_captures_nothing_for_sure(
     assert (quiet.method, quiet.advice) == ("quiet", [])
 
 
+def test_a_table_that_a_crash_empties_is_computed_whole(company: Database) -> None:
+    # A crash leaves the file of an unlogged table its number, and no trigger fires.
+    company.execute("alter table error_logs_default set unlogged")
+    for _ in range(2):
+        run = refresh(company)["fct_errors_daily"]
+        assert run.method == "whole"
+        (advice,) = run.advice
+        assert "it is unlogged, or a part of it" in advice
+        assert "`alter table … set logged` repairs that" in advice
+
+    company.execute("alter table error_logs_default set logged")
+    refresh(company)
+    quiet = refresh(company)["fct_errors_daily"]
+    assert (quiet.method, quiet.advice) == ("quiet", [])
+
+
 # --- Staging views --------------------------------------------------------------------
 
 
@@ -235,10 +252,11 @@ def loud_severities(company: Database, call: str) -> Iterator[None]:
     )
     company.execute("create operator !+ (rightarg = text, function = loud)")
     try:
-        company.execute(
-            f"create or replace view {view} as "
-            + former.replace(" severity,", f" {call}::varchar(20) as severity,", 1)
+        altered, found = re.subn(
+            r".* as severity,", f"{call} as severity,", former, flags=re.I
         )
+        assert found == 1
+        company.execute(f"create or replace view {view} as {altered}")
         yield
     finally:
         company.execute(f"create or replace view {view} as {former}")
@@ -262,6 +280,36 @@ def test_another_body_of_a_function_that_a_view_calls_is_noticed(
         assert refresh(company)["fct_errors_daily"].method == "whole"
 
         assert company.execute(
+            "select bool_and(severity = upper(severity)) "
+            "from analytics.fct_errors_daily"
+        ) == [(True,)]
+
+
+def test_another_expression_of_a_column_that_is_computed_when_read_is_noticed(
+    marts: Database,
+) -> None:
+    # PostgreSQL changes it only where no constraint might read it.
+    ((checks,),) = marts.execute(
+        "select string_agg(format('drop constraint %I', conname), ', ') "
+        "from pg_constraint where conrelid = 'error_logs'::regclass and contype = 'c'"
+    )
+    if checks:
+        marts.execute(f"alter table error_logs {checks}")
+    marts.execute(
+        "alter table error_logs add column loud text "
+        "generated always as (lower(severity)) virtual"
+    )
+    with loud_severities(marts, "loud"):
+        assert refresh(marts)["fct_errors_daily"].method == "whole"
+        assert refresh(marts)["fct_errors_daily"].method == "quiet"
+        marts.execute(
+            "alter table error_logs alter column loud set expression "
+            "as (upper(severity))"
+        )
+
+        assert refresh(marts)["fct_errors_daily"].method == "whole"
+
+        assert marts.execute(
             "select bool_and(severity = upper(severity)) "
             "from analytics.fct_errors_daily"
         ) == [(True,)]
