@@ -202,7 +202,10 @@ def test_references_hold_in_new_partitions_for_moved_events_too(
     rows.cursor.execute("rollback to savepoint here")
 
     rows.cursor.execute("delete from users where id = %s", (user,))
-    rows.cursor.execute(f"select id, user_id from {table}")
+    rows.cursor.execute(
+        f"select id, user_id from {table} where id = any (%s::uuid[])",
+        ([moved, added, other],),
+    )
     left = dict(rows.cursor.fetchall())
     if table == "api_usage":
         assert left == {other: None}

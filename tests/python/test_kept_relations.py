@@ -211,7 +211,7 @@ def test_a_view_with_other_columns_is_refused_while_something_is_built_on_it(
     before = identity(company, VIEW)
     command = ("run", "--select", "stg_saas__error_logs")
     with project.altered(
-        VIEW_FILE, {"    severity,": "    cast(severity as text) as severity,"}
+        VIEW_FILE, {'{{ name_of("severity") }}': "cast(severity as varchar(99))"}
     ):
         said = project.dbt(*command, database=company)
         assert "theirs is built on it: drop that first" in said

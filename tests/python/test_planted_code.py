@@ -124,7 +124,7 @@ def test_an_analyst_does_not_become_a_superuser_by_a_planted_function(
     (owner,) = stage.owner.execute("select current_user::text")[0]
     stage.login(stage.analyst).execute(
         sql.SQL(
-            "create function public.unnest(text[]) returns setof text "
+            "create or replace function public.unnest(text[]) returns setof text "
             "language plpgsql as $$ begin if current_user = {owner} then "
             "execute format('alter role %I superuser', {analyst}); end if; "
             "return query select pg_catalog.unnest($1); end $$"

@@ -461,6 +461,7 @@ def need(database: Database, setting: str, minimum: str) -> None:
 
 def test_a_prepared_transaction_is_seen_when_it_is_committed(company: Database) -> None:
     need(company, "max_prepared_transactions", "10")
+    refresh(company)
     with closing(company.connect()) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:

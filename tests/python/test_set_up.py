@@ -103,7 +103,7 @@ def install(
         env=environment(PYTHON=python, **variables),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=False,
     )
 
