@@ -133,7 +133,9 @@ begin
                 using hint = 'commit first: a refresh is a transaction of its own';
         end if;
         identity := identity || {{ schema }}.source_identity(input);
-        identity := identity || jsonb_build_object('partitions', (
+        identity := identity || jsonb_build_object('tombstones', pg_relation_filenode(
+            (input ->> 'tombstones')::regclass
+        ), 'partitions', (
             select coalesce(jsonb_object_agg(
                 tree.relid::oid::text,
                 jsonb_build_array(

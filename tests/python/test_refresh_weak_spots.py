@@ -97,6 +97,15 @@ def test_rows_restored_from_a_backup_are_found(company: Database, how: str) -> N
 # --- Triggers and tombstones ----------------------------------------------------------
 
 
+def test_tombstones_that_somebody_empties_make_it_rebuild(marts: Database) -> None:
+    refresh(marts)
+    marts.execute("delete from usage_events where random() < 0.1")
+    marts.execute("truncate change_tombstones")
+
+    assert methods(refresh(marts)) == {"whole"}
+    assert methods(refresh(marts)) == {"quiet"}
+
+
 def test_tombstones_cleared_before_a_run_saw_them_make_it_rebuild(
     marts: Database,
 ) -> None:
