@@ -70,7 +70,9 @@ PYTESTS = {
     "macros/affiliate_accounts*": ("test_integrity.py",),
     "macros/names*": ("test_long_names.py", "test_integrity.py"),
     "macros/payments_of_invoices*": ("test_integrity.py",),
-    "macros/refresh/periods.sql": ("test_zones.py", "test_mart_definitions.py"),
+    "macros/refresh/periods.sql": (
+        *("test_as_of.py", "test_zones.py", "test_mart_definitions.py"),
+    ),
     "macros/refresh/view.sql": ("test_kept_relations.py",),
     "macros/refresh/waiting.sql": ("test_kept_relations.py",),
     "macros/refresh/without_cascade.sql": ("test_kept_relations.py",),

@@ -177,6 +177,24 @@ def test_a_narrower_timestamp_and_number_lose_no_digit_of_later_ones(
     ) == [(1,)]
 
 
+def test_a_table_of_floating_points_does_not_hold_numbers(
+    project: DbtProject, company: Database
+) -> None:
+    """PostgreSQL casts them without being asked, and leaves digits out."""
+    own = "models/intermediate/affiliates/int_rates.sql"
+    select = (
+        'select affiliate_id, commission_percent from {{ ref("stg_saas__affiliates") }}'
+    )
+    with project.added(own, select):
+        retype(company, "affiliates", "commission_rate", "real")
+        assert project.dbt("run", "--select", "+int_rates", database=company) == ""
+        retype(company, "affiliates", "commission_rate", "numeric(12, 8)")
+        company.execute("update affiliates set commission_rate = 12.34567891")
+        said = refusal(refresh(company, "int_rates"))
+        assert "commission_percent is real, and not numeric" in said
+        assert "`make build`" in said
+
+
 def test_retype_keeps_views_of_others_and_what_is_granted_on_them(
     company: Database,
 ) -> None:
