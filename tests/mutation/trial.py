@@ -195,6 +195,8 @@ class Bench:
     """Tests that warn of the undamaged company."""
     sound_files: set[str] = field(default_factory=set)
     """Test files that pass without a fault."""
+    variables: str = NOW
+    """Those of dbt, as JSON. The marts are as of one time."""
     files_for: Callable[[str], Sequence[str]] = pytests_of
     """The test files that can tell of a fault in a file."""
 
@@ -357,7 +359,7 @@ class Bench:
         receiver, sender = FORKS.Pipe(duplex=False)
         process = FORKS.Process(
             target=run_dbt,
-            args=([*arguments, "--vars", NOW], variables, self.root, sender),
+            args=([*arguments, "--vars", self.variables], variables, self.root, sender),
         )
         process.start()
         sender.close()

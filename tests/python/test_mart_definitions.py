@@ -376,8 +376,8 @@ def test_a_changed_staging_view_rebuilds_what_reads_it(
 ) -> None:
     refresh(company, MART, "fct_audit_daily")
     view = "models/staging/stg_saas__error_logs.sql"
-    louder = "    upper(error_type) as error_type,\n"
-    with project.altered(view, {"    error_type,\n": louder}):
+    named = '{{ name_of("error_type") }}'
+    with project.altered(view, {named: "upper(error_type)"}):
         command = ("run", "--select", "stg_saas__error_logs")
         assert project.dbt(*command, database=company) == ""
 

@@ -59,7 +59,12 @@ def bench(
     (root / TESTS).write_text("def test_of_two() -> None:\n    assert 1 + 1 == 2\n")
     name = f"saas_mutant_{os.getpid()}"
     return Bench(
-        root, server_url, name, marts_template, files_for=lambda _: [Path(TESTS).name]
+        root,
+        server_url,
+        name,
+        marts_template,
+        variables="{}",
+        files_for=lambda _: [Path(TESTS).name],
     )
 
 
