@@ -114,20 +114,29 @@ def _reporting_timezone(cursor: Cursor, settings: Settings) -> str:
     """The zone that the marts were built in.
 
     Raises:
-        UserError: they are missing, of an earlier version, or of several zones.
+        UserError: they are missing, of an earlier version, or of several zones or
+            times.
     """
     models = sql.Identifier(f"{settings.marts_schema}_refresh", "models")
     try:
-        cursor.execute(sql.SQL("select distinct zone from {}").format(models))
+        cursor.execute(sql.SQL("select distinct zone, as_of from {}").format(models))
     except (errors.UndefinedTable, errors.UndefinedColumn):
         raise UserError("marts are missing: run `make build` first") from None
-    zones = sorted(zone for (zone,) in cursor.fetchall())
+    found = cursor.fetchall()
+    zones = sorted({zone for zone, _ in found})
+    # Nothing where a model doesn't read the present.
+    presents = sorted({as_of for _, as_of in found if as_of})
     if not zones:
         raise UserError("marts are missing: run `make build` first")
     if len(zones) > 1:
         raise UserError(
             f"the marts are in {' and '.join(zones)}: build all of them in one zone, "
             "with `make build`"
+        )
+    if len(presents) > 1:
+        raise UserError(
+            f"the marts are as of {' and '.join(presents)}: build all of them as of "
+            "one time, with `make build`"
         )
     return str(zones[0])
 

@@ -659,6 +659,22 @@ def test_marts_of_two_zones_are_refused_in_one_line(
     )
 
 
+def test_marts_of_two_times_are_refused_in_one_line(
+    own_company: Database,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    own_company.execute(
+        "update analytics_refresh.models set as_of = '2026-03-31T00:00:00Z' "
+        "where model = 'fct_mrr_monthly'"
+    )
+    assert exit_code(monkeypatch, own_company) == 2
+    assert capsys.readouterr().err == (
+        "error: the marts are as of 2026-03-31T00:00:00Z and now: build all of them as "
+        "of one time, with `make build`\n"
+    )
+
+
 def test_missing_marts_and_unknown_suites_are_refused_in_one_line(
     database: Database,
     suites: "dict[str, Suite]",

@@ -294,14 +294,10 @@ def test_a_run_that_needs_a_view_names_who_reads_it_and_lets_others_read(
             )
         )
         running.start()
-        slowest = 0.0
+        # The server says how long a reader waits for its lock, on a busy machine too.
         while running.is_alive():
-            started = time.monotonic()
-            company.execute(f"select from {VIEW} limit 1")
-            slowest = max(slowest, time.monotonic() - started)
+            company.execute(f"set lock_timeout = '1s'; select from {VIEW} limit 1")
             time.sleep(0.05)
     assert f"process {pid} (" in said[0]
     assert "a notebook, idle in transaction, in a transaction since 20" in said[0]
     assert "pg_terminate_backend" in said[0]
-    # Behind a run that waits for the notebook a reader would wait for as long.
-    assert slowest < 10
