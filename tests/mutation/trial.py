@@ -130,8 +130,9 @@ BROKEN_CONTRACT = re.compile(
     "has an enforced contract that failed|violates not-null constraint"
     "|contains null values|the changes of .* give (?:other rows of|another) "
 )
-# How dbt names a failed test within another program's output.
+# How dbt names a failed test, or model, within another program's output.
 FAILED_IN_DBT = re.compile(r"Failure in (?:unit_)?test (\w+)")
+MODEL_FAILED_IN_DBT = re.compile(r"Failure in model (\w+)")
 
 
 # Each dbt is a process of its own, forked from one that has already read dbt's modules.
@@ -418,9 +419,12 @@ class Bench:
             for case in ET.parse(report).iter("testcase"):
                 if case.find("failure") is not None:
                     return Catch("pytest", f"{file}::{case.get('name')}")
-            # A fixture that builds marts, and whose data tests fail.
+            # A fixture that builds marts, and whose data tests or contracts fail.
             if failed := FAILED_IN_DBT.search(result.stdout):
                 return Catch("data test", failed[1])
+            failed = MODEL_FAILED_IN_DBT.search(result.stdout)
+            if failed and BROKEN_CONTRACT.search(result.stdout):
+                return Catch("contract", failed[1])
         raise Unclear(f"{file} did not get so far: {result.stdout[-1500:]}")
 
 
