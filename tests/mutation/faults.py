@@ -31,6 +31,9 @@ class Fault:
     statement: str = ""
     """What damages a built company, for a fault in the data."""
 
+    first: str = ""
+    """The likeliest test to notice, `file.py::name`: it is run before the others."""
+
     survives: str = ""
     """Why no test can tell the difference, where that is known."""
 

@@ -308,7 +308,8 @@ class Bench:
             )
 
     def _try_pytest(self, fault: Fault) -> Catch | None:
-        for file in self.files_for(fault.file):
+        likeliest = [fault.first] if fault.first else []
+        for file in (*likeliest, *self.files_for(fault.file)):
             self._make_sure_that_it_passes(file)
             with self._planted(fault):
                 if catch := self._pytest(file):
@@ -418,7 +419,8 @@ class Bench:
         if result.returncode == 1:
             for case in ET.parse(report).iter("testcase"):
                 if case.find("failure") is not None:
-                    return Catch("pytest", f"{file}::{case.get('name')}")
+                    name = f"{file.partition('::')[0]}::{case.get('name')}"
+                    return Catch("pytest", name)
             # A fixture that builds marts, and whose data tests or contracts fail.
             if failed := FAILED_IN_DBT.search(result.stdout):
                 return Catch("data test", failed[1])
