@@ -93,6 +93,9 @@ def try_all(planted: Sequence[Fault], jobs: int, found: Found) -> Found:
             benches.put(first)
             if left:
                 first.make_template("company")
+                first.make_sure_that_they_pass(
+                    *(fault.first for fault in left if fault.first)
+                )
             for number in range(2, jobs + 1):
                 bench = Bench.make(scratch, url, f"mutant_{number}")
                 bench.template, bench.warnings = first.template, first.warnings

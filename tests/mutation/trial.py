@@ -232,11 +232,16 @@ class Bench:
                 pass
         self.template = name
 
-    def _make_sure_that_it_passes(self, file: str) -> None:
-        if file not in self.sound_files:
-            if catch := self._pytest(file):
+    def make_sure_that_they_pass(self, *tests: str) -> None:
+        """Run test files, or tests, without a fault, once and all together.
+
+        Raises:
+            Unclear: one fails.
+        """
+        if left := sorted(set(tests) - self.sound_files):
+            if catch := self._pytest(*left):
                 raise Unclear(f"without any fault {catch.test} fails: mend that first")
-            self.sound_files.add(file)
+            self.sound_files.update(left)
 
     # --- With one ---------------------------------------------------------------------
 
@@ -310,7 +315,7 @@ class Bench:
     def _try_pytest(self, fault: Fault) -> Catch | None:
         likeliest = [fault.first] if fault.first else []
         for file in (*likeliest, *self.files_for(fault.file)):
-            self._make_sure_that_it_passes(file)
+            self.make_sure_that_they_pass(file)
             with self._planted(fault):
                 if catch := self._pytest(file):
                     return catch
@@ -397,7 +402,7 @@ class Bench:
                 return Catch("warning", result.name)
         return None
 
-    def _pytest(self, file: str) -> Catch | None:
+    def _pytest(self, *tests: str) -> Catch | None:
         report = self.root / "target" / "pytest.xml"
         report.unlink(missing_ok=True)
         result = subprocess.run(
@@ -405,7 +410,8 @@ class Bench:
                 *(sys.executable, "-m", "pytest", "--exitfirst", "--quiet"),
                 *("-p", "no:cacheprovider", f"--junitxml={report}"),
                 *("-k", f"not {NOT_ASKED}"),
-                f"tests/python/{file}",
+                *(("-n", "2", "--dist", "loadfile") if len(tests) > 1 else ()),
+                *(f"tests/python/{test}" for test in tests),
             ],
             cwd=self.root,
             env=environment(PYTHONPATH=str(self.root)),
@@ -419,15 +425,15 @@ class Bench:
         if result.returncode == 1:
             for case in ET.parse(report).iter("testcase"):
                 if case.find("failure") is not None:
-                    name = f"{file.partition('::')[0]}::{case.get('name')}"
-                    return Catch("pytest", name)
+                    file = case.get("classname", "").rpartition(".")[2]
+                    return Catch("pytest", f"{file}.py::{case.get('name')}")
             # A fixture that builds marts, and whose data tests or contracts fail.
             if failed := FAILED_IN_DBT.search(result.stdout):
                 return Catch("data test", failed[1])
             failed = MODEL_FAILED_IN_DBT.search(result.stdout)
             if failed and BROKEN_CONTRACT.search(result.stdout):
                 return Catch("contract", failed[1])
-        raise Unclear(f"{file} did not get so far: {result.stdout[-1500:]}")
+        raise Unclear(f"{tests[0]} did not get so far: {result.stdout[-1500:]}")
 
 
 def _what_to_build(file: str) -> tuple[str, ...] | None:
