@@ -346,6 +346,10 @@ class Live:
         )
 
 
+# Billing periods are those of UTC, whatever the zone of the reports.
+COUNTED_IN_UTC = "int_subscriptions_paid_through"
+
+
 def report_in(database: Database, zone: str) -> None:
     """Register the models as a build in the zone does, and have them rebuilt.
 
@@ -357,8 +361,9 @@ def report_in(database: Database, zone: str) -> None:
         for text in ("time zone '{}'", '"zone": "{}"'):
             database.execute(
                 f"update {SCHEMA}.models set {column} = "
-                f"replace({column}::text, %s, %s)::{kind}",
-                (text.format(former), text.format(zone)),
+                f"replace({column}::text, %s, %s)::{kind} "
+                "where model <> %s or %s <> 'definition'",
+                (text.format(former), text.format(zone), COUNTED_IN_UTC, column),
             )
     database.execute(f"update {SCHEMA}.models set zone = %s, is_stale = true", (zone,))
 
