@@ -535,25 +535,28 @@ def tables_by_file() -> dict[str, str]:
 
 
 _MADE = (
-    "create table",
-    # An index that takes another's place is renamed last.
-    r"create (?:index|function)|alter index \w+ rename to",
-    "add constraint",
+    "create (?:table|function) ",
+    # An index that takes another's place is renamed last. A DO block lists others.
+    r"create index |alter index \w+ rename to | +\('(?=\w+_idx')",
+    "add constraint ",
 )
 
 
 def _objects_by_file(chosen: list[str]) -> dict[str, str]:
     """What migrations are known by, each with the name of its file.
 
-    That is their tables. Of one without a table it is its indexes and functions, or
-    else its constraints: none of these may go again with a later migration. What
-    several make is known as the first one's.
+    That is their tables and functions. Of one without any it is its indexes, or else
+    its constraints: none of these may go again with a later migration. What several
+    make is known as the first one's. Indexes of default partitions don't count: when
+    PostgreSQL makes one again, it chooses another name.
     """
     makers: dict[str, str] = {}
     for revision in revisions():
         text = statements(FOLDER / f"{revision}.sql")
         for made in _MADE:
-            names = re.findall(rf"^(?:{made}) (\w+)", text, flags=re.MULTILINE)
+            names = re.findall(
+                rf"^(?:{made})(?!\w+_default_)(\w+)", text, flags=re.MULTILINE
+            )
             if names:
                 makers = dict.fromkeys(names, revision) | makers
                 break

@@ -1,19 +1,17 @@
--- 013: what an erasure leaves in change_tombstones goes once every mart has read it.
--- A before-image names the person and the time of a row that has no person any more, so
--- it led back to them for 14 days.
+-- 005: the before-images of an erasure are deleted once every mart has read them. A
+-- before-image names the person and the time of a row that has no person any more, so
+-- it would identify them until it is cleared.
 --
--- An erasure notes the transactions whose before-images name the person. After a run,
--- the marts' owner has them deleted. A mart that has not read them by then, as one of
--- another target, finds them among change_tombstones_cleared, and is rebuilt.
+-- An erasure notes the transactions whose before-images name the person. After a
+-- refresh, the marts' owner deletes them. A mart that has not read them by then, such
+-- as one of another target, finds them in change_tombstones_cleared and is rebuilt.
 
 begin;
 
 set local lock_timeout = '10s';
 
 select pg_catalog.set_config(
-    'search_path',
-    pg_catalog.format('%I, pg_temp', pg_catalog.current_schema()),
-    true
+    'search_path', pg_catalog.format('%I, pg_temp', pg_catalog.current_schema()), true
 );
 
 create table erasures_to_forget (
@@ -24,9 +22,7 @@ comment on table erasures_to_forget is
 'One row per transaction whose before-images name an erased person.';
 
 create function note_erasure(erased uuid[]) returns void
-language plpgsql
-security definer
-as $$
+language plpgsql security definer as $$
 begin
     insert into this_schema.erasures_to_forget (change_xid)
     select pg_current_xact_id()
@@ -51,9 +47,7 @@ comment on function note_erasure(uuid[]) is
 'and the licences, teams and affiliates of that user.';
 
 create function forget_erasures(seen xid8) returns bigint
-language plpgsql
-security definer
-as $$
+language plpgsql security definer as $$
 declare
     last_xid xid8;
     forgotten bigint;
@@ -95,8 +89,9 @@ comment on function forget_erasures(xid8) is
 revoke execute on function note_erasure(uuid[]) from public;
 revoke execute on function forget_erasures(xid8) from public;
 
--- A role that may update users erases; one that reads before-images builds marts. Roles
--- that may write each table to come also got the right to write those of bookkeeping.
+-- Roles may exist already. One that may update users may erase, and one that reads
+-- before-images builds marts. Default privileges may let a role write every new table:
+-- it loses that right on the tables that only these functions write.
 do $$
 declare
     given record;

@@ -1,17 +1,8 @@
--- Takes 005_change_capture.sql back. Marts can't be built by what changed any more.
-
--- Nothing is built or dropped "concurrently": that is not for a transaction.
--- squawk-ignore-file require-concurrent-index-creation
--- squawk-ignore-file require-concurrent-index-deletion
+-- Takes 004_change_capture.sql back. Each refresh rebuilds the marts from then on.
 
 begin;
 
 set local lock_timeout = '10s';
-
-create index usage_events_user_id_idx on usage_events (user_id)
-where user_id is not null;
-
-drop index usage_events_user_id_day_idx;
 
 drop trigger usage_events_stamped on usage_events;
 drop trigger usage_events_moved on usage_events;
@@ -91,6 +82,7 @@ alter table team_members drop column change_xid;
 alter table affiliates drop column change_xid;
 
 drop function clear_change_tombstones(interval);
+drop function capture_changes(regclass, text[]);
 drop function record_change();
 drop function stamp_change();
 drop table change_tombstones_cleared;

@@ -2,7 +2,7 @@
 
 from bootstrap.migrate import sql_files
 
-revision = "013_erasures_forgotten"
-down_revision = "012_plausible_times"
+revision = "005_erasures"
+down_revision = "004_change_capture"
 
 upgrade, downgrade = sql_files(revision)

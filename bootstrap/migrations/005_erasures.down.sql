@@ -1,4 +1,4 @@
--- Takes 013_erasures_forgotten.sql back. Before-images of erasures stay for some days.
+-- Takes 005_erasures.sql back. Before-images of erasures stay for some days.
 
 begin;
 

@@ -1,4 +1,4 @@
--- Takes 004_stale_usage_aggregates.sql back. Only the marks are lost.
+-- Takes 009_stale_usage.sql back. Only the marks are lost.
 
 begin;
 
