@@ -97,6 +97,8 @@ PYTESTS = {
     "bootstrap/migrations/005*": ("test_erasure_is_final.py",),
     "bootstrap/migrations/006*": ("test_name_indexes.py", "test_long_names.py"),
     "bootstrap/migrations/00[789]*": ("test_usage_aggregates.py",),
+    "bootstrap/adopt.py": ("test_adopt_refusals.py",),
+    "bootstrap/schema_differences.sql": ("test_adopt_refusals.py",),
     "bootstrap/tour.py": ("test_tour.py",),
     "bootstrap/name_indexes.py": ("test_name_indexes.py",),
     "bootstrap/erase*": ("test_erase_user.py", "test_erasure_is_final.py"),
