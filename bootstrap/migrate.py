@@ -7,6 +7,7 @@ Alembic's own tells when a file was edited after it ran.
 
 import contextlib
 import hashlib
+import itertools
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from alembic.util import CommandError
 from psycopg2 import sql
 from sqlalchemy import Connection, text
 
-from bootstrap import changes, database, locks, settings, trust
+from bootstrap import adopt, changes, database, locks, settings, trust
 from bootstrap.errors import UserError
 
 FOLDER = Path(__file__).resolve().parent / "migrations"
@@ -245,7 +246,9 @@ def states(connection: Any, schema: str) -> list[MigrationState]:
         UserError: it is at a migration that this project doesn't have.
     """
     known = revisions()
-    heads = [row[0] for row in _rows(connection, schema, VERSION_TABLE, "version_num")]
+    heads, recorded = _noted(connection, schema)
+    if former := adopt.former_revision(heads, recorded):
+        adopt.refuse(former)
     for head in heads:
         if head not in known:
             raise UserError(
@@ -254,7 +257,6 @@ def states(connection: Any, schema: str) -> list[MigrationState]:
                 f'schema "{schema}", name another one in DB_SCHEMA'
             )
     applied = _up_to(heads)
-    recorded = dict(_rows(connection, schema, CHECKSUM_TABLE, "revision", "sha256"))
     return [
         MigrationState(
             revision=revision,
@@ -264,6 +266,12 @@ def states(connection: Any, schema: str) -> list[MigrationState]:
         )
         for revision in known
     ]
+
+
+def _noted(connection: Any, schema: str) -> tuple[list[str], dict[str, str]]:
+    """The revisions that a database is at, and the checksum of each that it has."""
+    heads = [row[0] for row in _rows(connection, schema, VERSION_TABLE, "version_num")]
+    return heads, dict(_rows(connection, schema, CHECKSUM_TABLE, "revision", "sha256"))
 
 
 def _up_to(heads: Collection[str]) -> list[str]:
@@ -322,6 +330,11 @@ def prepare(
         if task == "upgrade":
             # A file's own statements look names up there.
             trust.refuse(cursor, schema)
+            _adopt(cursor, raw, schema)
+        former = adopt.former_revision(*_noted(raw, schema))
+        context.config.attributes["stamped_over"] = (
+            [adopt.SAME_AS] if former == adopt.LAST else []
+        )
     if task != "stamp":
         known = states(raw, schema)
         _refuse_edited(known)
@@ -343,31 +356,69 @@ def record_checksums(
     # A stamp says that the database is as all the files are now.
     fresh = applied if step.is_stamp else list(step.up_revision_ids)
     if step.is_stamp:
+        # Its owner says that a database of before 0.1.0 differs on purpose.
+        exempt = _up_to(context.config.attributes["stamped_over"])
         _refuse_missing_objects(
-            _raw(ctx.connection), str(ctx.version_table_schema), applied
+            _raw(ctx.connection),
+            str(ctx.version_table_schema),
+            [revision for revision in applied if revision not in exempt],
         )
-    # No %s below: psycopg2 would take a % in the schema's name for another.
-    table = sql.Identifier(str(ctx.version_table_schema), CHECKSUM_TABLE)
     with _raw(ctx.connection).cursor() as cursor:
-        cursor.execute(
-            sql.SQL(
-                "create table if not exists {} (revision text primary key, "
-                "sha256 text not null, applied_at timestamptz not null default now())"
-            ).format(table)
-        )
-        cursor.execute(
-            sql.SQL(
-                "delete from {} where revision <> all ({}) or revision = any ({})"
-            ).format(table, sql.Literal(applied), sql.Literal(fresh))
-        )
-        for revision in applied:
-            cursor.execute(
-                sql.SQL(
-                    "insert into {} (revision, sha256) values ({}, {}) "
-                    "on conflict (revision) do nothing"
-                ).format(table, sql.Literal(revision), sql.Literal(checksum(revision)))
-            )
+        _record(cursor, str(ctx.version_table_schema), applied, fresh)
         _close_bookkeeping(cursor, str(ctx.version_table_schema))
+
+
+def _record(
+    cursor: Any, schema: str, applied: Collection[str], fresh: Collection[str]
+) -> None:
+    """Keep the checksums of what is applied, noted again of what is fresh."""
+    # No %s below: psycopg2 would take a % in the schema's name for another.
+    table = sql.Identifier(schema, CHECKSUM_TABLE)
+    cursor.execute(
+        sql.SQL(
+            "create table if not exists {} (revision text primary key, "
+            "sha256 text not null, applied_at timestamptz not null default now())"
+        ).format(table)
+    )
+    cursor.execute(
+        sql.SQL(
+            "delete from {} where revision <> all ({}) or revision = any ({})"
+        ).format(table, sql.Literal(list(applied)), sql.Literal(list(fresh)))
+    )
+    for revision in applied:
+        cursor.execute(
+            sql.SQL(
+                "insert into {} (revision, sha256) values ({}, {}) "
+                "on conflict (revision) do nothing"
+            ).format(table, sql.Literal(revision), sql.Literal(checksum(revision)))
+        )
+
+
+def _adopt(cursor: Any, connection: Any, schema: str) -> None:
+    """Note a database of the migrations before 0.1.0 as one of the present ones.
+
+    Raises:
+        UserError: its schema is not theirs.
+    """
+    heads, recorded = _noted(connection, schema)
+    if adopt.former_revision(heads, recorded) != adopt.LAST:
+        return
+    applied = _up_to([adopt.SAME_AS])
+    adopt.prove(
+        cursor,
+        schema,
+        {revision: statements(FOLDER / f"{revision}.sql") for revision in applied},
+    )
+    cursor.execute(
+        sql.SQL("update {} set version_num = {}").format(
+            sql.Identifier(schema, VERSION_TABLE), sql.Literal(adopt.SAME_AS)
+        )
+    )
+    _record(cursor, schema, applied, applied)
+    context.config.print_stdout(
+        "%s is %s now: the schema is the same, and nothing else was changed",
+        *(adopt.LAST, adopt.SAME_AS),
+    )
 
 
 def _close_bookkeeping(cursor: Any, schema: str) -> None:
@@ -489,13 +540,15 @@ def _refuse_foreign_objects(connection: Any, schema: str, missing: list[str]) ->
     present = _objects(connection, schema)
     found = sorted(present & set(makers))
     if found:
-        files = ", ".join(sorted({makers[name] for name in found}))
-        complete = _complete(missing, present)
+        files = _first_few(sorted({makers[name] for name in found}))
+        if complete := _complete(missing, present):
+            advice = f"these files, run `python -m bootstrap stamp {complete[-1]}`"
+        else:
+            advice = f"migrations before 0.1.0, {adopt.BRING}"
         raise UserError(
             f'schema "{schema}" already has what {files} would make: '
             f"{_first_few(found)}: name another schema in DB_SCHEMA, or if psql made "
-            "it from these files, run `python -m bootstrap stamp "
-            f"{complete[-1] if complete else 'REVISION'}`"
+            f"it from {advice}"
         )
 
 
@@ -520,13 +573,14 @@ def unnoted(connection: Any, schema: str) -> list[str]:
     return _complete(missing, _objects(connection, schema))
 
 
-def _complete(revisions: list[str], present: set[str]) -> list[str]:
-    """Those of which all that they make is there."""
-    return [
-        revision
-        for revision in revisions
-        if (makes := _objects_by_file([revision])) and present.issuperset(makes)
-    ]
+def _complete(missing: list[str], present: set[str]) -> list[str]:
+    """The first migrations of which all is there, if nothing is there of the others."""
+    made = {revision: set(_objects_by_file([revision])) for revision in missing}
+    done = list(itertools.takewhile(lambda each: made[each] <= present, missing))
+    while done and not made[done[-1]]:
+        done.pop()
+    others = set().union(*(made[each] for each in missing[len(done) :]))
+    return [] if others & present else done
 
 
 def tables_by_file() -> dict[str, str]:
@@ -535,25 +589,28 @@ def tables_by_file() -> dict[str, str]:
 
 
 _MADE = (
-    "create table",
-    # An index that takes another's place is renamed last.
-    r"create (?:index|function)|alter index \w+ rename to",
-    "add constraint",
+    "create (?:table|function) ",
+    # An index that takes another's place is renamed last. A DO block lists others.
+    r"create index |alter index \w+ rename to | +\('(?=\w+_idx')",
+    "add constraint ",
 )
 
 
 def _objects_by_file(chosen: list[str]) -> dict[str, str]:
     """What migrations are known by, each with the name of its file.
 
-    That is their tables. Of one without a table it is its indexes and functions, or
-    else its constraints: none of these may go again with a later migration. What
-    several make is known as the first one's.
+    That is their tables and functions. Of one without any it is its indexes, or else
+    its constraints: none of these may go again with a later migration. What several
+    make is known as the first one's. Indexes of default partitions don't count: when
+    PostgreSQL makes one again, it chooses another name.
     """
     makers: dict[str, str] = {}
     for revision in revisions():
         text = statements(FOLDER / f"{revision}.sql")
         for made in _MADE:
-            names = re.findall(rf"^(?:{made}) (\w+)", text, flags=re.MULTILINE)
+            names = re.findall(
+                rf"^(?:{made})(?!\w+_default_)(\w+)", text, flags=re.MULTILINE
+            )
             if names:
                 makers = dict.fromkeys(names, revision) | makers
                 break

@@ -1,6 +1,6 @@
 """Indexes of names, whose keys depend on the types of their columns.
 
-Migration 015 makes them: a text is cut as the macro name_of() cuts it, any other type,
+Migration 006 makes them: a text is cut as the macro name_of() cuts it, any other type,
 such as an enum, is a key as it is. PostgreSQL refuses to cut an enum in an index.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from psycopg2.extensions import cursor as Cursor
 
 # How many characters of each column count, in the order of the index: as in the macro
-# name_limits() and in migration 015.
+# name_limits() and in migration 006.
 KEYS = {
     "api_usage_endpoint_day_idx": {"endpoint": 257, "method": 201},
     "error_logs_type_day_idx": {"error_type": 201, "severity": 201, "source": 201},

@@ -6,7 +6,7 @@
     are numbers that no application declares, above the 200 and 256 that many do. Three
     names of 201 characters of four bytes fit into a key of a b-tree (2,704 bytes).
 
-    Migration 015 and bootstrap/name_indexes.py have the same numbers.
+    Migration 006 and bootstrap/name_indexes.py have the same numbers.
 -#}
 {% macro name_limits() -%}
     {{ return({"name": 201, "link": 257}) }}
@@ -20,7 +20,7 @@
     stop every run. A column that can't hold more is read as it is: the planner leaves
     the cast out, so indexes and statistics of the column serve.
 
-    The indexes of migration 015 are on the same expressions.
+    The indexes of migration 006 are on the same expressions.
 -#}
 {% macro name_of(column, kind="name") -%}
     {{ return(adapter.dispatch("name_of", "saas_analytics")(column, kind)) }}

@@ -11,7 +11,7 @@ from benchmarks.ingest.designs import Design, Rows
 FOLDER = Path(__file__).resolve().parent
 
 # usage_events is the same before and after it.
-BEFORE_GROUPS = "005_change_capture"
+BEFORE_GROUPS = "005_erasures"
 
 # What a design with capture has run after the migrations. Ours has each scope's events
 # in one index, the last in one more.
@@ -28,11 +28,11 @@ CAPTURES = {
 def build(scratch: server.Server, total: int) -> Iterator[tuple[list[Design], Rows]]:
     """All designs with accounts and without events; the first has no capture."""
     with contextlib.ExitStack() as stack:
-        built = [
-            stack.enter_context(
-                designs.ours(scratch, "none", up_to=designs.BEFORE_CAPTURE)
-            )
-        ]
+        without = stack.enter_context(
+            designs.ours(scratch, "none", up_to=designs.BEFORE_CAPTURE)
+        )
+        server.run_file(without.connection, FOLDER / "users.sql")
+        built = [without]
         for name, files in CAPTURES.items():
             design = stack.enter_context(designs.ours(scratch, name))
             for file in files:

@@ -16,7 +16,7 @@ from bootstrap import migrate
 FOLDER = Path(__file__).resolve().parent
 
 # The tables alone: what capture adds to their cost is measured by benchmarks.capture.
-BEFORE_CAPTURE = "004_stale_usage_aggregates"
+BEFORE_CAPTURE = "003_analytics"
 
 # What each table gets for one usage event.
 SHARES = {

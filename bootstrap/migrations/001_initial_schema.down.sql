@@ -11,5 +11,6 @@ drop table teams;
 drop table licenses;
 drop table users;
 drop function update_updated_at_column();
+drop function place_function(regprocedure);
 
 commit;

@@ -1,26 +1,63 @@
 -- 001: accounts and billing: users, licenses, teams, team_members, subscriptions,
 -- payment_transactions.
 --
--- The objects go into the first schema of the search_path. A file is one transaction,
--- so that `psql -f` applies it wholly or not at all.
+-- A migration is one transaction, so `psql -f` applies the whole file or nothing. Its
+-- objects go into the first schema of the search_path.
 
 begin;
 
 set local lock_timeout = '10s';
 
--- Functions keep this search_path ("set search_path from current"): nobody can slip
--- another object of the same name in front of theirs.
-select set_config('search_path', format('%I, pg_temp', current_schema()), true);
+select pg_catalog.set_config(
+    'search_path', pg_catalog.format('%I, pg_temp', pg_catalog.current_schema()), true
+);
+
+-- Functions ---------------------------------------------------------------------------
+--
+-- Of the functions and operators of one name, PostgreSQL takes the one whose argument
+-- types match exactly, in any schema of the search_path. A role that may create in our
+-- schema could create such a function, and ours would run it with their owner's rights.
+--
+-- Therefore the search_path of each function is pg_catalog and pg_temp. PostgreSQL
+-- never looks for functions or operators in pg_temp. A body names our tables and
+-- functions by the schema this_schema. place_function() replaces that by the real name;
+-- each migration that creates a function calls it.
+
+create function place_function(placed regprocedure) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    home text;
+    body text;
+    head text;
+begin
+    select quote_ident(nspname), prosrc into home, body
+    from pg_proc
+    inner join pg_namespace on pronamespace = pg_namespace.oid
+    where pg_proc.oid = placed;
+
+    head := split_part(pg_get_functiondef(placed), body, 1);
+    -- A name may hold any dollar quote: the new body is a literal.
+    execute regexp_replace(head, '\$function\w*[$]$', '')
+        || quote_literal(replace(body, 'this_schema.', home || '.'));
+    execute format('alter function %s set search_path = pg_catalog, pg_temp', placed);
+end;
+$$;
+
+comment on function place_function(regprocedure) is
+'Gives a function the search_path pg_catalog and pg_temp, and its body the name of its '
+'schema wherever that says this_schema.';
+
+revoke execute on function place_function(regprocedure) from public;
 
 create function update_updated_at_column() returns trigger
-language plpgsql
-set search_path from current
-as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     new.updated_at = now();
     return new;
 end;
 $$;
+
+select place_function('update_updated_at_column()');
 
 comment on function update_updated_at_column() is
 'Sets updated_at to the time of the transaction on every update.';
@@ -137,6 +174,8 @@ for each row execute function update_updated_at_column();
 
 -- subscriptions -----------------------------------------------------------------------
 
+-- An amount is at most 10^15 minor units: 10 trillion units of most currencies. A sum
+-- in bigint, such as an affiliate's counter, holds 9,223 such amounts.
 create table subscriptions (
     id uuid primary key default gen_random_uuid(),
     license_id uuid not null references licenses (id) on delete cascade,
@@ -151,7 +190,9 @@ create table subscriptions (
     plan_type varchar(50) not null
         check (plan_type in ('free', 'starter', 'pro', 'enterprise')),
     billing_cycle varchar(50) not null check (billing_cycle in ('monthly', 'yearly')),
-    amount_cents integer not null check (amount_cents >= 0),
+    amount_cents bigint not null check (amount_cents >= 0)
+        constraint subscriptions_amount_cents_at_most_10_to_15
+        check (amount_cents <= 1000000000000000),
     currency varchar(3) not null default 'USD',
     current_period_start timestamptz,
     current_period_end timestamptz,
@@ -184,14 +225,18 @@ create table payment_transactions (
     subscription_id uuid references subscriptions (id) on delete set null,
     stripe_payment_intent_id varchar(255) unique,
     stripe_invoice_id varchar(255),
-    amount_cents integer not null check (amount_cents >= 0),
+    amount_cents bigint not null check (amount_cents >= 0)
+        constraint payment_transactions_amount_cents_at_most_10_to_15
+        check (amount_cents <= 1000000000000000),
     currency varchar(3) not null default 'USD',
     status varchar(50) not null check (
         status in ('pending', 'succeeded', 'failed', 'refunded', 'canceled')
     ),
     payment_method varchar(50),
     failure_reason text,
-    refunded_amount_cents integer default 0 check (refunded_amount_cents >= 0),
+    refunded_amount_cents bigint default 0 check (refunded_amount_cents >= 0)
+        constraint payment_transactions_refunded_amount_cents_at_most_10_to_15
+        check (refunded_amount_cents <= 1000000000000000),
     processed_at timestamptz,
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),

@@ -5,12 +5,14 @@ begin;
 
 set local lock_timeout = '10s';
 
-select set_config('search_path', format('%I, pg_temp', current_schema()), true);
+select pg_catalog.set_config(
+    'search_path', pg_catalog.format('%I, pg_temp', pg_catalog.current_schema()), true
+);
 
 -- affiliates --------------------------------------------------------------------------
 
--- The counters are bigint: a long history in minor units passes 2^31. The free space in
--- each page lets an update of a counter stay there and touch no index.
+-- The counters are bigint: a long history in minor units passes 2^31. The fillfactor
+-- leaves room in each page, so an update of a counter stays there and touches no index.
 create table affiliates (
     id uuid primary key default gen_random_uuid(),
     user_id uuid not null references users (id) on delete cascade,
@@ -83,8 +85,6 @@ create index affiliate_referrals_subscription_id_idx
 on affiliate_referrals (subscription_id) where subscription_id is not null;
 create index affiliate_referrals_status_idx on affiliate_referrals (status);
 create index affiliate_referrals_created_at_idx on affiliate_referrals (created_at);
-create index affiliate_referrals_utm_campaign_idx on affiliate_referrals (utm_campaign)
-where utm_campaign is not null;
 
 create trigger affiliate_referrals_updated_at before update on affiliate_referrals
 for each row execute function update_updated_at_column();
@@ -94,14 +94,15 @@ for each row execute function update_updated_at_column();
 create table affiliate_payouts (
     id uuid primary key default gen_random_uuid(),
     affiliate_id uuid not null references affiliates (id) on delete cascade,
-    amount_cents integer not null check (amount_cents > 0),
+    amount_cents bigint not null check (amount_cents > 0)
+        constraint affiliate_payouts_amount_cents_at_most_10_to_15
+        check (amount_cents <= 1000000000000000),
     currency varchar(3) not null default 'USD',
     payment_method varchar(50) not null
         check (payment_method in ('stripe', 'paypal', 'bank_transfer', 'crypto')),
     payment_reference varchar(255),
-    status varchar(50) not null default 'pending' check (
-        status in ('pending', 'processing', 'completed', 'failed', 'cancelled')
-    ),
+    status varchar(50) not null default 'pending'
+        check (status in ('pending', 'processing', 'completed', 'failed', 'cancelled')),
     commission_count integer not null default 0 check (commission_count >= 0),
     processed_at timestamptz,
     completed_at timestamptz,
@@ -134,13 +135,14 @@ create table affiliate_commissions (
         references payment_transactions (id) on delete set null,
     commission_type varchar(50) not null
         check (commission_type in ('initial', 'recurring', 'bonus', 'adjustment')),
-    amount_cents integer not null check (amount_cents >= 0),
+    amount_cents bigint not null check (amount_cents >= 0)
+        constraint affiliate_commissions_amount_cents_at_most_10_to_15
+        check (amount_cents <= 1000000000000000),
     commission_rate numeric(5, 2) not null
         check (commission_rate >= 0 and commission_rate <= 100),
     currency varchar(3) not null default 'USD',
-    status varchar(50) not null default 'pending' check (
-        status in ('pending', 'approved', 'paid', 'cancelled', 'disputed')
-    ),
+    status varchar(50) not null default 'pending'
+        check (status in ('pending', 'approved', 'paid', 'cancelled', 'disputed')),
     approved_at timestamptz,
     paid_at timestamptz,
     payout_id uuid,
@@ -198,25 +200,18 @@ create index affiliate_clicks_converted_idx on affiliate_clicks (converted)
 where converted;
 create index affiliate_clicks_referral_id_idx on affiliate_clicks (referral_id)
 where referral_id is not null;
-create index affiliate_clicks_utm_campaign_idx on affiliate_clicks (utm_campaign)
-where utm_campaign is not null;
 
 -- Counters ----------------------------------------------------------------------------
 
--- Both functions add the difference that the statement made, never re-sum: under READ
--- COMMITTED a sum keeps the statement's old snapshot while the row lock is waited for,
--- and loses what others committed meanwhile. Once per statement, not per row, they cost
--- the same whatever the affiliate's history. A change that leaves the counters as they
--- are doesn't lock the affiliate.
---
--- A transaction that changes several commissions or referrals which others change too
--- should do so in one statement, or lock the affiliate first: after its first statement
--- it holds the affiliate, and the next row may be held by one who waits for that.
+-- Both functions add the difference that a statement makes, and run once per statement:
+-- the cost doesn't grow with the affiliate's history. They never re-sum. Under READ
+-- COMMITTED, a sum keeps the statement's old snapshot while it waits for the row lock,
+-- and loses what other transactions commit meanwhile. A change that leaves the counters
+-- as they are locks no affiliate. A transaction that changes rows of one affiliate in
+-- several statements should lock the affiliate first, or it may deadlock.
 
 create function update_affiliate_referral_stats() returns trigger
-language plpgsql
-set search_path from current
-as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     affiliate_ids uuid[];
     differences bigint[];
@@ -224,7 +219,7 @@ begin
     if tg_op = 'TRUNCATE' then
         -- An older snapshot may show 0 where there is more by now: touching the row
         -- anyway makes that a serialization failure.
-        update affiliates set total_referrals = 0
+        update this_schema.affiliates set total_referrals = 0
         where total_referrals <> 0
             or current_setting('transaction_isolation') <> 'read committed';
         return null;
@@ -266,11 +261,11 @@ begin
 
     -- One order for all: two statements over the same affiliates can't deadlock.
     if cardinality(affiliate_ids) > 1 then
-        perform from affiliates where id = any (affiliate_ids)
+        perform from this_schema.affiliates where id = any (affiliate_ids)
         order by id for no key update;
     end if;
 
-    update affiliates as affiliate
+    update this_schema.affiliates as affiliate
     set total_referrals = affiliate.total_referrals + change.difference
     from unnest(affiliate_ids, differences) as change (affiliate_id, difference)
     where affiliate.id = change.affiliate_id;
@@ -278,36 +273,33 @@ begin
 end;
 $$;
 
+select place_function('update_affiliate_referral_stats()');
+
 comment on function update_affiliate_referral_stats() is
 'Keeps affiliates.total_referrals = its referrals qualified or converted.';
 
 create trigger affiliate_referrals_stats_insert after insert on affiliate_referrals
 referencing new table as new_rows
 for each statement execute function update_affiliate_referral_stats();
-
 create trigger affiliate_referrals_stats_update after update on affiliate_referrals
 referencing old table as old_rows new table as new_rows
 for each statement execute function update_affiliate_referral_stats();
-
 create trigger affiliate_referrals_stats_delete after delete on affiliate_referrals
 referencing old table as old_rows
 for each statement execute function update_affiliate_referral_stats();
-
 create trigger affiliate_referrals_stats_truncate after truncate on affiliate_referrals
 for each statement execute function update_affiliate_referral_stats();
 
 create function update_affiliate_earnings() returns trigger
-language plpgsql
-set search_path from current
-as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     affiliate_ids uuid[];
     paid_amounts bigint[];
     approved_amounts bigint[];
 begin
     if tg_op = 'TRUNCATE' then
-        -- As above: an older snapshot may show 0 where there is more by now.
-        update affiliates
+        -- As for referrals: an older snapshot may show 0 where there is more by now.
+        update this_schema.affiliates
         set total_earnings_cents = 0, paid_out_cents = 0, pending_payout_cents = 0
         where total_earnings_cents <> 0 or paid_out_cents <> 0
             or pending_payout_cents <> 0
@@ -362,11 +354,11 @@ begin
 
     -- One order for all: two statements over the same affiliates can't deadlock.
     if cardinality(affiliate_ids) > 1 then
-        perform from affiliates where id = any (affiliate_ids)
+        perform from this_schema.affiliates where id = any (affiliate_ids)
         order by id for no key update;
     end if;
 
-    update affiliates as affiliate
+    update this_schema.affiliates as affiliate
     set
         total_earnings_cents = affiliate.total_earnings_cents + change.paid
             + change.approved,
@@ -379,25 +371,21 @@ begin
 end;
 $$;
 
+select place_function('update_affiliate_earnings()');
+
 comment on function update_affiliate_earnings() is
 'Keeps the three amounts on affiliates: total_earnings_cents = its commissions '
 'approved or paid, paid_out_cents = paid, pending_payout_cents = approved.';
 
-create trigger affiliate_commissions_earnings_insert
-after insert on affiliate_commissions
-referencing new table as new_rows
+create trigger affiliate_commissions_earnings_insert after insert
+on affiliate_commissions referencing new table as new_rows
 for each statement execute function update_affiliate_earnings();
-
-create trigger affiliate_commissions_earnings_update
-after update on affiliate_commissions
-referencing old table as old_rows new table as new_rows
+create trigger affiliate_commissions_earnings_update after update
+on affiliate_commissions referencing old table as old_rows new table as new_rows
 for each statement execute function update_affiliate_earnings();
-
-create trigger affiliate_commissions_earnings_delete
-after delete on affiliate_commissions
-referencing old table as old_rows
+create trigger affiliate_commissions_earnings_delete after delete
+on affiliate_commissions referencing old table as old_rows
 for each statement execute function update_affiliate_earnings();
-
 create trigger affiliate_commissions_earnings_truncate
 after truncate on affiliate_commissions
 for each statement execute function update_affiliate_earnings();

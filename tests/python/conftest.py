@@ -196,6 +196,23 @@ def module_database_on_each(request: pytest.FixtureRequest) -> Iterator[Database
         yield made
 
 
+@pytest.fixture(
+    params=[("server_url", "18"), ("second_server_url", "15")], ids=["18", "15"]
+)
+def former(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database at the last migration before 0.1.0, with rows.
+
+    The parameter is a server, and the one that the rows come from.
+    """
+    # Alembic takes long to import.
+    from tests.python.former import load
+
+    server, version = request.param
+    with new_database(request.getfixturevalue(server)) as made:
+        load(made, version)
+        yield made
+
+
 @pytest.fixture(scope="module")
 def doomed_server() -> Iterator[EmbeddedServer]:
     """A server of its own on a small disk of its own, as far as that can be had."""

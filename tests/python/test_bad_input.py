@@ -354,7 +354,12 @@ def test_broken_sql_is_named_with_file_and_line(
 
 def test_a_lock_that_is_not_given_up_is_told(database: Database, project: Path) -> None:
     run("rollback", "001", env=database.environment()).check_returncode()
-    put(project, "002_affiliates", "set lock_timeout = '50ms';", before="select set_co")
+    put(
+        project,
+        "002_affiliates",
+        "set lock_timeout = '50ms';",
+        before="select pg_catalog.set_co",
+    )
     with contextlib.closing(database.connect()) as other:
         other.cursor().execute("lock table users in access exclusive mode")
         pid = other.info.backend_pid

@@ -44,6 +44,7 @@ SOUND = {
     "tests/python/sound.py": '"""Nothing."""\n',
     "tests/versions/sound.py": '"""Nothing."""\n',
     "bootstrap/erase.sql": "delete from things\nwhere id = %(thing)s::uuid;\n",
+    "bootstrap/schema_differences.sql": "select 1 as one;\n",
     "bootstrap/migrations/001_sound.sql": (
         "begin;\n\nset local lock_timeout = '10s';\n\n"
         "create table things (id uuid primary key);\n\ncommit;\n"

@@ -1,18 +1,15 @@
-"""Migration 015 and retype: indexes of names follow any type and stop no reader."""
+"""Indexes of names suit any type, when they are made and when a type changes."""
 
 from __future__ import annotations
 
-from contextlib import closing
-
 import pytest
-from psycopg2 import errors
 
 from bootstrap import migrate
 from bootstrap.name_indexes import KEYS
 from tests.python.support import Database, refusal, run
 from tests.python.test_column_types import retype
 
-UP, DOWN = "015_long_names.sql", "015_long_names.down.sql"
+UP, DOWN = "006_refresh_indexes.sql", "006_refresh_indexes.down.sql"
 TABLES = {
     "api_usage_endpoint_day_idx": "api_usage",
     "error_logs_type_day_idx": "error_logs",
@@ -55,30 +52,8 @@ def definitions(database: Database) -> dict[str, str]:
     )
 
 
-@pytest.mark.parametrize("file", [UP, DOWN])
-def test_readers_read_until_every_index_is_built(database: Database, file: str) -> None:
-    if file == UP:
-        database.execute(migration(DOWN))
-    builds, _, end = migration(file).partition("\ndrop index")
-    assert "create index" in builds
-    assert "create index" not in end
-    with closing(database.connect()) as building, building.cursor() as cursor:
-        cursor.execute(builds)
-        for table in TABLES.values():
-            database.execute(
-                f"set local lock_timeout = '1s'; select count(*) from {table}"
-            )
-            with pytest.raises(errors.LockNotAvailable):
-                database.execute(
-                    "set local lock_timeout = '10ms'; "
-                    f"lock table {table} in row exclusive mode"
-                )
-        cursor.execute("drop index" + end)
-    assert len(definitions(database)) == (5 if file == UP else 3)
-
-
 @pytest.mark.parametrize("data_type", ["one", "words", "text", "varchar(200)"])
-def test_015_goes_up_and_down_whatever_types_names_have(
+def test_indexes_are_made_whatever_types_names_have(
     schema: Database, data_type: str
 ) -> None:
     schema.execute(migration(DOWN))
@@ -121,35 +96,3 @@ def test_retype_refuses_a_type_that_another_index_does_not_accept(
     result = run("retype", "audit_logs", "action", "one", env=database.environment())
     assert "audit_logs.action can't become one" in refusal(result)
     assert definitions(database) == before
-
-
-@pytest.mark.parametrize(
-    ("file", "shortest"), [(UP, 202), (DOWN, 201)], ids=["up", "down"]
-)
-def test_aggregates_of_names_that_count_otherwise_are_made_again(
-    database: Database, file: str, shortest: int
-) -> None:
-    if file == UP:
-        database.execute(migration(DOWN))
-    for period in ("daily", "monthly"):
-        retype(database, f"usage_aggregates_{period}", "event_type", "text")
-    database.execute(
-        "insert into usage_aggregates_daily (date, event_type) values "
-        "('2026-03-01', repeat('ä', %(less)s)), ('2026-03-02', repeat('ä', %(from)s)), "
-        "('2026-03-02', repeat('é', %(from)s)); "
-        "insert into usage_aggregates_monthly (year, month, event_type) values "
-        "(2026, 2, repeat('ä', %(less)s)), (2026, 3, repeat('ä', %(from)s))",
-        {"from": shortest, "less": shortest - 1},
-    )
-    database.execute(migration(file))
-    assert database.execute(
-        "select period_type, period_start::text from usage_aggregate_stale_periods "
-        "order by 1"
-    ) == [("day", "2026-03-02"), ("month", "2026-03-01")]
-    # An event type may be an enum as well.
-    database.execute(migration(DOWN if file == UP else UP))
-    database.execute("truncate usage_aggregates_daily, usage_aggregates_monthly")
-    database.execute("create type one as enum ('login')")
-    for period in ("daily", "monthly"):
-        retype(database, f"usage_aggregates_{period}", "event_type", "one")
-    database.execute(migration(file))

@@ -1,4 +1,4 @@
-"""Event tables by month, feature usage and usage aggregates."""
+"""Tables of events by month, feature usage and usage aggregates."""
 
 from bootstrap.migrate import sql_files
 

@@ -1,0 +1,11 @@
+-- Takes 005_erasures.sql back. Before-images of erasures stay for some days.
+
+begin;
+
+set local lock_timeout = '10s';
+
+drop function forget_erasures(xid8);
+drop function note_erasure(uuid[]);
+drop table erasures_to_forget;
+
+commit;

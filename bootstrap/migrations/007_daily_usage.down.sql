@@ -1,0 +1,13 @@
+-- Takes 007_daily_usage.sql back. Only the times of aggregation are lost.
+
+begin;
+
+set local lock_timeout = '10s';
+
+drop function aggregate_daily_usage(date);
+drop function try_daily_usage(date, boolean);
+drop function lock_usage_owners(uuid[], uuid[], uuid[]);
+drop function usage_groups(timestamptz, timestamptz);
+drop table usage_aggregate_runs;
+
+commit;
