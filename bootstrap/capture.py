@@ -5,8 +5,8 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from bootstrap import columns as classified
-from bootstrap.errors import UserError
-from bootstrap.settings import Settings
+from saas_analytics.errors import UserError
+from saas_analytics.settings import Settings
 
 # Writers of the table wait for as long at most.
 LOCK_SECONDS = 10

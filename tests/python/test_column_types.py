@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from psycopg2 import sql
 
-from bootstrap import database, settings
 from bootstrap import retype as retyping
+from saas_analytics import database, settings
 from tests.python.support import (
     Database,
     DbtProject,

@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import settings
+from saas_analytics import settings
 from tests.python.roles import Stage, set_stage
 from tests.python.support import (
     ROOT,
@@ -122,7 +122,7 @@ def test_a_server_named_for_one_command_is_the_owners_too(
     (tmp_path / ".env").write_text(
         "DATABASE_URL=postgresql://a/x\nOWNER_DATABASE_URL=postgresql://b/x\n"
     )
-    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    monkeypatch.setattr("saas_analytics.project.root", lambda: tmp_path)
     for name in ("DATABASE_URL", "OWNER_DATABASE_URL", "DB_HOST"):
         monkeypatch.delenv(name, raising=False)
 

@@ -14,9 +14,10 @@ import pytest
 from psycopg2 import errors
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import erase, mixing
-from bootstrap.errors import UserError
-from bootstrap.mixing import activity_statements
+from bootstrap import erase
+from bootstrap.erase import mixing
+from bootstrap.erase.mixing import activity_statements
+from saas_analytics.errors import UserError
 from tests.python.personal_data import (
     OTHER,
     PERSON,

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import embedded, migrate
-from bootstrap.errors import UserError
+from bootstrap import migrate
+from saas_analytics.errors import UserError
+from saas_analytics.server import programs
 from scripts.dump_schema import FILE, dump
 from tests.python.schema_meaning import meaning, meaning_within
 from tests.python.support import (
@@ -53,7 +54,7 @@ def psql(*files: Path, url: str) -> subprocess.CompletedProcess[str]:
     """Run files as `psql -f` does, each going on after an error."""
     return subprocess.run(
         [
-            str(embedded.binaries() / "psql"),
+            str(programs.binaries() / "psql"),
             *("--no-psqlrc", "--quiet", f"--dbname={url}"),
             *(f"--file={file}" for file in files),
         ],

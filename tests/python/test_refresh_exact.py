@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from psycopg2 import errors
 
 from bootstrap import erase
-from bootstrap.errors import UserError
-from refresh import engine
+from saas_analytics.errors import Busy, UserError
+from saas_analytics.refresh import engine
 from tests.python import support, torture
 from tests.python.concurrency import PATIENCE, Session, wait_until_waiting
 from tests.python.support import Database, copy_of_marts, refusal, run
@@ -788,7 +788,7 @@ def test_a_refresh_waits_its_turn_and_says_when_it_waited_in_vain(
         with (
             closing(marts.connect()) as connection,
             pytest.raises(
-                engine.Busy,
+                Busy,
                 match=rf"have been held for 0.2 s by process {other.info.backend_pid} ",
             ),
         ):
