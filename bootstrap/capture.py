@@ -44,7 +44,7 @@ def keep(
                     f"{error.diag.message_primary}: keep columns of another type"
                 ) from None
             raise UserError(
-                "this schema can't do that yet: run `python -m bootstrap migrate` first"
+                "this schema can't do that yet: run `saas migrate` first"
             ) from None
         (kept,) = cursor.fetchone() or ([],)
     return list(kept)

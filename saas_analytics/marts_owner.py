@@ -102,7 +102,7 @@ def identify(connection: Connection, settings: Settings) -> Identity:
     if len(owners) > 1:
         names = " and ".join(f'"{name}"' for name, *_ in owners)
         raise UserError(
-            f"the marts' schemas belong to {names}: run `python -m bootstrap roles`, "
+            f"the marts' schemas belong to {names}: run `saas roles`, "
             "which gives them one owner"
         )
     ((owner, may_log_in, may_become, is_greater, is_closed),) = owners
@@ -117,10 +117,7 @@ def identify(connection: Connection, settings: Settings) -> Identity:
         "(`alter role … login password …` gives it one)"
     )
     if not may_become:
-        refusal += (
-            ", or hand the marts over with `python -m bootstrap roles` as the source's "
-            "owner"
-        )
+        refusal += ", or hand the marts over with `saas roles` as the source's owner"
     raise UserError(refusal)
 
 
@@ -136,8 +133,8 @@ def _refuse_what_another_built(
     if found:
         raise UserError(
             f'{found[0]} belongs to "{found[1]}", and '
-            f'"{role or connection.info.user}" builds the marts: run `python -m '
-            "bootstrap roles` as the source's owner, which hands the marts over"
+            f'"{role or connection.info.user}" builds the marts: run `saas roles` '
+            "as the source's owner, which hands the marts over"
         )
 
 

@@ -254,7 +254,7 @@ def _where_next(console: Console, settings: Settings) -> None:
     console.print("Where next", style="bold")
     query = f"select * from {marts}.fct_mrr_monthly order by mrr_month"  # noqa: S608
     actions = [
-        ("query a mart", ".venv/bin/python -m bootstrap psql"),
+        ("query a mart", ".venv/bin/saas psql"),
         ("", f"{query};"),
         ("what each mart means", "docs/marts.md"),
         ("browse models and columns", "make docs"),

@@ -108,7 +108,7 @@ def status() -> int:
     if unnoted:
         click.echo(
             f"What {', '.join(unnoted)} would make is there all the same: if psql made "
-            f"it from these files, run `python -m bootstrap stamp {unnoted[-1]}`."
+            f"it from these files, run `saas stamp {unnoted[-1]}`."
         )
     for complaint in complaints:
         click.echo(f"Not safe: {complaint}.")

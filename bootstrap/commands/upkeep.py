@@ -69,9 +69,7 @@ def partitions(ahead: int, keep_tombstones: int) -> None:
         created = event_partitions.create_ahead(connection, schema, ahead)
         cleared = changes.clear_tombstones(connection, schema, keep_tombstones)
     if created is None:
-        raise UserError(
-            "the event tables aren't there yet: run `python -m bootstrap migrate` first"
-        )
+        raise UserError("the event tables aren't there yet: run `saas migrate` first")
     click.echo(f"{created} partitions made.")
     if cleared is not None:
         click.echo(f"{cleared} tombstones of old changes cleared.")

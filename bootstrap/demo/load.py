@@ -193,9 +193,7 @@ def _require_empty(cursor: Cursor) -> None:
     for table in EMPTY_TABLES:
         cursor.execute("select to_regclass(%s) is not null", (table,))
         if cursor.fetchone() != (True,):
-            raise UserError(
-                f"there is no table {table}: run `python -m bootstrap migrate` first"
-            )
+            raise UserError(f"there is no table {table}: run `saas migrate` first")
         query = sql.SQL("select exists (select from {})")
         cursor.execute(query.format(sql.Identifier(table)))
         if cursor.fetchone() == (True,):

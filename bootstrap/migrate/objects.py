@@ -18,7 +18,7 @@ def refuse_foreign_objects(connection: Any, schema: str, missing: list[str]) -> 
         raise UserError(
             f'schema "{schema}" already has what {files} would make: '
             f"{_first_few(found)}: name another schema in DB_SCHEMA, or if psql made "
-            "it from these files, run `python -m bootstrap stamp "
+            "it from these files, run `saas stamp "
             f"{whole[-1] if whole else 'REVISION'}`"
         )
 
@@ -32,7 +32,7 @@ def refuse_missing_objects(connection: Any, schema: str, applied: list[str]) -> 
         raise UserError(
             f'schema "{schema}" lacks what {files} would make: '
             f"{_first_few(missing)}: stamp only what psql has run there, or run "
-            "`python -m bootstrap migrate` instead"
+            "`saas migrate` instead"
         )
 
 

@@ -66,7 +66,7 @@ def refuse_edited(known: list[MigrationState]) -> None:
         raise UserError(
             f"migration {', '.join(edited)} was edited after it ran: restore the file "
             "and write a new migration, or, if the database already has what it says "
-            "now, run `python -m bootstrap stamp REVISION`"
+            "now, run `saas stamp REVISION`"
         )
 
 

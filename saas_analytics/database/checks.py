@@ -31,7 +31,7 @@ def require_source(connection: Connection, configuration: Settings) -> None:
     schema = configuration.source_schema
     raise UserError(
         f'the source tables are not there, in schema "{schema}": run '
-        "`python -m bootstrap migrate` first, or name another in DB_SCHEMA"
+        "`saas migrate` first, or name another in DB_SCHEMA"
     )
 
 

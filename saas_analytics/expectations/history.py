@@ -81,7 +81,7 @@ def _create_schema(cursor: Cursor, name: str) -> None:
     except errors.InsufficientPrivilege:
         raise UserError(
             f'there is no schema "{name}" and this user may not make one: run '
-            "`python -m bootstrap roles` as the owner of the source"
+            "`saas roles` as the owner of the source"
         ) from None
 
 

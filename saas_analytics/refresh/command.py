@@ -130,7 +130,7 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, errors.InsufficientPrivilege) and not error.diag.message_hint:
         return (
             f"{error.diag.message_primary}: where another role built the marts, "
-            "`python -m bootstrap roles` as the source's owner hands them over"
+            "`saas roles` as the source's owner hands them over"
         )
     text = database.explain(error) if isinstance(error, psycopg2.Error) else str(error)
     if isinstance(error, errors.QueryCanceled) and "timeout" in text:
@@ -144,5 +144,5 @@ def _one_line(error: Exception) -> str:
             "tables again that took their types from it"
         )
     if isinstance(error, (errors.UndefinedColumn, errors.UndefinedTable)):
-        text += ": run `python -m bootstrap migrate`, and `make build` after it"
+        text += ": run `saas migrate`, and `make build` after it"
     return plain(" ".join(text.split()))

@@ -387,7 +387,7 @@ def test_what_needs_the_tables_says_that_they_are_missing(
 ) -> None:
     message = refusal(run(subcommand, env=empty_database.environment()))
 
-    assert "python -m bootstrap migrate" in message
+    assert "saas migrate" in message
 
 
 # --- In the middle of a migration -----------------------------------------------------

@@ -43,7 +43,7 @@ def company(server_url: str, marts_template: str) -> Iterator[Database]:
 
 
 def retype(company: Database, table: str, column: str, data_type: str) -> None:
-    """Do what `python -m bootstrap retype` does."""
+    """Do what `saas retype` does."""
     configuration = settings.load({"DATABASE_URL": company.url})
     with database.connected(configuration) as connection:
         retyping.retype(connection, configuration, table, column, data_type)

@@ -58,9 +58,7 @@ def env_file(stage: Stage, *lines: str) -> str:
 def of_the_schedule(command: str) -> list[str]:
     """The arguments of each cron line in the documentation that runs a command."""
     texts = [(ROOT / name).read_text() for name in ("README.md", "docs/operations.md")]
-    lines = re.findall(
-        r"&& \.venv/bin/python -m (bootstrap .*)$", "\n".join(texts), re.M
-    )
+    lines = re.findall(r"&& \.venv/bin/(saas .*)$", "\n".join(texts), re.M)
     found = [line.partition("#")[0].split()[1:] for line in lines]
     return [" ".join(each) for each in found if each[0] == command]
 

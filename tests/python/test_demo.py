@@ -834,7 +834,7 @@ def test_a_company_that_is_there_stays_if_asked_so(company: Database) -> None:
 
 def test_a_database_without_tables_is_refused(empty_database: Database) -> None:
     said = refusal(run("demo", env=empty_database.environment()))
-    assert "python -m bootstrap migrate" in said
+    assert "saas migrate" in said
 
 
 @pytest.mark.parametrize(

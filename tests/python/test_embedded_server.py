@@ -165,7 +165,7 @@ def test_two_starts_at_once_make_one_server(folder: Path) -> None:
             "The embedded PostgreSQL was up already; `make down` stops it."
         ]
         # What is printed can be run.
-        connect = first[1].removeprefix("Connect with: .venv/bin/python -m bootstrap ")
+        connect = first[1].removeprefix("Connect with: .venv/bin/saas ")
         answer = run(connect, "-XAtc", "select 1", env=env, root=root)
         assert answer.stdout == "1\n"
     finally:

@@ -235,7 +235,7 @@ def test_a_build_names_what_another_role_built_and_the_command_that_hands_it_ove
         (line,) = said.stderr.splitlines()
         assert f"{schema}." in line
         assert "belongs to" in line
-        assert "run `python -m bootstrap roles` as the source's owner" in line
+        assert "run `saas roles` as the source's owner" in line
 
         made.make_roles().check_returncode()
         assert marts_owner.dbt_variables(configured(transformer), "")

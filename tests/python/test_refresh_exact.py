@@ -757,7 +757,7 @@ def test_what_cant_be_refreshed_is_one_line_that_says_what_to_do(
     marts.execute("drop schema analytics_staging cascade")
     taken_back = run("rollback", "004", env=marts.environment())
     assert taken_back.returncode == 0, taken_back.stderr
-    assert "`python -m bootstrap migrate`" in refusal(support.refresh(marts))
+    assert "`saas migrate`" in refusal(support.refresh(marts))
 
 
 def test_somebody_elses_marts_are_refused_with_the_command_that_hands_them_over(
@@ -771,7 +771,7 @@ def test_somebody_elses_marts_are_refused_with_the_command_that_hands_them_over(
     finally:
         marts.execute(f"drop role {stranger}")
     assert f'"{stranger}" is no member of it' in message
-    assert "`python -m bootstrap roles` as the source's owner" in message
+    assert "`saas roles` as the source's owner" in message
 
 
 def test_a_quiet_refresh_says_nothing_when_all_is_well(marts: Database) -> None:
