@@ -12,22 +12,20 @@ ARGS ?=
 TEST_WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 export PYTHON
-# dbt and its libraries phone home unless told not to.
+# dbt and its libraries phone home unless told not to: in the tests, too.
 export DO_NOT_TRACK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
 RUNTIME := .venv/.installed-runtime
 EXPECTATIONS := .venv/.installed-expectations
 DEVELOPMENT := .venv/.installed-development
-BOOTSTRAP := .venv/bin/python -m bootstrap
-# Colours are for people, not for a log file.
-DBT := [ -t 1 ] || export DBT_USE_COLORS=false; .venv/bin/python scripts/run_dbt.py
+SAAS := .venv/bin/saas
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 # One server, one target folder: the steps queue up, also under `make -j`.
 .NOTPARALLEL:
-.PHONY: help setup demo build expectations refresh test test-versions test-zones judge mutation lint down format freshness docs requirements FORCE
+.PHONY: help setup demo build expectations refresh test test-versions test-zones audit judge mutation lint down format freshness docs requirements FORCE
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -35,35 +33,31 @@ help: ## List the commands
 setup: $(RUNTIME) ## Make .venv with what the project needs to run
 
 demo: $(RUNTIME) ## Set everything up: schema, a made-up company, every mart
-	@$(BOOTSTRAP) up
-	@$(BOOTSTRAP) migrate
-	@$(BOOTSTRAP) roles
-	@$(BOOTSTRAP) demo --if-empty
-	@.venv/bin/python scripts/build_with_progress.py
-	@$(BOOTSTRAP) tour
+	@$(SAAS) up
+	@$(SAAS) migrate
+	@$(SAAS) roles
+	@$(SAAS) demo --if-empty
+	@$(SAAS) build --progress
+	@$(SAAS) tour
 
 build: $(RUNTIME) ## Build and test every mart (what a scheduler runs)
-	@$(BOOTSTRAP) up --migrated --build
-	@$(DBT) build $(ARGS)
+	@$(SAAS) build $(ARGS)
 
 expectations: $(EXPECTATIONS) ## Judge volumes, distributions and drift (after a build)
-	@$(BOOTSTRAP) up
-	@.venv/bin/python -m expectations $(ARGS)
+	@$(SAAS) up
+	@$(SAAS) expectations $(ARGS)
 
 refresh: $(RUNTIME) ## Take in what changed, without dbt (ARGS="--every 60")
-	@.venv/bin/python -m refresh $(ARGS)
+	@$(SAAS) refresh $(ARGS)
 
 freshness: $(RUNTIME) ## Fail when the source tables have gone stale
-	@$(BOOTSTRAP) up --migrated
-	@$(DBT) source freshness $(ARGS)
+	@$(SAAS) freshness $(ARGS)
 
 docs: $(RUNTIME) ## Write the catalogue of models to target/static_index.html
-	@$(BOOTSTRAP) up
-	@$(DBT) docs generate --static $(ARGS)
-	@echo "Open target/static_index.html in a browser."
+	@$(SAAS) docs $(ARGS)
 
 down: ## Stop the embedded server (its data stays)
-	@if [ -x .venv/bin/python ]; then $(BOOTSTRAP) down; else echo "There is no .venv, so no server of ours is running."; fi
+	@if [ -x $(SAAS) ]; then $(SAAS) down; else echo "There is no .venv, so no server of ours is running."; fi
 
 test: $(DEVELOPMENT) ## Run every test, on servers of their own
 	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -74,9 +68,10 @@ test-versions: $(RUNTIME) ## Compare the marts on PostgreSQL 14 to 18 (ARGS="14 
 test-zones: $(RUNTIME) ## Build, test and refresh in three time zones (ARGS="Asia/Gaza")
 	@.venv/bin/python -m tests.zones $(ARGS)
 
-judge: $(DEVELOPMENT) ## Ask dbt-bouncer, dbt-score and dbt-coverage (after a build)
-	@$(BOOTSTRAP) up
-	@.venv/bin/python -m scripts.judge
+audit: $(DEVELOPMENT) ## Run dbt-bouncer, dbt-score and dbt-coverage (after a build)
+	@$(SAAS) audit
+
+judge: audit ## The former name of audit
 
 mutation: $(DEVELOPMENT) ## Plant faults, and tell which a test catches (ARGS="--only ID")
 	@.venv/bin/python -m tests.mutation $(ARGS)
@@ -96,7 +91,7 @@ ifneq ($(shell [ -x .venv/bin/python ] && cat .venv/.root 2>/dev/null),$(CURDIR)
 $(RUNTIME) $(EXPECTATIONS) $(DEVELOPMENT): FORCE
 endif
 
-$(RUNTIME): requirements.txt scripts/install
+$(RUNTIME): requirements.txt scripts/install scripts/saas_analytics.pth
 	@scripts/install requirements.txt $@
 
 $(EXPECTATIONS): requirements-expectations.txt $(RUNTIME)

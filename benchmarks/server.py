@@ -14,7 +14,10 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from bootstrap import embedded, migrate, settings
+from bootstrap import migrate
+from saas_analytics import settings
+from saas_analytics.server import embedded
+from saas_analytics.urls import build_url
 
 # PostgreSQL's defaults, but for what keeps the server private and single plans stable.
 CONFIGURATION = (
@@ -73,7 +76,7 @@ class Server:
 def url_of(dsn: str) -> str:
     """The URL of a connection string."""
     parameters = parse_dsn(dsn)
-    return settings.build_url(
+    return build_url(
         host=parameters["host"],
         port=int(parameters.get("port", 5432)),
         database=parameters["dbname"],

@@ -1,1 +1,1 @@
-"""Everything before dbt: settings, the embedded server, migrations, roles, the demo."""
+"""From an empty server to a schema with data: migrations, roles, partitions, demo."""

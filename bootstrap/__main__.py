@@ -1,5 +1,5 @@
-"""`python -m bootstrap`."""
+"""`python -m bootstrap`: the same as `saas`."""
 
-from bootstrap.cli import main
+from saas_analytics.command.main import main
 
-main()
+main(prog_name="python -m bootstrap")

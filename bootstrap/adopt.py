@@ -12,7 +12,7 @@ from pathlib import Path
 from psycopg2 import errors, sql
 from psycopg2.extensions import cursor as Cursor
 
-from bootstrap.errors import UserError
+from saas_analytics.errors import UserError
 
 # The last migration before 0.1.0, and the one that makes the same schema now.
 LAST = "015_long_names"
@@ -72,7 +72,7 @@ def refuse(revision: str) -> None:
     if revision == LAST:
         raise UserError(
             f"the database is at {revision}, the last migration before 0.1.0: run "
-            f"`python -m bootstrap migrate`, which notes it as {SAME_AS}"
+            f"`saas migrate`, which notes it as {SAME_AS}"
         )
     raise UserError(
         f"the database is at migration {revision} of before 0.1.0: {BRING}; "
@@ -104,7 +104,7 @@ def prove(cursor: Cursor, schema: str, files: Mapping[str, str]) -> None:
         raise UserError(
             f"the database is at {LAST}, but its schema is not the one of {SAME_AS}: "
             f"{found}; nothing was changed: make it equal and migrate again, or, "
-            "if you changed it on purpose, run `python -m bootstrap stamp "
+            "if you changed it on purpose, run `saas stamp "
             f"{SAME_AS}`"
         )
 

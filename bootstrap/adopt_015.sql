@@ -4,7 +4,7 @@
 --
 -- It proves that the schema is the one of 009_stale_usage, and notes that where a
 -- version is noted. Where something differs, it names the first differences, changes
--- nothing and exits with 3. `python -m bootstrap migrate` does the same by itself.
+-- nothing and exits with 3. `saas migrate` does the same by itself.
 --
 -- The migrations make the schema to compare with in saas_analytics_expected, which is
 -- dropped at the end, or by hand after an interruption. For another schema than public:

@@ -5,8 +5,8 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from bootstrap import columns as classified
-from bootstrap.errors import UserError
-from bootstrap.settings import Settings
+from saas_analytics.errors import UserError
+from saas_analytics.settings import Settings
 
 # Writers of the table wait for as long at most.
 LOCK_SECONDS = 10
@@ -44,7 +44,7 @@ def keep(
                     f"{error.diag.message_primary}: keep columns of another type"
                 ) from None
             raise UserError(
-                "this schema can't do that yet: run `python -m bootstrap migrate` first"
+                "this schema can't do that yet: run `saas migrate` first"
             ) from None
         (kept,) = cursor.fetchone() or ([],)
     return list(kept)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from psycopg2.extensions import cursor as Cursor
 
-from bootstrap.errors import UserError
+from saas_analytics.errors import UserError
 
 CONTRACT = Path(__file__).with_name("contract") / "columns.csv"
 

@@ -12,9 +12,10 @@ from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from bootstrap import database, name_indexes
-from bootstrap.errors import UserError
-from bootstrap.settings import Settings
+from bootstrap import name_indexes
+from saas_analytics import database
+from saas_analytics.errors import UserError
+from saas_analytics.settings import Settings
 
 # Readers and writers of the table wait for as long at most.
 LOCK_SECONDS = 10

@@ -10,9 +10,10 @@ from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from bootstrap import changes, columns, trust
-from bootstrap.errors import UserError
-from bootstrap.settings import Settings
+from bootstrap import changes, columns
+from saas_analytics.database import trust
+from saas_analytics.errors import UserError
+from saas_analytics.settings import Settings
 
 
 def create(connection: Connection, settings: Settings) -> list[str]:

@@ -1,1 +1,1 @@
-"""Bring the marts up to date without dbt: all of them in one snapshot."""
+"""`python -m refresh`, which crontabs have; the code is in saas_analytics/refresh."""

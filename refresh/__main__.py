@@ -1,5 +1,7 @@
-"""Run the commands."""
+"""`python -m refresh`: the same as `saas refresh`."""
 
-from refresh.cli import main
+import sys
 
-main()
+from saas_analytics.command.main import main
+
+main(["refresh", *sys.argv[1:]], prog_name="python -m")

@@ -15,9 +15,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bootstrap import embedded, migrate, settings
+from bootstrap import migrate
+from saas_analytics import project
+from saas_analytics.server import embedded, programs
 
-FILE = settings.ROOT / "bootstrap" / "schema.sql"
+FILE = project.root() / "bootstrap" / "schema.sql"
 
 HEADING = """\
 -- The sum of the migrations, as pg_dump shows it. Made by scripts/dump_schema.py: to
@@ -45,7 +47,7 @@ def dump(url: str, left_out: tuple[str, ...] = LEFT_OUT) -> str:
     """The schema of a database as SQL, the same for the same schema."""
     result = subprocess.run(
         [
-            str(embedded.binaries() / "pg_dump"),
+            str(programs.binaries() / "pg_dump"),
             *("--schema-only", "--no-owner", "--no-privileges"),
             *(f"--exclude-table={pattern}" for pattern in left_out),
             url,
@@ -94,7 +96,7 @@ def main() -> int:
             FILE.write_text(HEADING + dump(server.url()), encoding="utf-8")
         finally:
             server.stop()
-    print(f"wrote {FILE.relative_to(settings.ROOT)}")
+    print(f"wrote {FILE.relative_to(project.root())}")
     return 0
 
 

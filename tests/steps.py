@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bootstrap.errors import UserError
+from saas_analytics.errors import UserError
 from tests.python.support import DBT, ROOT, Database
 
 # A step that takes longer hangs.

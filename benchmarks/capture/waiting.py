@@ -15,7 +15,7 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extensions import make_dsn
 
 from benchmarks.ingest.designs import Design, Rows
-from refresh import engine
+from saas_analytics.refresh import engine
 
 ENGINE = "analytics_refresh"
 

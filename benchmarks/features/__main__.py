@@ -15,8 +15,8 @@ import time
 import click
 
 from benchmarks import report, server
-from bootstrap import settings
-from refresh import engine
+from saas_analytics import project
+from saas_analytics.refresh import engine
 from tests.python.support import DBT, Database, environment
 from tests.python.torture import SCHEMA
 
@@ -88,7 +88,7 @@ def _build(database: Database, scale: float) -> None:
             (str(DBT), "--quiet", "run", *folders),
         ):
             subprocess.run(
-                command, cwd=settings.ROOT, env=env, check=True, stdout=sys.stderr
+                command, cwd=project.root(), env=env, check=True, stdout=sys.stderr
             )
 
 

@@ -16,7 +16,9 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import parse_dsn
 
 from benchmarks import server
-from bootstrap import partitions, settings
+from bootstrap import partitions
+from saas_analytics import project
+from saas_analytics.urls import build_url
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -116,11 +118,11 @@ def _add(connection: Connection, part: str, start: int, stop: int, late: float) 
 
 
 def run_project(
-    company: Company, *command: str, root: Path = settings.ROOT, **environment: str
+    company: Company, *command: str, root: Path | None = None, **environment: str
 ) -> float:
     """Seconds that a command of the project takes on the company's database."""
     parameters = parse_dsn(company.dsn)
-    url = settings.build_url(
+    url = build_url(
         host=parameters.get("host", "localhost"),
         port=int(parameters.get("port", 5432)),
         database=parameters["dbname"],
@@ -132,12 +134,12 @@ def run_project(
         began = time.perf_counter()
         result = subprocess.run(
             [str(programs / command[0]), *command[1:]],
-            cwd=root,
+            cwd=root or project.root(),
             env={
                 **os.environ,
                 "DATABASE_URL": url,
                 "DBT_LOG_PATH": folder,
-                "PYTHONPATH": str(settings.ROOT),
+                "PYTHONPATH": str(project.root()),
                 **environment,
             },
             capture_output=True,

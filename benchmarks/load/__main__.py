@@ -20,7 +20,7 @@ from psycopg2.extensions import parse_dsn
 from benchmarks import report, server
 from benchmarks.incremental import company as companies
 from benchmarks.incremental.company import Company
-from bootstrap import embedded
+from saas_analytics.server import programs
 
 FOLDER = Path(__file__).resolve().parent
 ENGINE = "analytics_refresh"
@@ -161,7 +161,7 @@ def _pgbench(
     parameters = parse_dsn(company.dsn)
     names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER"}
     names |= {"password": "PGPASSWORD", "dbname": "PGDATABASE"}
-    program = shutil.which("pgbench") or str(embedded.binaries() / "pgbench")
+    program = shutil.which("pgbench") or str(programs.binaries() / "pgbench")
     return subprocess.Popen(
         [
             program,

@@ -20,7 +20,7 @@ from benchmarks import report, server
 from benchmarks.incremental import company as companies
 from benchmarks.incremental.company import Company
 from benchmarks.readers import clients
-from bootstrap import settings
+from saas_analytics import project
 
 READERS = 4
 WRITERS = 2
@@ -130,10 +130,10 @@ def _swapping_project() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="saas-benchmark-") as folder:
         root = Path(folder, "project")
         for name in ("models", "macros", "seeds", "snapshots"):
-            shutil.copytree(settings.ROOT / name, root / name)
+            shutil.copytree(project.root() / name, root / name)
         for name in (".dbtignore", "profiles.yml"):
-            shutil.copy(settings.ROOT / name, root)
-        text = (settings.ROOT / "dbt_project.yml").read_text()
+            shutil.copy(project.root() / name, root)
+        text = (project.root() / "dbt_project.yml").read_text()
         (root / "dbt_project.yml").write_text(
             text.replace("+materialized: exact", "+materialized: table")
         )

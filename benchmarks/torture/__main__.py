@@ -18,8 +18,8 @@ import click
 import psycopg2
 
 from benchmarks import server
-from bootstrap import settings
-from refresh import engine
+from saas_analytics import project
+from saas_analytics.refresh import engine
 from tests.python import torture
 from tests.python import zones as every_zone
 from tests.python.support import DBT, Database, environment
@@ -100,7 +100,7 @@ def _build(database: Database) -> None:
             (str(DBT), "run", *folders),
         ):
             subprocess.run(
-                command, cwd=settings.ROOT, env=env, check=True, stdout=sys.stderr
+                command, cwd=project.root(), env=env, check=True, stdout=sys.stderr
             )
 
 

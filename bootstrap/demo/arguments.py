@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bootstrap.errors import UserError
+from saas_analytics.errors import UserError
 
 HISTORY_DAYS = 548
 """Days from the first sign-up to the end: eighteen months."""

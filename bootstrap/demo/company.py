@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bootstrap.demo.accounts import Accounts, open_accounts
-from bootstrap.demo.affiliates import Programme, draw_clicks, run_programme
+from bootstrap.demo.affiliates import draw_clicks, run_programme
 from bootstrap.demo.api import ApiFeed, api_clients
 from bootstrap.demo.arguments import Arguments
 from bootstrap.demo.billing import Books
 from bootstrap.demo.customers import Customer, sign_up
 from bootstrap.demo.feed import Directory, Load, windows
 from bootstrap.demo.logs import AuditFeed, ErrorFeed
+from bootstrap.demo.programme import Programme
 from bootstrap.demo.rhythm import (
     Presences,
     Sessions,

@@ -19,21 +19,20 @@ import psycopg2
 from psycopg2 import extensions, sql
 from rich.console import Console
 
-from bootstrap import locks
-from bootstrap.database import explain
 from bootstrap.demo.api import incident
 from bootstrap.demo.arguments import HISTORY_DAYS, Arguments, check_arguments
 from bootstrap.demo.catalogue import FEATURES
 from bootstrap.demo.company import Company, events, found, tables
 from bootstrap.demo.progress import Step, Steps
-from bootstrap.demo.rows import Row, column_names, copy_text
-from bootstrap.demo.threads import (
-    ahead,
-    check,
+from bootstrap.demo.rows import Row
+from bootstrap.demo.text_copy import column_names, copy_text
+from bootstrap.demo.threads import ahead, check
+from saas_analytics.database import explain, locks
+from saas_analytics.database.interrupts import (
     lost_connection_named,
     run_interruptibly,
 )
-from bootstrap.errors import UserError
+from saas_analytics.errors import UserError
 
 Connection = extensions.connection
 Cursor = extensions.cursor
@@ -194,9 +193,7 @@ def _require_empty(cursor: Cursor) -> None:
     for table in EMPTY_TABLES:
         cursor.execute("select to_regclass(%s) is not null", (table,))
         if cursor.fetchone() != (True,):
-            raise UserError(
-                f"there is no table {table}: run `python -m bootstrap migrate` first"
-            )
+            raise UserError(f"there is no table {table}: run `saas migrate` first")
         query = sql.SQL("select exists (select from {})")
         cursor.execute(query.format(sql.Identifier(table)))
         if cursor.fetchone() == (True,):

@@ -1,18 +1,11 @@
-"""Threads around the load: batches made ahead, Ctrl-C at once, errors by their name."""
+"""Batches of the load that are made ahead, in a thread of their own."""
 
 from __future__ import annotations
 
 import queue
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from types import TracebackType
+from collections.abc import Iterator
 from typing import TypeVar
-
-import psycopg2
-from psycopg2.extensions import connection as Connection
 
 T = TypeVar("T")
 
@@ -28,37 +21,6 @@ def check(stop: threading.Event) -> None:
     """Raise Interrupted once the user asked to stop."""
     if stop.is_set():
         raise Interrupted
-
-
-def run_interruptibly(
-    work: Callable[[], T], connection: Connection, stop: threading.Event
-) -> T:
-    """Run the work in a thread of its own, so that Ctrl-C need not wait for the server.
-
-    The server's statement is cancelled, and the work ends in an error of its own.
-    """
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        future = pool.submit(work)
-        try:
-            return future.result()
-        except KeyboardInterrupt:
-            stop.set()
-            _cancel(future, connection)
-        if future.exception() is None:
-            # It had been committed before the signal came.
-            return future.result()
-        raise KeyboardInterrupt
-
-
-def _cancel(future: Future[T], connection: Connection) -> None:
-    """Cancel statements until the work has ended; more Ctrl-C change nothing."""
-    while not future.done():
-        try:
-            if not connection.closed:
-                connection.cancel()
-            wait([future], timeout=0.2)
-        except (KeyboardInterrupt, psycopg2.Error):
-            continue
 
 
 def ahead(batches: Iterator[T], stop: threading.Event) -> Iterator[T]:
@@ -102,29 +64,3 @@ def ahead(batches: Iterator[T], stop: threading.Event) -> Iterator[T]:
     finally:
         done.set()
         maker.join()
-
-
-@contextmanager
-def lost_connection_named() -> Iterator[None]:
-    """Raise what ended the connection during a COPY.
-
-    psycopg2 prints that, with a SystemError of its own, and raises what came after.
-    """
-    usual = sys.excepthook
-    causes: list[psycopg2.Error] = []
-
-    def note(
-        kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error.__cause__, psycopg2.Error):
-            causes.append(error.__cause__)
-        else:
-            usual(kind, error, trace)
-
-    sys.excepthook = note
-    try:
-        yield
-    except psycopg2.Error as error:
-        raise (causes or [error])[0] from None
-    finally:
-        sys.excepthook = usual

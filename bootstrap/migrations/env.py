@@ -6,8 +6,9 @@ from alembic import context
 from alembic.util import CommandError
 from psycopg2.extensions import connection as Connection
 
-from bootstrap import database, migrate, settings
-from bootstrap.errors import UserError
+from bootstrap import migrate
+from saas_analytics import database, settings
+from saas_analytics.errors import UserError
 
 # What Alembic's commands call the function that plans their steps.
 TASKS = {"upgrade": "upgrade", "downgrade": "downgrade", "do_stamp": "stamp"}

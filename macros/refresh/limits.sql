@@ -2,7 +2,7 @@
     The statements that limit the transaction that they are run in: how long a statement
     may take (REFRESH_TIMEOUT seconds, 0 for no limit; a shorter statement_timeout
     stays), and that it ends with its client. They are plain SET, which takes no
-    snapshot. bootstrap/limits.py does the same for a refresh.
+    snapshot. saas_analytics/database/limits.py does the same for a refresh.
 -#}
 {% macro run_limits() -%}
     {%- set present = run_query(

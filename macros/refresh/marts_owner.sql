@@ -1,7 +1,7 @@
 {#-
     Stops where dbt would run what is in the marts' schemas as another role than their
-    owner, which may have planted code there. bootstrap/marts_owner.py says which roles
-    may run it.
+    owner, which may have planted code there. saas_analytics/marts_owner.py says which
+    roles may run it.
 -#}
 {% macro refuse_to_act_for_the_owner() -%}
     {%- set owner = run_query(

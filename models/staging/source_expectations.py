@@ -6,8 +6,8 @@ what is not, and a few such rows harm nobody.
 
 import great_expectations.expectations as gxe
 
-from expectations.looks import SourceRows
-from expectations.suites import Promise, Suite
+from saas_analytics.expectations.looks import SourceRows
+from saas_analytics.expectations.suites import Promise, Suite
 
 # The last 100,000 of the week that ends with the last event.
 EVENTS = SourceRows("""

@@ -22,7 +22,7 @@ from pathlib import Path
 import click
 import psutil
 
-from bootstrap.errors import UserError
+from saas_analytics.errors import UserError
 from tests.mutation import faults
 from tests.mutation.faults import PLACES, Fault
 from tests.mutation.trial import SORTS, Bench, Unclear, Verdict

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from bootstrap.errors import UserError
+from saas_analytics.errors import UserError
 from tests.python.support import ROOT
 
 FAULTS = Path(__file__).with_name("faults.yml")
@@ -49,6 +49,7 @@ class Fault:
 PLACES = (
     *("models/staging", "models/intermediate", "models/marts", "seeds"),
     *("macros/refresh", "macros", "bootstrap/migrations", "bootstrap"),
+    "saas_analytics",
     "tests/integrity",
     *("data of the marts", "data of the source"),
 )

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import psycopg2
 
-from bootstrap import dbt_environment
+from saas_analytics.dbt import environment as dbt_environment
 from tests.mutation.faults import Fault
 from tests.python.support import (
     ROOT,
@@ -99,23 +99,28 @@ PYTESTS = {
     "bootstrap/migrations/00[789]*": ("test_usage_aggregates.py",),
     "bootstrap/adopt.py": ("test_adopt_refusals.py",),
     "bootstrap/schema_differences.sql": ("test_adopt_refusals.py",),
-    "bootstrap/tour.py": ("test_tour.py",),
-    "bootstrap/name_indexes.py": ("test_name_indexes.py",),
-    "bootstrap/erase*": ("test_erase_user.py", "test_erasure_is_final.py"),
-    "bootstrap/mixing.py": ("test_erasure_is_final.py", "test_erase_user.py"),
-    "bootstrap/columns.py": ("test_capture_columns.py", "test_roles.py"),
-    "bootstrap/trust.py": ("test_planted_code.py",),
-    "bootstrap/dbt_environment.py": ("test_planted_code.py",),
-    "bootstrap/output.py": ("test_security.py",),
-    "bootstrap/migrate.py": ("test_roles.py",),
-    "bootstrap/locks.py": ("test_migrations.py",),
-    "bootstrap/cli.py": ("test_security.py",),
     "bootstrap/migrations/env.py": ("test_rollback.py",),
-    "bootstrap/database.py": ("test_connections.py", "test_poolers.py"),
-    "bootstrap/settings.py": ("test_connections.py",),
-    "bootstrap/limits.py": ("test_run_limits.py",),
-    "bootstrap/marts_owner.py": ("test_marts_owner.py",),
+    "bootstrap/migrate/*": ("test_roles.py",),
+    "bootstrap/name_indexes.py": ("test_name_indexes.py",),
+    "bootstrap/erase/mixing.py": ("test_erasure_is_final.py", "test_erase_user.py"),
+    "bootstrap/erase/*": ("test_erase_user.py", "test_erasure_is_final.py"),
+    "bootstrap/columns.py": ("test_capture_columns.py", "test_roles.py"),
     "bootstrap/retype.py": ("test_column_types.py",),
+    "saas_analytics/command/server.py": ("test_security.py",),
+    "saas_analytics/database/connections.py": (
+        *("test_connections.py", "test_poolers.py"),
+    ),
+    "saas_analytics/database/limits.py": ("test_run_limits.py",),
+    "saas_analytics/database/locks.py": ("test_migrations.py",),
+    "saas_analytics/database/trust.py": ("test_planted_code.py",),
+    "saas_analytics/dbt/environment.py": (
+        *("test_planted_code.py", "test_saas_command.py"),
+    ),
+    "saas_analytics/hook.py": ("test_saas_command.py",),
+    "saas_analytics/marts_owner.py": ("test_marts_owner.py",),
+    "saas_analytics/output.py": ("test_security.py",),
+    "saas_analytics/settings.py": ("test_connections.py",),
+    "saas_analytics/tour.py": ("test_tour.py",),
     "tests/integrity/*": ("test_integrity.py",),
 }
 

@@ -15,7 +15,8 @@ AS_NOBODY: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []
 
 # Prints the packages that the commands load.
 LOADED = """
-import sys, bootstrap.cli, bootstrap.migrate
+import sys
+import bootstrap.migrate, saas_analytics.command.main, saas_analytics.command.server
 print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 

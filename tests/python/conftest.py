@@ -16,8 +16,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from bootstrap import settings
-from bootstrap.embedded import EmbeddedServer
+from saas_analytics import settings
+from saas_analytics.server.embedded import EmbeddedServer
 from tests.python.support import (
     Database,
     copy_of_marts,

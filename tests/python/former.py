@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bootstrap import adopt, embedded, migrate
+from bootstrap import adopt, migrate
+from saas_analytics.server import programs
 from tests.python.support import ROOT, Database, run
 from tests.python.test_migrations import OUR_TABLES, alembic, psql
 
@@ -35,7 +36,7 @@ def load(database: Database, version: str, schema: str = "public") -> None:
         text = f"create schema {quoted};\n" + text.replace("public.", f"{quoted}.")
     options = ("--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--output=/dev/null")
     subprocess.run(
-        [str(embedded.binaries() / "psql"), *options, f"--dbname={database.url}"],
+        [str(programs.binaries() / "psql"), *options, f"--dbname={database.url}"],
         input=text,
         text=True,
         check=True,

@@ -37,7 +37,7 @@ class Stage:
         )
 
     def make_roles(self) -> subprocess.CompletedProcess[str]:
-        """Run `python -m bootstrap roles` as the owner."""
+        """Run `saas roles` as the owner."""
         return run("roles", env=self.environment())
 
     def login(self, role: str) -> Database:

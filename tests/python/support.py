@@ -20,10 +20,15 @@ from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import dbt_environment, settings
-from bootstrap.embedded import CONFIGURATION, LOCALE, EmbeddedServer
+from saas_analytics import hook, project
+from saas_analytics.dbt import environment as dbt_environment
+from saas_analytics.server.embedded import CONFIGURATION, LOCALE, EmbeddedServer
+from saas_analytics.urls import build_url
 
-ROOT = settings.ROOT
+ROOT = project.root()
+
+# Within the tests' own process, the tests give dbt its variables.
+hook.remove()
 EARLIER_DESIGN = ROOT / "tests" / "python" / "earlier_design.sql"
 DBT = Path(sys.executable).with_name("dbt")
 
@@ -157,7 +162,7 @@ def with_login(url: str, user: str, password: str) -> str:
 
 def _with(url: str, **changes: str) -> str:
     parameters = {**parse_dsn(url), **changes}
-    return settings.build_url(
+    return build_url(
         host=parameters.get("host", "localhost"),
         port=int(parameters.get("port", 5432)),
         database=parameters["dbname"],
@@ -198,11 +203,17 @@ def copy_project(folder: Path) -> Path:
     """A copy of what the commands need, to be altered by a test."""
     root = folder / "project"
     root.mkdir()
-    shutil.copytree(
-        ROOT / "bootstrap", root / "bootstrap", ignore=shutil.ignore_patterns("__py*")
-    )
-    shutil.copy(ROOT / "alembic.ini", root)
+    copy_packages(root)
+    for name in ("alembic.ini", "dbt_project.yml"):
+        shutil.copy(ROOT / name, root)
     return root
+
+
+def copy_packages(root: Path) -> None:
+    """Copy the Python packages, which then serve the project in that folder."""
+    for name in ("bootstrap", "saas_analytics"):
+        ignored = shutil.ignore_patterns("__py*")
+        shutil.copytree(ROOT / name, root / name, ignore=ignored)
 
 
 def dbt(

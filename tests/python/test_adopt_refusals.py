@@ -132,7 +132,7 @@ def test_an_owner_who_changed_the_schema_on_purpose_can_say_so(
     former: Database,
 ) -> None:
     former.execute("alter table users rename to accounts")
-    advice = f"run `python -m bootstrap stamp {adopt.SAME_AS}`"
+    advice = f"run `saas stamp {adopt.SAME_AS}`"
     assert advice in refusal(by_command(former))
 
     run("stamp", adopt.SAME_AS, env=former.environment()).check_returncode()
@@ -191,7 +191,7 @@ def test_before_it_is_moved_over_other_commands_say_to_migrate(
 ) -> None:
     message = refusal(run(command, env=former.environment()))
 
-    assert "run `python -m bootstrap migrate`" in message
+    assert "run `saas migrate`" in message
 
 
 @on_one_server

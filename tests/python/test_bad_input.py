@@ -19,9 +19,10 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import embedded, migrate
-from bootstrap.embedded import EmbeddedServer
-from bootstrap.errors import UserError
+from bootstrap import migrate
+from saas_analytics.errors import UserError
+from saas_analytics.server import programs
+from saas_analytics.server.embedded import EmbeddedServer
 from tests.python.support import (
     ROOT,
     Database,
@@ -391,7 +392,7 @@ def test_what_needs_the_tables_says_that_they_are_missing(
 ) -> None:
     message = refusal(run(subcommand, env=empty_database.environment()))
 
-    assert "python -m bootstrap migrate" in message
+    assert "saas migrate" in message
 
 
 # --- In the middle of a migration -----------------------------------------------------
@@ -481,11 +482,9 @@ def test_ctrl_c_ends_the_wait_for_another_migration(database: Database) -> None:
             refusal(outcome(process), code=130)
 
 
-@pytest.mark.parametrize(
-    "script", [["build_with_progress.py"], ["run_dbt.py", "build"]], ids=" ".join
-)
+@pytest.mark.parametrize("how", [["build"], ["build", "--progress"]], ids=" ".join)
 def test_ctrl_c_ends_a_build_with_one_line(
-    database: Database, tmp_path: Path, script: list[str]
+    database: Database, tmp_path: Path, how: list[str]
 ) -> None:
     root = DbtProject.copy(tmp_path, domains=()).root
     waiting = (
@@ -496,9 +495,8 @@ def test_ctrl_c_ends_a_build_with_one_line(
         other.cursor().execute("lock table users")
         with subprocess.Popen(
             [
-                sys.executable,
-                str(ROOT / "scripts" / script[0]),
-                *(*script[1:], "--select", "stg_saas__users"),
+                *(sys.executable, "-m", "saas_analytics"),
+                *(*how, "--select", "stg_saas__users"),
             ],
             cwd=root,
             env=database.environment(PYTHONPATH=str(ROOT)),
@@ -515,11 +513,6 @@ def test_ctrl_c_ends_a_build_with_one_line(
             message = refusal(outcome(process), code=130)
     assert message.startswith("interrupted: what was built stays")
     assert database.execute(waiting) == [(0,)]
-
-
-def test_make_builds_by_the_script_that_ctrl_c_ends_with_one_line() -> None:
-    (program,) = re.findall(r"^DBT := .*$", (ROOT / "Makefile").read_text(), re.M)
-    assert program.endswith("; .venv/bin/python scripts/run_dbt.py")
 
 
 def test_a_connection_that_is_cut_is_told_and_nothing_is_half_done(
@@ -579,4 +572,4 @@ def test_without_an_embedded_server_for_the_machine_a_url_is_asked_for(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
     with pytest.raises(UserError, match="set DATABASE_URL to a server"):
-        embedded.binaries()
+        programs.binaries()

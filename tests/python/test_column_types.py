@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from psycopg2 import sql
 
-from bootstrap import database, settings
 from bootstrap import retype as retyping
+from saas_analytics import database, settings
 from tests.python.support import (
     Database,
     DbtProject,
@@ -43,7 +43,7 @@ def company(server_url: str, marts_template: str) -> Iterator[Database]:
 
 
 def retype(company: Database, table: str, column: str, data_type: str) -> None:
-    """Do what `python -m bootstrap retype` does."""
+    """Do what `saas retype` does."""
     configuration = settings.load({"DATABASE_URL": company.url})
     with database.connected(configuration) as connection:
         retyping.retype(connection, configuration, table, column, data_type)

@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import settings
+from saas_analytics import settings
 from tests.python.roles import Stage, set_stage
 from tests.python.support import (
     ROOT,
@@ -58,9 +58,7 @@ def env_file(stage: Stage, *lines: str) -> str:
 def of_the_schedule(command: str) -> list[str]:
     """The arguments of each cron line in the documentation that runs a command."""
     texts = [(ROOT / name).read_text() for name in ("README.md", "docs/operations.md")]
-    lines = re.findall(
-        r"&& \.venv/bin/python -m (bootstrap .*)$", "\n".join(texts), re.M
-    )
+    lines = re.findall(r"&& \.venv/bin/(saas .*)$", "\n".join(texts), re.M)
     found = [line.partition("#")[0].split()[1:] for line in lines]
     return [" ".join(each) for each in found if each[0] == command]
 
@@ -122,7 +120,7 @@ def test_a_server_named_for_one_command_is_the_owners_too(
     (tmp_path / ".env").write_text(
         "DATABASE_URL=postgresql://a/x\nOWNER_DATABASE_URL=postgresql://b/x\n"
     )
-    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    monkeypatch.setattr("saas_analytics.project.root", lambda: tmp_path)
     for name in ("DATABASE_URL", "OWNER_DATABASE_URL", "DB_HOST"):
         monkeypatch.delenv(name, raising=False)
 

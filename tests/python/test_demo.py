@@ -20,8 +20,8 @@ from rich.console import Console
 from bootstrap.demo import Summary, load_demo
 from bootstrap.demo.arguments import check_arguments, end_of_day
 from bootstrap.demo.load import EMPTY_TABLES, EVENT_TABLES
-from bootstrap.embedded import EmbeddedServer
-from bootstrap.errors import UserError
+from saas_analytics.errors import UserError
+from saas_analytics.server.embedded import EmbeddedServer
 from tests.python.contract import columns
 from tests.python.support import (
     ROOT,
@@ -834,7 +834,7 @@ def test_a_company_that_is_there_stays_if_asked_so(company: Database) -> None:
 
 def test_a_database_without_tables_is_refused(empty_database: Database) -> None:
     said = refusal(run("demo", env=empty_database.environment()))
-    assert "python -m bootstrap migrate" in said
+    assert "saas migrate" in said
 
 
 @pytest.mark.parametrize(

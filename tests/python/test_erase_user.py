@@ -14,9 +14,10 @@ import pytest
 from psycopg2 import errors
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import erase, mixing
-from bootstrap.errors import UserError
-from bootstrap.mixing import activity_statements
+from bootstrap import erase
+from bootstrap.erase import mixing
+from bootstrap.erase.mixing import activity_statements
+from saas_analytics.errors import UserError
 from tests.python.personal_data import (
     OTHER,
     PERSON,
@@ -302,7 +303,7 @@ def test_an_id_that_is_none_or_nobodys_is_refused(planted: Planted) -> None:
 def test_without_the_tables_it_says_so(empty_database: Database) -> None:
     refused = run("erase-user", PERSON, env=empty_database.environment())
 
-    assert "python -m bootstrap migrate" in refusal(refused)
+    assert "saas migrate" in refusal(refused)
 
 
 # What is whose: users as such, and what hangs on them.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.embedded import LOCALE, EmbeddedServer
+from saas_analytics.server.embedded import LOCALE, EmbeddedServer
 from tests.python.conftest import DEBIAN_PROGRAMS
 from tests.python.personal_data import PERSON, SESSION, plant, rows_of_a_person
 from tests.python.support import FAST, Database, new_database, run, server_folder

@@ -13,7 +13,7 @@ import pytest
 from psycopg2 import errors
 from psycopg2.extensions import cursor as Cursor
 
-from bootstrap.embedded import EmbeddedServer
+from saas_analytics.server.embedded import EmbeddedServer
 from tests.python.concurrency import (
     PATIENCE,
     Session,

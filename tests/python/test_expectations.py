@@ -2,7 +2,6 @@
 
 import html
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,17 +15,17 @@ import pytest
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import settings
-from expectations import cli
-from expectations.looks import ByWeekday, Measured, Remembered, Shares
-from refresh import engine
+from saas_analytics import settings
+from saas_analytics.command.main import main
+from saas_analytics.expectations.looks import ByWeekday, Measured, Remembered, Shares
+from saas_analytics.refresh import engine
 from tests.python.support import ROOT, Database, new_database
 from tests.python.zones import report_in
 
 # Great Expectations takes seconds to import, and every worker of pytest imports this
 # file: only who runs its tests is to wait.
 if TYPE_CHECKING:
-    from expectations.suites import Suite
+    from saas_analytics.expectations.suites import Suite
 
 SETTINGS = settings.load({})
 
@@ -34,7 +33,7 @@ SETTINGS = settings.load({})
 @pytest.fixture(scope="module")
 def suites() -> "dict[str, Suite]":
     """All suites, by their names."""
-    from expectations import suites
+    from saas_analytics.expectations import suites
 
     return suites.load()
 
@@ -413,7 +412,7 @@ def company(
     server_url: str, marts_template: str, suites: "dict[str, Suite]"
 ) -> Iterator[Database]:
     """A company with its marts, judged on each of the eight days before today."""
-    from expectations import judge
+    from saas_analytics.expectations import judge
 
     with new_database(server_url, template=marts_template) as made:
         # Enough of what is judged only where there is enough of it.
@@ -434,7 +433,7 @@ def company(
 
 def states(cursor: Cursor, selected: "dict[str, Suite]") -> dict[str, str]:
     """What becomes of each promise, in the cursor's transaction."""
-    from expectations import judge
+    from saas_analytics.expectations import judge
 
     verdicts = judge.judge(selected, judge.read(cursor, SETTINGS, selected))
     return {
@@ -519,12 +518,11 @@ def target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def exit_code(
     monkeypatch: pytest.MonkeyPatch, database: Database, *arguments: str
 ) -> int:
-    """Run `python -m expectations ARGUMENTS` in this process, which has GX loaded."""
+    """Run `saas expectations ARGUMENTS` in this process, which has GX loaded."""
     for name, value in database.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys, "argv", ["expectations", *arguments])
     with pytest.raises(SystemExit) as leave:
-        cli.main()
+        main(["expectations", *arguments])
     return int(str(leave.value.code))
 
 
@@ -607,7 +605,7 @@ class Tags(HTMLParser):
 def test_a_run_takes_the_place_of_the_days_earlier_one(
     company: Database, suites: "dict[str, Suite]"
 ) -> None:
-    from expectations import judge
+    from saas_analytics.expectations import judge
 
     def measured() -> list[tuple[object, ...]]:
         return company.execute(
@@ -626,7 +624,7 @@ def test_days_are_those_of_the_zone_that_the_marts_were_built_in(
     own_company: Database, suites: "dict[str, Suite]"
 ) -> None:
     """A mart counts each of the source's last days, and none half, in any zone."""
-    from expectations import judge
+    from saas_analytics.expectations import judge
 
     zone = "Pacific/Kiritimati"
     report_in(own_company, zone)

@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager, suppress
 import psycopg2
 import pytest
 
-from bootstrap.embedded import EmbeddedServer
+from saas_analytics.server.embedded import EmbeddedServer
 from tests.python.support import (
     DBT,
     ROOT,

@@ -22,9 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg2.extensions import cursor as Cursor
 
-from bootstrap.database import connected
 from bootstrap.retype import retype
-from bootstrap.settings import load as load_settings
+from saas_analytics.database import connected
+from saas_analytics.settings import load as load_settings
 from tests.python.legitimate_companies import legitimate_company
 from tests.python.look_alikes import (
     LOOK_ALIKES,
@@ -1275,7 +1275,10 @@ def test_a_build_tells_of_warnings_and_lists_the_offenders(company: Company) -> 
     company.database.execute(refer.format("qualified", named("{of_cy}")))
     try:
         result = subprocess.run(
-            [sys.executable, "scripts/build_with_progress.py", "-s", "self_referrals"],
+            [
+                *(sys.executable, "-m", "saas_analytics", "build", "--progress"),
+                *("-s", "self_referrals"),
+            ],
             cwd=ROOT,
             env=company.database.environment(
                 DBT_TARGET_PATH=str(company.target),

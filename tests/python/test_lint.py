@@ -21,7 +21,6 @@ SETTINGS = (
     "dbt_project.yml",
     "profiles.yml",
     "pyproject.toml",
-    "bootstrap/errors.py",
     "bootstrap/migrations/.sqlfluff",
     "bootstrap/migrations/.squawk.down.toml",
     "scripts/check_macros.py",
@@ -37,13 +36,14 @@ SOUND = {
         "{% endtest %}\n"
     ),
     "benchmarks/sound.py": '"""Nothing."""\n',
-    "expectations/sound.py": '"""Nothing."""\n',
+    "bootstrap/sound.py": '"""Nothing."""\n',
     "models/sound_expectations.py": '"""Nothing."""\n',
     "refresh/sound.py": '"""Nothing."""\n',
+    "saas_analytics/sound.py": '"""Nothing."""\n',
     "tests/mutation/sound.py": '"""Nothing."""\n',
     "tests/python/sound.py": '"""Nothing."""\n',
     "tests/versions/sound.py": '"""Nothing."""\n',
-    "bootstrap/erase.sql": "delete from things\nwhere id = %(thing)s::uuid;\n",
+    "bootstrap/erase/sound.sql": "delete from things\nwhere id = %(thing)s::uuid;\n",
     "bootstrap/schema_differences.sql": "select 1 as one;\n",
     "bootstrap/migrations/001_sound.sql": (
         "begin;\n\nset local lock_timeout = '10s';\n\n"

@@ -11,8 +11,8 @@ from contextlib import closing
 
 import pytest
 
-from bootstrap import database, settings
 from bootstrap.retype import retype
+from saas_analytics import database, settings
 from tests.python.support import (
     ROOT,
     Database,

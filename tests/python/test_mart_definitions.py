@@ -14,7 +14,7 @@ import pytest
 import yaml
 from psycopg2.errors import RaiseException
 
-from refresh import engine
+from saas_analytics.refresh import engine
 from tests.python.concurrency import Session
 from tests.python.support import ROOT, Database, DbtProject, new_database
 from tests.python.torture import SCHEMA

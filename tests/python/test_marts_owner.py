@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from psycopg2 import sql
 
-from bootstrap import marts_owner, settings
-from bootstrap.errors import UserError
+from saas_analytics import marts_owner, settings
+from saas_analytics.errors import UserError
 from tests.python.roles import PASSWORD, Stage, set_stage
 from tests.python.support import (
     DBT,
@@ -67,7 +67,7 @@ COMMANDS = {
     "tour": [sys.executable, "-m", "bootstrap", "tour"],
     "dbt": [str(DBT), "run"],
     "dbt test": [str(DBT), "test"],
-    "expectations": [sys.executable, "-m", "expectations"],
+    "expectations": [sys.executable, "-m", "saas_analytics", "expectations"],
 }
 
 
@@ -135,13 +135,14 @@ def test_the_owner_of_the_marts_runs_its_own_code_as_itself(stage: Stage) -> Non
 def test_dbt_started_in_another_way_is_refused_as_well(
     stage: Stage, tmp_path: Path
 ) -> None:
-    """Such as by a scheduler's own dbtRunner, which takes no role."""
+    """Such as by a dbt outside of the virtual environment, which takes no role."""
     result = subprocess.run(
         [
             sys.executable,
             "-c",
-            "import os; from bootstrap import dbt_environment; "
-            "os.environ.update(dbt_environment.variables()); "
+            "import os; from saas_analytics import hook; hook.remove(); "
+            "from saas_analytics.dbt import environment; "
+            "os.environ.update(environment.variables()); "
             "from dbt.cli.main import dbtRunner; "
             "outcome = dbtRunner().invoke(['run', '--select', 'dim_plans']); "
             "raise SystemExit(not outcome.success)",
@@ -234,10 +235,10 @@ def test_a_build_names_what_another_role_built_and_the_command_that_hands_it_ove
         (line,) = said.stderr.splitlines()
         assert f"{schema}." in line
         assert "belongs to" in line
-        assert "run `python -m bootstrap roles` as the source's owner" in line
+        assert "run `saas roles` as the source's owner" in line
 
         made.make_roles().check_returncode()
-        assert marts_owner.dbt_variables(configured(transformer))
+        assert marts_owner.dbt_variables(configured(transformer), "")
 
 
 def test_the_embedded_server_is_entered_as_the_owner_of_the_marts(
@@ -250,12 +251,12 @@ def test_the_embedded_server_is_entered_as_the_owner_of_the_marts(
             made = run(command, env=environment, root=root)
             assert made.returncode == 0, made.stderr
         program = (
-            "from bootstrap import marts_owner, settings\n"
+            "from saas_analytics import marts_owner, settings\n"
             "with marts_owner.connected(settings.load()) as connection:\n"
             "    cursor = connection.cursor()\n"
             "    cursor.execute('select current_user, session_user')\n"
             "    print(*cursor.fetchone())\n"
-            "print(marts_owner.dbt_variables(settings.load()))\n"
+            "print(marts_owner.dbt_variables(settings.load(), ''))\n"
         )
         result = subprocess.run(
             [sys.executable, "-c", program],

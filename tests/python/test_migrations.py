@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import embedded, migrate
-from bootstrap.errors import UserError
+from bootstrap import migrate
+from saas_analytics.errors import UserError
+from saas_analytics.server import programs
 from scripts.dump_schema import FILE, dump
 from tests.python.schema_meaning import meaning, meaning_within
 from tests.python.support import (
@@ -53,7 +54,7 @@ def psql(*files: Path, url: str) -> subprocess.CompletedProcess[str]:
     """Run files as `psql -f` does, each going on after an error."""
     return subprocess.run(
         [
-            str(embedded.binaries() / "psql"),
+            str(programs.binaries() / "psql"),
             *("--no-psqlrc", "--quiet", f"--dbname={url}"),
             *(f"--file={file}" for file in files),
         ],
@@ -630,11 +631,11 @@ def test_a_database_made_with_psql_is_refused_until_it_is_stamped(
 
         message = refusal(run("migrate", env=env))
         assert "already has what 001_initial_schema.sql" in message
-        assert "`python -m bootstrap stamp 002_affiliates`" in message
+        assert "`saas stamp 002_affiliates`" in message
         assert not tables(database) & set(OUR_TABLES)
         status = run("status", env=env)
         assert status.returncode == 1
-        advice = "run `python -m bootstrap stamp 002_affiliates`."
+        advice = "run `saas stamp 002_affiliates`."
         assert status.stdout.splitlines()[-1].endswith(advice)
 
         result = run("stamp", "002", env=env)
@@ -655,7 +656,7 @@ def test_advice_for_a_database_made_with_psql_counts_migrations_without_tables(
     env = empty_database.environment()
     psql(*FILES, url=empty_database.url)
 
-    advice = f"`python -m bootstrap stamp {REVISIONS[-1]}`"
+    advice = f"`saas stamp {REVISIONS[-1]}`"
     assert advice in refusal(run("migrate", env=env))
     assert advice in run("status", env=env).stdout
     run("stamp", REVISIONS[-1], env=env).check_returncode()
@@ -672,7 +673,7 @@ def test_what_never_ran_is_not_stamped(empty_database: Database, made: int) -> N
 
     message = refusal(run("stamp", env=env))
     assert f"lacks what {FILES[made].name}" in message
-    assert "python -m bootstrap migrate" in message
+    assert "saas migrate" in message
     through_alembic = alembic("stamp", "head", env=env)
     assert through_alembic.returncode != 0
     assert "lacks what" in through_alembic.stdout + through_alembic.stderr

@@ -13,7 +13,7 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from bootstrap import settings
+from saas_analytics import settings
 from tests.python.personal_data import PERSON, plant, rows_of_a_person
 from tests.python.roles import Stage, set_stage
 from tests.python.support import Database, dbt, refusal, run

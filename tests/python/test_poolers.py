@@ -20,7 +20,9 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import embedded, migrate, settings
+from bootstrap import migrate
+from saas_analytics.server import programs
+from saas_analytics.urls import build_url
 from tests.python.support import Database, dbt, refresh, refusal, run, server_folder
 
 PROGRAM = "/usr/sbin/pgbouncer"
@@ -58,7 +60,7 @@ class Pool:
 
     @property
     def url(self) -> str:
-        return settings.build_url(
+        return build_url(
             host=str(self.folder),
             port=6432,
             database=parse_dsn(self.database.url)["dbname"],
@@ -81,7 +83,7 @@ def pool(database: Database, mode: str, ignored: str = "") -> Iterator[Pool]:
         if "CI" in os.environ:
             pytest.fail("CI must have Debian's pgbouncer (apt install pgbouncer)")
         pytest.skip("needs Debian's pgbouncer (apt install pgbouncer)")
-    owner = embedded.server_user() or pwd.getpwuid(os.geteuid())
+    owner = programs.server_user() or pwd.getpwuid(os.geteuid())
     parameters = parse_dsn(database.url)
     target = " ".join(
         f"{name}='{parameters[name]}'"

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from psycopg2 import errors
 
 from bootstrap import erase
-from bootstrap.errors import UserError
-from refresh import engine
+from saas_analytics.errors import Busy, UserError
+from saas_analytics.refresh import engine
 from tests.python import support, torture
 from tests.python.concurrency import PATIENCE, Session, wait_until_waiting
 from tests.python.support import Database, copy_of_marts, refusal, run
@@ -757,7 +757,7 @@ def test_what_cant_be_refreshed_is_one_line_that_says_what_to_do(
     marts.execute("drop schema analytics_staging cascade")
     taken_back = run("rollback", "003", env=marts.environment())
     assert taken_back.returncode == 0, taken_back.stderr
-    assert "`python -m bootstrap migrate`" in refusal(support.refresh(marts))
+    assert "`saas migrate`" in refusal(support.refresh(marts))
 
 
 def test_somebody_elses_marts_are_refused_with_the_command_that_hands_them_over(
@@ -771,7 +771,7 @@ def test_somebody_elses_marts_are_refused_with_the_command_that_hands_them_over(
     finally:
         marts.execute(f"drop role {stranger}")
     assert f'"{stranger}" is no member of it' in message
-    assert "`python -m bootstrap roles` as the source's owner" in message
+    assert "`saas roles` as the source's owner" in message
 
 
 def test_a_quiet_refresh_says_nothing_when_all_is_well(marts: Database) -> None:
@@ -788,7 +788,7 @@ def test_a_refresh_waits_its_turn_and_says_when_it_waited_in_vain(
         with (
             closing(marts.connect()) as connection,
             pytest.raises(
-                engine.Busy,
+                Busy,
                 match=rf"have been held for 0.2 s by process {other.info.backend_pid} ",
             ),
         ):

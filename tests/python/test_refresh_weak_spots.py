@@ -15,8 +15,8 @@ from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from bootstrap import embedded
-from refresh import engine
+from saas_analytics.refresh import engine
+from saas_analytics.server import programs
 from tests.python import torture
 from tests.python.support import Database, new_database
 from tests.python.torture import SCHEMA, refresh
@@ -62,7 +62,7 @@ def test_another_cluster_is_noticed(company: Database) -> None:
 def program(name: str, *arguments: str, standard_input: str | None = None) -> str:
     """Run one of PostgreSQL's own programs. Returns its output."""
     return subprocess.run(
-        [str(embedded.binaries() / name), *arguments],
+        [str(programs.binaries() / name), *arguments],
         input=standard_input,
         capture_output=True,
         text=True,

@@ -7,7 +7,7 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from bootstrap import settings
+from saas_analytics import settings
 from tests.python.resolution import walk
 from tests.python.roles import Stage, set_stage
 

@@ -6,8 +6,9 @@ from contextlib import ExitStack, closing, suppress
 import pytest
 from psycopg2 import errors, sql
 
-from bootstrap import columns, roles, settings
+from bootstrap import columns, roles
 from bootstrap.columns import PRIVATE_COLUMNS
+from saas_analytics import settings
 from tests.python.personal_data import (
     PERSON,
     personal_columns,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap import limits
+from saas_analytics.database import limits
 from tests.python.support import DBT, ROOT, Database, refresh, refusal
 from tests.python.torture import SCHEMA
 
@@ -91,7 +91,7 @@ def test_a_refresh_that_is_told_to_end_cancels_its_statement(
         process.send_signal(number)
         _, said = process.communicate()
     assert process.returncode == 130
-    assert said == "error: interrupted: the run was undone\n"
+    assert said == "error: interrupted: what was not finished was undone\n"
     wait_for(slow, False, limits.CLIENT_CHECK_SECONDS)
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap import settings
-from bootstrap.errors import UserError
-from bootstrap.output import plain
+from saas_analytics import settings
+from saas_analytics.errors import UserError
+from saas_analytics.output import plain
 from tests.python.support import (
     ROOT,
     Database,
@@ -24,7 +24,7 @@ from tests.python.support import (
 
 CODE = sorted(
     path
-    for folder in ("bootstrap", "refresh")
+    for folder in ("bootstrap", "saas_analytics")
     for path in (ROOT / folder).rglob("*.py")
 )
 
@@ -79,7 +79,7 @@ def test_each_way_to_put_sql_together_is_found(call: str) -> None:
     assert len(list(assembled_sql(call))) == 1
 
 
-@pytest.mark.parametrize("folder", ["bootstrap", "refresh"])
+@pytest.mark.parametrize("folder", ["bootstrap", "saas_analytics"])
 def test_ruff_finds_sql_that_is_put_together_elsewhere(folder: str) -> None:
     code = 'def query(name: str) -> str:\n    return f"select * from {name}"\n'
 

@@ -88,10 +88,12 @@ def test_no_package_brings_a_gpu() -> None:
 @pytest.fixture
 def bare_project(tmp_path: Path) -> Path:
     """The set-up script in a project without .venv."""
-    (tmp_path / "scripts").mkdir()
-    shutil.copy(ROOT / "scripts" / "install", tmp_path / "scripts")
-    (tmp_path / "requirements.txt").touch()
-    return tmp_path
+    project = tmp_path / "it's a project"
+    (project / "scripts").mkdir(parents=True)
+    for name in ("install", "saas_analytics.pth"):
+        shutil.copy(ROOT / "scripts" / name, project / "scripts")
+    (project / "requirements.txt").touch()
+    return project
 
 
 def install(
@@ -159,6 +161,30 @@ def test_another_python_is_found(bare_project: Path, tmp_path: Path) -> None:
     found = install(bare_project, "", PATH=path)
     assert found.returncode == 0, found.stderr
     assert (bare_project / ".venv" / ".stamp").exists()
+
+
+def test_the_environment_gets_the_command_and_the_hook(bare_project: Path) -> None:
+    """Without a package: the command runs the code of the folder."""
+    package = bare_project / "saas_analytics"
+    (package / "command").mkdir(parents=True)
+    (package / "hook.py").write_text("def install(): print('hooked', end=' ')\n")
+    (package / "command" / "main.py").write_text(
+        "import sys\ndef main(): print(*sys.argv[1:])\n"
+    )
+    made = install(bare_project, sys.executable)
+    assert made.returncode == 0, made.stderr
+
+    shown = subprocess.run(
+        [str(bare_project / ".venv" / "bin" / "saas"), "up", "two words"],
+        cwd=os.sep,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # Python reads the .pth files of a virtual environment twice, or once.
+    assert shown.stdout.replace("hooked ", "") == "up two words\n"
+    assert shown.stdout.startswith("hooked ")
 
 
 def test_make_lists_its_commands() -> None:

@@ -1,7 +1,5 @@
 """Settings: where they come from, what is refused, and that dbt gets the same."""
 
-import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,14 +9,18 @@ from pathlib import Path
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import dbt_environment, embedded, settings
-from bootstrap.errors import UserError
+from saas_analytics import settings
+from saas_analytics.dbt import environment as dbt_environment
+from saas_analytics.errors import UserError
+from saas_analytics.server import embedded, programs
+from saas_analytics.urls import build_url
 from tests.python.support import (
     DBT,
     FAST,
     ROOT,
     Database,
     DbtProject,
+    copy_packages,
     copy_project,
     dbt,
     environment,
@@ -237,7 +239,7 @@ def test_the_committed_example_sets_nothing_until_it_is_uncommented(
     for name in settings.environment():
         if name.startswith(("DB_", "DBT_")) or name == "DATABASE_URL":
             monkeypatch.delenv(name)
-    monkeypatch.setattr(settings, "ROOT", project)
+    monkeypatch.setattr("saas_analytics.project.root", lambda: project)
 
     (project / ".env").write_text(example, encoding="utf-8")
     assert settings.load() == settings.load({})
@@ -256,7 +258,7 @@ def test_dbt_works_with_parts_other_schemas_and_an_env_file(
 ) -> None:
     """A copy of the project, as .env lies in its root."""
     root = DbtProject.copy(tmp_path, domains=()).root
-    shutil.copytree(ROOT / "bootstrap", root / "bootstrap")
+    copy_packages(root)
     found = parse_dsn(database.url)
     (root / ".env").write_text(
         f"DB_HOST='{found['host']}'\n"
@@ -310,19 +312,18 @@ def test_a_build_before_the_migrations_says_so_and_makes_no_table(
     )
 
 
-def test_make_build_before_the_migrations_is_one_line(empty_database: Database) -> None:
+@pytest.mark.parametrize("command", ["up --migrated", "build", "freshness"])
+def test_a_build_before_the_migrations_is_one_line(
+    empty_database: Database, command: str
+) -> None:
     env = empty_database.environment()
 
-    message = refusal(run("up", "--migrated", env=env))
+    message = refusal(run(*command.split(), env=env))
 
     assert "source tables are not there" in message
-    assert "run `python -m bootstrap migrate` first" in message
+    assert "run `saas migrate` first" in message
     run("migrate", env=env).check_returncode()
     run("up", "--migrated", env=env).check_returncode()
-    targets = (ROOT / "Makefile").read_text().split("\n\n")
-    for name in ("build", "freshness"):
-        (target,) = (each for each in targets if each.startswith(f"{name}:"))
-        assert re.search(r"\$\(BOOTSTRAP\) up --migrated( --build)?\n", target)
 
 
 def test_dbt_run_with_a_malformed_url_prints_one_line_and_fails(tmp_path: Path) -> None:
@@ -427,17 +428,17 @@ def _guard(server: embedded.EmbeddedServer) -> str:
     admin = Database(server.url())
     admin.execute("create role ada login password %s", (AWKWARD,))
     admin.execute("create role guest login")
-    admin.execute(f"grant create on database {settings.EMBEDDED_DATABASE} to ada")
+    admin.execute(f"grant create on database {embedded.DATABASE} to ada")
     (server.data / "pg_hba.conf").write_text(
         "local all postgres trust\n"
         "host all ada localhost scram-sha-256\n"
         "host all guest localhost trust\n"
     )
     admin.execute("select pg_reload_conf()")
-    return settings.build_url(
+    return build_url(
         host="localhost",
         port=server.port,
-        database=settings.EMBEDDED_DATABASE,
+        database=embedded.DATABASE,
         user="ada",
         password=AWKWARD,
     )
@@ -482,7 +483,7 @@ def test_the_url_printed_is_one_that_psql_takes(guarded: Database) -> None:
     url = run("url", env=guarded.environment()).stdout.strip()
 
     result = subprocess.run(
-        [str(embedded.binaries() / "psql"), url, "-XAtc", "select current_user"],
+        [str(programs.binaries() / "psql"), url, "-XAtc", "select current_user"],
         capture_output=True,
         text=True,
         check=True,
@@ -512,7 +513,7 @@ def test_a_wrong_or_missing_password_is_refused_in_one_line(
     guarded: Database, password: str | None
 ) -> None:
     found = parse_dsn(guarded.url)
-    url = settings.build_url(
+    url = build_url(
         host=found["host"],
         port=int(found["port"]),
         database=found["dbname"],

@@ -17,8 +17,8 @@ import psycopg2
 import pytest
 from psycopg2 import errors, sql
 
-from bootstrap.errors import UserError
-from refresh import engine
+from saas_analytics.errors import UserError
+from saas_analytics.refresh import engine
 from tests.python import source_ddl, support
 from tests.python.source_ddl import TABLES, Source
 from tests.python.support import Database, refusal, run, with_login
@@ -302,7 +302,7 @@ def test_expectations_and_freshness_do_not_judge_hidden_rows(
     marts.execute("alter table usage_events enable row level security")
 
     judged = subprocess.run(
-        [sys.executable, "-m", "expectations"],
+        [sys.executable, "-m", "saas_analytics", "expectations"],
         cwd=support.ROOT,
         env=transformer.environment(),
         capture_output=True,

@@ -8,7 +8,7 @@ import string
 import pytest
 from rich.console import Console
 
-from bootstrap import settings, tour
+from saas_analytics import settings, tour
 from tests.python.support import Database
 
 WIDTH = 80

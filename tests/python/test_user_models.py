@@ -13,7 +13,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from refresh import engine
+from saas_analytics.refresh import engine
 from tests.python import torture
 from tests.python.support import (
     Database,

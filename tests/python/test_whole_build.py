@@ -16,7 +16,7 @@ import psutil
 import pytest
 from psycopg2 import errors, sql
 
-from bootstrap import settings
+from saas_analytics import settings
 from tests.python.personal_data import (
     marks_in_files,
     marks_in_tables,
@@ -105,9 +105,9 @@ def build(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def judge(database: Database, target: Path) -> subprocess.CompletedProcess[str]:
-    """Run `python -m expectations`, its page in a folder of the test's own."""
+    """Run `saas expectations`, its page in a folder of the test's own."""
     return subprocess.run(
-        [sys.executable, "-m", "expectations"],
+        [sys.executable, "-m", "saas_analytics", "expectations"],
         cwd=ROOT,
         env=database.environment(DBT_TARGET_PATH=str(target)),
         capture_output=True,

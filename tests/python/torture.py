@@ -16,7 +16,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import errors
 
-from refresh import engine
+from saas_analytics.refresh import engine
 from tests.python.support import Database
 
 Operation = Callable[[Any, random.Random], None]

@@ -20,7 +20,7 @@ from typing import Any
 
 from psycopg2 import sql
 
-from refresh import engine
+from saas_analytics.refresh import engine
 from tests.python import test_marts_money as money_marts
 from tests.python import test_marts_usage as usage_marts
 from tests.python.reference import affiliates, operations, revenue

@@ -20,8 +20,10 @@ import click
 import psycopg2
 from psycopg2 import sql
 
-from bootstrap import embedded, migrate, settings
-from bootstrap.errors import UserError
+from bootstrap import migrate
+from saas_analytics import settings
+from saas_analytics.errors import UserError
+from saas_analytics.server import embedded
 from tests import steps
 from tests.python.support import (
     Database,

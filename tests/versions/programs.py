@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from bootstrap.errors import UserError
+from saas_analytics.errors import UserError
 
 MAJORS = ("14", "15", "16", "17", "18")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import psycopg2
 
-from bootstrap.errors import UserError
+from saas_analytics.errors import UserError
 from tests import steps
 from tests.python.support import Database, fast_server, new_database, server_folder
 

@@ -2,8 +2,8 @@
 
 import great_expectations.expectations as gxe
 
-from expectations.looks import Measured, Rows, Shares
-from expectations.suites import Promise, Suite, as_usual
+from saas_analytics.expectations.looks import Measured, Rows, Shares
+from saas_analytics.expectations.suites import Promise, Suite, as_usual
 
 MART_BESIDE_SOURCE = Rows("""
     with source as (

@@ -2,8 +2,8 @@
 
 import great_expectations.expectations as gxe
 
-from expectations.looks import ByWeekday, Measured, Rows, Shares
-from expectations.suites import Promise, Suite, as_usual
+from saas_analytics.expectations.looks import ByWeekday, Measured, Rows, Shares
+from saas_analytics.expectations.suites import Promise, Suite, as_usual
 
 CLICKS_BY_DAY = ByWeekday("""
     select funnel_date as day, sum(clicks) as amount

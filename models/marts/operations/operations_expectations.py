@@ -2,8 +2,8 @@
 
 import great_expectations.expectations as gxe
 
-from expectations.looks import ByWeekday, Measured, Rows, Shares
-from expectations.suites import Promise, Suite, as_usual
+from saas_analytics.expectations.looks import ByWeekday, Measured, Rows, Shares
+from saas_analytics.expectations.suites import Promise, Suite, as_usual
 
 CALLS_BY_DAY = ByWeekday("""
     select usage_date as day, sum(requests) as amount

@@ -2,8 +2,8 @@
 
 import great_expectations.expectations as gxe
 
-from expectations.looks import Measured, Rows, Shares
-from expectations.suites import Promise, Suite, as_usual
+from saas_analytics.expectations.looks import Measured, Rows, Shares
+from saas_analytics.expectations.suites import Promise, Suite, as_usual
 
 # All time: late payments and refunds change old months, too.
 MART_BESIDE_SOURCE = Rows("""

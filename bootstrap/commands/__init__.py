@@ -1,0 +1,1 @@
+"""The commands of the source tables: `saas --help` lists them."""

@@ -1,0 +1,148 @@
+"""Commands that keep the source tables in order: partitions, roles, people, columns."""
+
+import uuid
+
+import click
+
+from bootstrap import capture as change_capture
+from bootstrap import changes, erase
+from bootstrap import partitions as event_partitions
+from bootstrap import retype as column_types
+from bootstrap import roles as access
+from saas_analytics import database, settings
+from saas_analytics.database import visibility
+from saas_analytics.errors import UserError
+
+
+@click.command("roles")
+def roles() -> None:
+    """Make the roles of dbt, the analysts and the application.
+
+    Each gets the rights that it needs, and no others.
+    """
+    configuration = settings.load().for_owner()
+    with database.connected(configuration) as connection, database.interruptible():
+        closed = access.create(connection, configuration)
+        has_source = database.has_source(connection, configuration)
+    click.echo(
+        f"{configuration.transformer_role} may read the source, but for its private "
+        "columns, and write the marts; "
+        f"{configuration.analyst_role} may read the marts; "
+        f"{configuration.application_role} may write the source."
+    )
+    if closed:
+        click.echo(
+            f"Closed to dbt, because they are not classified: {', '.join(closed)}. Add "
+            "what holds no personal data to OPEN_COLUMNS in bootstrap/columns.py, then "
+            "run this again."
+        )
+    if not has_source:
+        click.echo("There is no source table yet: run this again after `migrate`.")
+
+
+@click.command("partitions")
+@click.option(
+    "--ahead",
+    default=event_partitions.MONTHS_AHEAD,
+    show_default=True,
+    type=click.IntRange(0, 120),
+    help="How many months after this one.",
+)
+@click.option(
+    "--keep-tombstones",
+    default=changes.DAYS_KEPT,
+    show_default=True,
+    type=click.IntRange(0, 3650),
+    help="For how many days; a mart not built for so long is rebuilt.",
+)
+def partitions(ahead: int, keep_tombstones: int) -> None:
+    """Make partitions ahead and clear old tombstones, daily.
+
+    Tombstones are before-images of changed rows.
+    """
+    configuration = settings.load().for_owner()
+    schema = configuration.source_schema
+    with database.connected(configuration) as connection, database.interruptible():
+        database.require_source(connection, configuration)
+        visibility.refuse_hidden_rows(connection, configuration.source_schema)
+        database.require_owner(connection, configuration)
+        created = event_partitions.create_ahead(connection, schema, ahead)
+        cleared = changes.clear_tombstones(connection, schema, keep_tombstones)
+    if created is None:
+        raise UserError("the event tables aren't there yet: run `saas migrate` first")
+    click.echo(f"{created} partitions made.")
+    if cleared is not None:
+        click.echo(f"{cleared} tombstones of old changes cleared.")
+
+
+@click.command("capture")
+@click.argument("table")
+@click.argument("columns", nargs=-1)
+def capture(table: str, columns: tuple[str, ...]) -> None:
+    """Capture changes of TABLE, and keep more of its COLUMNS.
+
+    Marts are cheap where before-images keep what they group or filter by. It also
+    repairs capture after a table or column got another name. Writers of the table wait
+    for a moment; marts that read it are rebuilt by the next run.
+    """
+    configuration = settings.load().for_owner()
+    with database.connected(configuration) as connection, database.interruptible():
+        database.require_source(connection, configuration)
+        database.require_owner(connection, configuration)
+        kept = change_capture.keep(connection, configuration, table, columns)
+    click.echo(f"Before-images of {table} keep {', '.join(kept)}.")
+
+
+@click.command("retype")
+@click.argument("table")
+@click.argument("column")
+@click.argument("data_type", metavar="TYPE")
+def retype(table: str, column: str, data_type: str) -> None:
+    """Give COLUMN of TABLE another TYPE.
+
+    The triggers, views and indexes that read it are made again.
+    """
+    configuration = settings.load().for_owner()
+    with database.connected(configuration) as connection, database.interruptible():
+        database.require_source(connection, configuration)
+        database.require_owner(connection, configuration)
+        made = column_types.retype(connection, configuration, table, column, data_type)
+    again = made.triggers + made.views + made.indexes
+    click.echo(f"{table}.{column} is {data_type} now; made again: {len(again)}.")
+    for name in again:
+        click.echo(f"  {name}")
+    click.echo("Run `make build`: it makes the marts again that depend on the type.")
+
+
+@click.command("erase-user")
+@click.argument("user_id", metavar="ID", type=click.UUID)
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would change, and change nothing."
+)
+def erase_user(user_id: uuid.UUID, dry_run: bool) -> None:
+    """Erase the person with this ID of users.
+
+    What was paid stays.
+    """
+    configuration = settings.load().for_owner()
+    with database.connected(configuration) as connection, database.interruptible():
+        database.require_source(connection, configuration)
+        visibility.refuse_hidden_rows(connection, configuration.source_schema)
+        connection.commit()
+        erasure = erase.erase(
+            connection, user_id, dry_run=dry_run, schema=configuration.source_schema
+        )
+    for table, count in erasure.rows.items():
+        if count:
+            click.echo(f"{table:26} {count:>9,}")
+    total = sum(erasure.rows.values())
+    if dry_run:
+        click.echo(f"{total:,} rows would change.")
+    else:
+        click.echo(f"{total:,} rows changed; the next run takes it into the marts.")
+    if erasure.live_subscriptions:
+        click.echo(f"{erasure.live_subscriptions} subscriptions are not cancelled yet.")
+    if erasure.open_payouts:
+        click.echo(
+            f"{erasure.open_payouts} approved commissions and payouts are not paid yet."
+        )

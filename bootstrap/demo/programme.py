@@ -1,0 +1,21 @@
+"""The rows of the affiliate programme, and what its parts share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bootstrap.demo.customers import DAY
+from bootstrap.demo.rows import Affiliate, Commission, Payout, Referral, User
+
+PAYOUT_EVERY = 28 * DAY
+
+
+@dataclass(slots=True)
+class Programme:
+    """The rows of the affiliates' tables; clicks are drawn on the way to COPY."""
+
+    users: list[User] = field(default_factory=list)
+    affiliates: list[Affiliate] = field(default_factory=list)
+    referrals: list[Referral] = field(default_factory=list)
+    commissions: list[Commission] = field(default_factory=list)
+    payouts: list[Payout] = field(default_factory=list)

@@ -1,0 +1,46 @@
+"""Migrations: plain SQL files, run and tracked by Alembic.
+
+A migration is `NAME.sql` with the way back in `NAME.down.sql`, and a revision in
+`versions/NAME.py` that only gives its place in the order. A table of checksums beside
+Alembic's own shows when a file was edited after it ran.
+"""
+
+from bootstrap.migrate.commands import downgrade, stamp, upgrade
+from bootstrap.migrate.files import FOLDER, checksum, revisions, statements
+from bootstrap.migrate.objects import tables_by_file
+from bootstrap.migrate.running import (
+    LOCK_NUMBER,
+    prepare,
+    record_checksums,
+    sql_files,
+)
+from bootstrap.migrate.state import (
+    CHECKSUM_TABLE,
+    VERSION_TABLE,
+    MigrationState,
+    states,
+    unnoted,
+)
+from bootstrap.migrate.way_back import WayBack, plan_way_back
+
+__all__ = [
+    "CHECKSUM_TABLE",
+    "FOLDER",
+    "LOCK_NUMBER",
+    "VERSION_TABLE",
+    "MigrationState",
+    "WayBack",
+    "checksum",
+    "downgrade",
+    "plan_way_back",
+    "prepare",
+    "record_checksums",
+    "revisions",
+    "sql_files",
+    "stamp",
+    "statements",
+    "states",
+    "tables_by_file",
+    "unnoted",
+    "upgrade",
+]

@@ -1,5 +1,0 @@
-"""Run the command."""
-
-from expectations.cli import main
-
-main()

@@ -1,0 +1,129 @@
+"""Ctrl-C and SIGTERM while the server works: psycopg2 itself waits for its answer.
+
+A statement is waited for by a callback of psycopg2's, a COPY by a thread of ours: COPY
+does not work with the callback. `psycopg2.extras.wait_select` is no substitute: it
+swallows the KeyboardInterrupt and ends in the error of a cancelled statement.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import TypeVar
+
+import psycopg2
+from psycopg2 import extensions
+from psycopg2.extensions import connection as Connection
+
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM cancel the statement that runs, on any connection.
+
+    By itself psycopg2 waits for the server's answer first. COPY works outside only.
+    """
+    extensions.set_wait_callback(_wait)
+    former = signal.getsignal(signal.SIGTERM)
+    is_main = threading.current_thread() is threading.main_thread()
+    if is_main:
+        # A scheduler or container ends a process so.
+        signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        if is_main:
+            signal.signal(signal.SIGTERM, former)
+        extensions.set_wait_callback(None)
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _wait(connection: Connection) -> None:
+    try:
+        while (state := connection.poll()) != extensions.POLL_OK:
+            if state == extensions.POLL_READ:
+                select.select([connection.fileno()], [], [])
+            else:
+                select.select([], [connection.fileno()], [])
+    except KeyboardInterrupt:
+        # psycopg2 closes the connection after this; the server must not work on.
+        connection.cancel()
+        raise
+
+
+@contextlib.contextmanager
+def copying() -> Iterator[None]:
+    """Allow COPY where statements are interruptible: it takes no wait callback."""
+    callback = extensions.get_wait_callback()
+    extensions.set_wait_callback(None)
+    try:
+        yield
+    finally:
+        extensions.set_wait_callback(callback)
+
+
+def run_interruptibly(
+    work: Callable[[], T], connection: Connection, stop: threading.Event
+) -> T:
+    """Run the work in a thread of its own, so that Ctrl-C need not wait for the server.
+
+    The server's statement is cancelled, and the work ends in an error of its own.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        future = pool.submit(work)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            stop.set()
+            _cancel(future, connection)
+        if future.exception() is None:
+            # It had been committed before the signal came.
+            return future.result()
+        raise KeyboardInterrupt
+
+
+def _cancel(future: Future[T], connection: Connection) -> None:
+    """Cancel statements until the work has ended; more Ctrl-C change nothing."""
+    while not future.done():
+        try:
+            if not connection.closed:
+                connection.cancel()
+            wait([future], timeout=0.2)
+        except (KeyboardInterrupt, psycopg2.Error):
+            continue
+
+
+@contextlib.contextmanager
+def lost_connection_named() -> Iterator[None]:
+    """Raise what ended the connection during a COPY.
+
+    psycopg2 prints that, with a SystemError of its own, and raises what came after.
+    """
+    usual = sys.excepthook
+    causes: list[psycopg2.Error] = []
+
+    def note(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error.__cause__, psycopg2.Error):
+            causes.append(error.__cause__)
+        else:
+            usual(kind, error, trace)
+
+    sys.excepthook = note
+    try:
+        yield
+    except psycopg2.Error as error:
+        raise (causes or [error])[0] from None
+    finally:
+        sys.excepthook = usual

@@ -1,0 +1,1 @@
+"""dbt, run with the settings of the project."""

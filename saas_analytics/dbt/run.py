@@ -1,0 +1,72 @@
+"""Run dbt in this process; Ctrl-C ends it with one line.
+
+By itself dbt prints a stack trace then.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from saas_analytics import errors, project
+from saas_analytics.dbt import environment
+
+
+def run(*arguments: str) -> int:
+    """Run dbt. Returns its exit code.
+
+    Raises:
+        Interrupted: Ctrl-C; dbt has cancelled its queries.
+        UserError: a setting that can't be used.
+    """
+    prepare(*arguments)
+    # dbt takes seconds to import.
+    import dbt.cli.requires
+    from dbt.cli.main import cli
+
+    requires: Any = dbt.cli.requires
+    fire_event = requires.fire_event
+    was_interrupted = False
+
+    def fire_unless_interrupted(*event: Any, **options: Any) -> None:
+        nonlocal was_interrupted
+        if isinstance(sys.exc_info()[1], KeyboardInterrupt):
+            was_interrupted = True
+        else:
+            fire_event(*event, **options)
+
+    # Its outermost handler reports every exception that is not dbt's own by this.
+    requires.fire_event = fire_unless_interrupted
+    try:
+        cli(arguments, prog_name="dbt")
+    except SystemExit as leave:
+        if was_interrupted:
+            raise interrupted() from None
+        return leave.code if isinstance(leave.code, int) else errors.FAILED
+    return errors.DONE
+
+
+def prepare(*arguments: str) -> None:
+    """Give dbt its settings, and its folders where this is called from elsewhere.
+
+    Raises:
+        UserError: a setting that can't be used.
+    """
+    here = Path.cwd()
+    if not any((folder / project.FILE).is_file() for folder in (here, *here.parents)):
+        os.environ.setdefault("DBT_PROJECT_DIR", str(project.root()))
+    if not (here / "profiles.yml").is_file():
+        os.environ.setdefault("DBT_PROFILES_DIR", str(project.root()))
+    # Colors are for people, not for a log file.
+    if not sys.stdout.isatty():
+        os.environ.setdefault("DBT_USE_COLORS", "false")
+    environment.prepare(arguments)
+
+
+def interrupted() -> errors.Interrupted:
+    """What Ctrl-C means for a build."""
+    return errors.Interrupted(
+        "interrupted: what was built stays, run the same command again"
+    )

@@ -1,0 +1,115 @@
+"""What runs measured: a table with one row per measure, part and day of the run.
+
+A later run of the same day takes the place of an earlier one, so a fault that was
+mended leaves nothing behind.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+
+import pandas as pd
+from psycopg2 import errors, sql
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.extras import execute_values
+
+from saas_analytics.database import locks
+from saas_analytics.errors import UserError
+from saas_analytics.settings import Settings
+
+COLUMNS = ["run_date", "measure", "part", "value"]
+
+# Of measures that the suites no longer have, too.
+KEPT = "100 days"
+
+_LOCK = 7226003
+
+_CREATE = """
+    create table {table} (
+        run_date date not null,
+        measure text not null,
+        part text not null,
+        value double precision not null,
+        measured_at timestamptz not null default now(),
+        primary key (measure, part, run_date)
+    )
+"""
+
+_REPLACE = """
+    insert into {table} (run_date, measure, part, value) values %s
+    on conflict (measure, part, run_date)
+    do update set value = excluded.value, measured_at = excluded.measured_at
+"""
+
+
+def schema(settings: Settings) -> str:
+    """Where the table lives."""
+    return f"{settings.marts_schema}_expectations"
+
+
+def table(settings: Settings) -> sql.Identifier:
+    """The table's name, quoted."""
+    return sql.Identifier(schema(settings), "measurements")
+
+
+def install(connection: Connection, settings: Settings) -> None:
+    """Make the table where it is missing.
+
+    Raises:
+        UserError: its schema is missing, and this user may not make one.
+    """
+    home = schema(settings)
+    with connection, connection.cursor() as cursor:
+        # Two first runs at once.
+        locks.take(cursor, _LOCK, "another run of the expectations")
+        cursor.execute("select to_regnamespace(quote_ident(%s)) is null", (home,))
+        if (cursor.fetchone() or (True,))[0]:
+            _create_schema(cursor, home)
+        if not _is_there(cursor, settings):
+            cursor.execute(sql.SQL(_CREATE).format(table=table(settings)))
+
+
+def _is_there(cursor: Cursor, settings: Settings) -> bool:
+    name = table(settings).as_string(cursor)
+    cursor.execute("select to_regclass(%s) is not null", (name,))
+    return bool((cursor.fetchone() or (False,))[0])
+
+
+def _create_schema(cursor: Cursor, name: str) -> None:
+    try:
+        cursor.execute(sql.SQL("create schema {}").format(sql.Identifier(name)))
+    except errors.InsufficientPrivilege:
+        raise UserError(
+            f'there is no schema "{name}" and this user may not make one: run '
+            "`saas roles` as the owner of the source"
+        ) from None
+
+
+def read(cursor: Cursor, settings: Settings, run_date: dt.date) -> pd.DataFrame:
+    """The values of earlier days; none before the first run."""
+    rows = []
+    if _is_there(cursor, settings):
+        query = "select run_date, measure, part, value from {table} where run_date < %s"
+        cursor.execute(sql.SQL(query).format(table=table(settings)), (run_date,))
+        rows = cursor.fetchall()
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def write(
+    connection: Connection,
+    settings: Settings,
+    run_date: dt.date,
+    values: Iterable[tuple[str, str, float]],
+) -> None:
+    """Keep this run's values: measure, part and value. Forget the oldest."""
+    name = table(settings)
+    with connection, connection.cursor() as cursor:
+        # In one order for all, so that two runs never wait for each other.
+        rows = [(run_date, *value) for value in sorted(values)]
+        execute_values(cursor, sql.SQL(_REPLACE).format(table=name), rows)
+        cursor.execute(
+            sql.SQL("delete from {table} where run_date < %s - %s::interval").format(
+                table=name
+            ),
+            (run_date, KEPT),
+        )

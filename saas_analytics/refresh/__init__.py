@@ -1,0 +1,1 @@
+"""Bring the marts up to date without dbt: all of them in one snapshot."""

@@ -1,0 +1,284 @@
+"""Calls of the refresh engine that dbt puts into the database (macros/refresh)."""
+
+import difflib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import starmap
+
+from psycopg2 import errors, sql
+from psycopg2.extensions import (
+    ISOLATION_LEVEL_READ_COMMITTED,
+    ISOLATION_LEVEL_REPEATABLE_READ,
+)
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+
+from saas_analytics.database import limits, waiting
+from saas_analytics.errors import Busy, UserError
+
+# How often a run starts again that others got ahead of.
+ATTEMPTS = 5
+
+
+class _Late(Exception):
+    """What is read was emptied or replaced after the snapshot was taken."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a refresh did to one model."""
+
+    model: str
+    method: str
+    """quiet, scoped, summed or whole: see docs/incremental.md."""
+    scopes: int | None
+    rows_removed: int
+    rows_added: int
+    milliseconds: float
+    failed_checks: list[str]
+    """Data tests that what was written fails."""
+    advice: list[str] = field(default_factory=list)
+    """Why it is computed whole though it has a scope, and what makes it cheap."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the model stayed as it was."""
+        return self.rows_removed + self.rows_added == 0
+
+
+def refresh(
+    connection: Connection,
+    schema: str,
+    *,
+    models: Sequence[str] = (),
+    rebuild: bool = False,
+    inspect: Callable[[Connection], None] | None = None,
+    wait_seconds: float = 60,
+    run_seconds: float = 0,
+) -> list[Run]:
+    """Refresh models, all by default, in one transaction and one snapshot.
+
+    Args:
+        connection: it must not be in a transaction.
+        schema: where the engine lives, `<marts schema>_refresh`.
+        models: names; what they read is not refreshed with them.
+        rebuild: compute everything anew, whatever changed.
+        inspect: called in the transaction when all is done; what it raises undoes it.
+        wait_seconds: how long others may hold a lock that this run needs.
+        run_seconds: how long a statement may take; 0 for as long as it needs.
+
+    Raises:
+        Busy: others held a lock for longer, or kept getting ahead.
+        UserError: there are no marts yet, or a model is unknown.
+    """
+    connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with connection:
+                _begin(connection, schema, models, wait_seconds, run_seconds)
+                runs = _run(connection, schema, models, rebuild)
+                if inspect is not None:
+                    inspect(connection)
+            return runs
+        except (errors.SerializationFailure, errors.DeadlockDetected, _Late):
+            if attempt == ATTEMPTS:
+                raise Busy(
+                    "others kept getting ahead: run it again, or one run at a time"
+                ) from None
+        except errors.LockNotAvailable:
+            who = _holders(connection, schema) or "a process that has ended since"
+            raise Busy(
+                f"the marts have been held for {wait_seconds:g} s by {who}: try again "
+                "later, end it with `select pg_terminate_backend(pid)`, or wait longer "
+                "with --wait"
+            ) from None
+    raise AssertionError
+
+
+def forget(connection: Connection, schema: str) -> None:
+    """Delete what the runs so far have read and left behind: it names persons.
+
+    Args:
+        connection: it must not be in a transaction.
+        schema: where the engine lives, `<marts schema>_refresh`.
+    """
+    connection.set_session(isolation_level=ISOLATION_LEVEL_READ_COMMITTED)
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            "select to_regproc(format('%%I.forget_read', %s::text)) is not null",
+            (schema,),
+        )
+        if cursor.fetchone() == (True,):
+            cursor.execute(
+                sql.SQL("select {}.forget_read()").format(sql.Identifier(schema))
+            )
+
+
+def _holders(connection: Connection, schema: str) -> str | None:
+    """Who holds a lock that keeps a refresh from its logs, inputs or marts."""
+    with connection, connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL(
+                "select model.log, model.relation, array(select name "
+                "from jsonb_array_elements(model.inputs) as input "
+                "cross join unnest(array[input ->> 'log', input ->> 'relation', "
+                "input ->> 'source']) as name where name is not null) "
+                "from {}.models as model"
+            ).format(sql.Identifier(schema))
+        )
+        rows = cursor.fetchall()
+        return waiting.holders(
+            connection,
+            [
+                ({log for log, _, _ in rows}, waiting.QUEUE),
+                ({relation for _, relation, _ in rows}, waiting.WRITE),
+                ({name for _, _, names in rows for name in names}, waiting.READ),
+            ],
+        )
+
+
+def _begin(
+    connection: Connection,
+    schema: str,
+    models: Sequence[str],
+    wait_seconds: float,
+    run_seconds: float,
+) -> None:
+    """Queue behind other runs, then take the snapshot, and hold what is read.
+
+    Nothing of it is emptied, taken away or replaced from then on: the snapshot would
+    see it as empty.
+    """
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(
+                sql.SQL(
+                    "select model, log, array(select input ->> 'log' from "
+                    "jsonb_array_elements(inputs) as input "
+                    "where to_regclass(input ->> 'log') is not null), "
+                    "array(select input ->> 'relation' from "
+                    "jsonb_array_elements(inputs) as input "
+                    "where input ->> 'kind' != 'source') "
+                    "from {}.models order by model"
+                ).format(sql.Identifier(schema))
+            )
+        except (errors.UndefinedTable, errors.InvalidSchemaName):
+            raise UserError(
+                "there are no marts to refresh yet: run `make build` first"
+            ) from None
+        rows = cursor.fetchall()
+        _refuse_unbuilt(cursor, schema, models)
+        logs = {model: log for model, log, _, _ in rows}
+        if not logs:
+            raise UserError("there are no marts to refresh yet: run `make build` first")
+        for model in models:
+            if model not in logs:
+                close = difflib.get_close_matches(model, logs)
+                advice = (
+                    f"did you mean {' or '.join(close)}?"
+                    if close
+                    else "docs/marts.md lists the marts"
+                )
+                raise UserError(f"there is no model {model} to refresh: {advice}")
+        # The names above were read with a snapshot; the next transaction takes its own
+        # after it has the locks.
+        limit = limits.statements(connection, run_seconds)
+        connection.rollback()
+        cursor.execute(limit)
+        cursor.execute("set local lock_timeout = %s", (f"{wait_seconds * 1000:.0f}ms",))
+        # What a policy would hide is an error from here on.
+        cursor.execute("set local row_security = off")
+        own = {logs[model] for model in models or logs}
+        _lock_tables(cursor, own, "share update exclusive")
+        for column in (2, 3):
+            names = {name for row in rows for name in row[column]}
+            _lock_tables(cursor, names, "access share")
+        _hold_sources(cursor, schema)
+
+
+def _refuse_unbuilt(cursor: Cursor, schema: str, models: Sequence[str]) -> None:
+    try:
+        cursor.execute(
+            sql.SQL("select {}.refuse_unbuilt(%s)").format(sql.Identifier(schema)),
+            (list(models) or None,),
+        )
+    except errors.UndefinedFunction:
+        raise UserError(
+            "the marts were built by an earlier version: run `make build` first"
+        ) from None
+
+
+def _hold_sources(cursor: Cursor, schema: str) -> None:
+    try:
+        cursor.execute(
+            sql.SQL(
+                "select {0}.hold_sources(jsonb_agg(input)) "
+                "from {0}.models, jsonb_array_elements(inputs) as input"
+            ).format(sql.Identifier(schema))
+        )
+    except errors.UndefinedFunction:
+        raise UserError(
+            "the marts were built by an earlier version: run `make build` first"
+        ) from None
+    if cursor.fetchone() != (True,):
+        raise _Late
+
+
+def _lock_tables(cursor: Cursor, quoted_names: set[str], mode: str) -> None:
+    if quoted_names:
+        names = sql.SQL(", ").join(map(sql.SQL, sorted(quoted_names)))
+        cursor.execute(sql.SQL("lock table {} in {} mode").format(names, sql.SQL(mode)))
+
+
+def _run(
+    connection: Connection, schema: str, models: Sequence[str], rebuild: bool
+) -> list[Run]:
+    with connection.cursor() as cursor:
+        if rebuild:
+            cursor.execute(
+                sql.SQL(
+                    "update {}.models set is_stale = true "
+                    "where %s = '{{}}' or model = any (%s)"
+                ).format(sql.Identifier(schema)),
+                (list(models), list(models)),
+            )
+        cursor.execute(
+            sql.SQL(
+                "select model, method, scopes, rows_removed, rows_added, "
+                "milliseconds::float, failed_checks from {}.refresh_all(%s)"
+            ).format(sql.Identifier(schema)),
+            (list(models) or None,),
+        )
+        runs = list(starmap(Run, cursor.fetchall()))
+        cursor.execute(
+            sql.SQL(
+                "select model, sentence from unnest(%s::text[]) as model, "
+                "{}.capture_advice(model) as sentence"
+            ).format(sql.Identifier(schema)),
+            ([run.model for run in runs if run.method == "whole"],),
+        )
+        for model, sentence in cursor:
+            next(run for run in runs if run.model == model).advice.append(sentence)
+        return runs
+
+
+def verify(connection: Connection, schema: str, models: Sequence[str] = ()) -> None:
+    """Compare models, all by default, with what their selects give now.
+
+    Raises:
+        UserError: one differs.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL(
+                "select model, {0}.differences(model) as differences from {0}.models "
+                "where %s = '{{}}' or model = any (%s)"
+            ).format(sql.Identifier(schema)),
+            (list(models), list(models)),
+        )
+        wrong = [f"{model} in {rows:,} rows" for model, rows in cursor if rows]
+    if wrong:
+        raise UserError(
+            f"marts would differ from their select: {', '.join(wrong)}; nothing was "
+            "changed: report it, and rebuild them with --rebuild"
+        )
