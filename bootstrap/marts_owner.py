@@ -21,7 +21,7 @@ from bootstrap import database
 from bootstrap.errors import UserError
 from bootstrap.settings import Settings
 
-# macros/refresh/marts_owner.sql asks the same. What belongs or was granted to a role is
+# macros/adapter/marts_owner.sql asks the same. What belongs or was granted to a role is
 # in pg_shdepend.
 _OWNERS = """
 select
