@@ -1,128 +1,39 @@
 {#-
-    Time. Every calendar day, month and "now" of the project comes from here, so that
-    the reporting zone is decided once and the session's TimeZone never matters.
+    Time. Every calendar day, month and "now" of the project comes from here. The zone
+    and the present are those of the package `exact`, which keeps the marts.
 -#}
 
 
-{#- The zone of the calendar as an SQL string literal. -#}
-{% macro reporting_timezone_literal() -%}
-    '{{ saas_analytics.reporting_timezone() }}'
-{%- endmacro %}
-
-
-{#-
-    The zone of the calendar: UTC or a place of the IANA database, such as
-    Europe/Berlin. What else PostgreSQL takes misleads: UTC+3 is west of Greenwich, IST
-    is Israel, EST never has summer time, and europe/berlin would be a second name.
--#}
+{#- The zone of the calendar, as text. -#}
 {% macro reporting_timezone() -%}
-    {%- set zone = var("reporting_timezone", "UTC") | string -%}
-    {%- set regions = "Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Europe"
-        ~ "|Indian|Pacific" -%}
-    {%- set shape = "^(UTC|(" ~ regions ~ ")(/[A-Z][A-Za-z_-]+)+)$" -%}
-    {%- if not modules.re.match(shape, zone) -%}
-        {%- do exceptions.raise_compiler_error(
-            "The variable reporting_timezone must be UTC or the IANA name of a place, "
-            ~ "such as Europe/Berlin, not '" ~ zone ~ "'."
-        ) -%}
-    {%- endif -%}
-    {{ return(zone) }}
+    {{ return(exact.timezone()) }}
 {%- endmacro %}
 
 
-{#-
-    What the clocks of the reporting zone show at a timestamp (timestamp without zone).
-    To ask whether something was before or after the start of a day, compare this with
-    the date. No macro turns a date into an instant: clocks show some times twice and
-    some never.
-
-    PostgreSQL may compute it for a row that a filter is about to leave out, and other
-    zones push the last hours of the year 294276 out of its range: so it is null there.
-    In UTC the bare expression is that of the indexes on days.
--#}
+{#- The local time (timestamp without zone) in the reporting zone at a timestamp. -#}
 {% macro reporting_time(timestamp_column) -%}
-    {{ return(adapter.dispatch("reporting_time", "saas_analytics")(timestamp_column)) }}
-{%- endmacro %}
-
-{% macro default__reporting_time(timestamp_column) -%}
-    {%- set zone = saas_analytics.reporting_timezone_literal() -%}
-    {%- if saas_analytics.reporting_timezone() == "UTC" -%}
-    ({{ timestamp_column }} at time zone {{ zone }})
-    {%- else -%}
-    case
-        when
-            {{ timestamp_column }} >= cast('0001-01-01 00:00:00+00' as timestamptz)
-            and {{ timestamp_column }} < cast('9999-12-31 00:00:00+00' as timestamptz)
-            then {{ timestamp_column }} at time zone {{ zone }}
-    end
-    {%- endif -%}
+    {{ return(exact.local_time(timestamp_column)) }}
 {%- endmacro %}
 
 
 {#- The calendar day (date) of a timestamp in the reporting zone. -#}
 {% macro reporting_date(timestamp_column) -%}
-    {{ return(adapter.dispatch("reporting_date", "saas_analytics")(timestamp_column)) }}
-{%- endmacro %}
-
-{% macro default__reporting_date(timestamp_column) -%}
-    cast({{ saas_analytics.reporting_time(timestamp_column) }} as date)
+    {{ return(exact.day_of(timestamp_column)) }}
 {%- endmacro %}
 
 
 {#- The first day (date) of a timestamp's month in the reporting zone. -#}
 {% macro reporting_month(timestamp_column) -%}
-    {{ return(
-        adapter.dispatch("reporting_month", "saas_analytics")(timestamp_column)
-    ) }}
-{%- endmacro %}
-
-{% macro default__reporting_month(timestamp_column) -%}
-    cast(
-        date_trunc('month', {{ saas_analytics.reporting_time(timestamp_column) }})
-        as date
-    )
+    {{ return(exact.month_of(timestamp_column)) }}
 {%- endmacro %}
 
 
 {#-
-    The instant that counts as "now" (timestamptz): the var `as_of`, or the start of the
-    run, so that all models and tests of one run agree. An `as_of` without an offset is
-    UTC.
+    The instant that counts as "now" (timestamptz): the variable `as_of`, or the start
+    of the run.
 -#}
 {% macro reporting_now() -%}
-    {{ return(adapter.dispatch("reporting_now", "saas_analytics")()) }}
-{%- endmacro %}
-
-{% macro default__reporting_now() -%}
-    cast('{{ saas_analytics.reporting_now_iso() }}' as timestamptz)
-{%- endmacro %}
-
-{#- The same instant as ISO text with its offset; refuses an `as_of` it can't read. -#}
-{% macro reporting_now_iso() -%}
-    {%- set as_of = var("as_of", none) -%}
-    {%- if as_of is none or as_of == "" -%}
-        {%- set moment = run_started_at.isoformat() -%}
-    {%- else -%}
-        {%- set text = as_of | string | trim -%}
-        {%- set offset = "(Z|[+-]\\d{2}(:?\\d{2})?)" -%}
-        {%- set time = "\\d{2}:\\d{2}(:\\d{2}(\\.\\d{1,6})?)?" ~ offset ~ "?" -%}
-        {%- set shape = "^\\d{4}-\\d{2}-\\d{2}([T ]" ~ time ~ ")?$" -%}
-        {%- if not modules.re.match(shape, text) -%}
-            {%- do exceptions.raise_compiler_error(
-                "The variable as_of must be an ISO 8601 timestamp such as "
-                ~ "2026-03-31T23:59:59Z, not '" ~ text ~ "'."
-            ) -%}
-        {%- endif -%}
-        {%- set has_offset = modules.re.search("[:.]\\d+" ~ offset ~ "$", text) -%}
-        {%- if has_offset -%}
-            {%- set moment = text -%}
-        {%- elif text | length == 10 -%}
-            {%- set moment = text ~ "T00:00:00Z" -%}
-        {%- else -%}
-            {%- set moment = text ~ "Z" -%}
-        {%- endif -%}
-    {%- endif -%}
-    {{ return(moment) }}
+    {{ return(exact.now()) }}
 {%- endmacro %}
 
 
@@ -226,18 +137,6 @@
     end
 {%- endmacro %}
 
-
-{#- Whether a timestamp is a point in time and not PostgreSQL's infinity. -#}
-{% macro is_finite(timestamp_column) -%}
-    {{ return(adapter.dispatch("is_finite", "saas_analytics")(timestamp_column)) }}
-{%- endmacro %}
-
-{% macro default__is_finite(timestamp_column) -%}
-    (
-        {{ timestamp_column }} > cast('-infinity' as timestamptz)
-        and {{ timestamp_column }} < cast('infinity' as timestamptz)
-    )
-{%- endmacro %}
 
 {#-
     The end of a spine; an infinite one becomes null, for a series from it never ends.

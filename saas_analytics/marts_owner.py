@@ -20,7 +20,7 @@ from saas_analytics import database
 from saas_analytics.errors import UserError
 from saas_analytics.settings import Settings
 
-# macros/refresh/marts_owner.sql asks the same. What belongs or was granted to a role is
+# macros/adapter/marts_owner.sql asks the same. What belongs or was granted to a role is
 # in pg_shdepend.
 _OWNERS = """
 select

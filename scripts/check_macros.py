@@ -19,7 +19,7 @@ from pglast.parser import ParseError, scan
 MAX_LINE_LENGTH = 88
 INDENT = 4
 # Where PostgreSQL's own dialect is meant: no other engine runs these.
-POSTGRES_ONLY = Path("macros", "refresh")
+POSTGRES_ONLY = (Path("macros", "adapter"), Path("packages"))
 
 # Comments and statements leave nothing behind, an expression leaves a name.
 JINJA = re.compile(
@@ -93,7 +93,8 @@ def main(arguments: list[str]) -> int:
         return 2
     failed = False
     for path in paths:
-        found = faults(path.read_text(encoding="utf-8"), path.parent == POSTGRES_ONLY)
+        is_postgres = any(place in path.parents for place in POSTGRES_ONLY)
+        found = faults(path.read_text(encoding="utf-8"), is_postgres)
         for line, fault in sorted(set(found)):
             failed = True
             print(f"{path}:{line}: {fault}")

@@ -18,5 +18,5 @@ def is_public(model: Model) -> bool:
 def is_for_models(macro: Macro) -> bool:
     """Macros that models are written with."""
     return not macro.name.startswith(CALLED_BY_DBT) and not (
-        macro.original_file_path.startswith("macros/refresh/")
+        macro.original_file_path.startswith("macros/adapter/")
     )

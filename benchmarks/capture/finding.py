@@ -63,7 +63,7 @@ DRAWS = {
 
 BY_ENGINE = """
 select 'select count(*) from ('
-    || analytics_refresh.touched_sql(input, input -> 'mappings' -> 0, scope)
+    || analytics_refresh._touched_sql(input, input -> 'mappings' -> 0, scope)
     || ') as touched'
 from analytics_refresh.models
 cross join jsonb_array_elements(inputs) as input

@@ -109,7 +109,7 @@ def _features(database: Database) -> int:
 
 def _wrong_rows(database: Database) -> int:
     ((rows,),) = database.execute(
-        f"select sum({SCHEMA}.differences(model))::bigint from {SCHEMA}.models"
+        f"select sum({SCHEMA}.verify(model))::bigint from {SCHEMA}.models"
     )
     return int(rows)
 

@@ -241,7 +241,7 @@ def _drift(company: Company) -> dict[str, int]:
     """What differs from its rows when all is over: nothing, it should be."""
     ((marts,),) = company.execute(
         "begin isolation level repeatable read; "
-        f"select sum({ENGINE}.differences(model)) from {ENGINE}.models"
+        f"select sum({ENGINE}.verify(model)) from {ENGINE}.models"
     )
     company.execute("commit")
     ((cents,),) = company.execute(

@@ -129,7 +129,7 @@ def _swapping_project() -> Iterator[Path]:
     """A copy of the dbt project whose models are dbt's own tables."""
     with tempfile.TemporaryDirectory(prefix="saas-benchmark-") as folder:
         root = Path(folder, "project")
-        for name in ("models", "macros", "seeds", "snapshots"):
+        for name in ("models", "macros", "packages", "seeds", "snapshots"):
             shutil.copytree(project.root() / name, root / name)
         for name in (".dbtignore", "profiles.yml"):
             shutil.copy(project.root() / name, root)

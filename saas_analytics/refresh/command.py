@@ -94,7 +94,7 @@ def refresh(
 
 def _report(runs: list[engine.Run], seconds: float, is_verified: bool) -> None:
     """Say what changed."""
-    changed = [run for run in runs if not run.is_quiet]
+    changed = [run for run in runs if not run.is_unchanged]
     for run in changed:
         click.echo(
             f"{run.model:34} {run.method:7} -{run.rows_removed:,} +{run.rows_added:,} "

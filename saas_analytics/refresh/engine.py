@@ -1,4 +1,4 @@
-"""Calls of the refresh engine that dbt puts into the database (macros/refresh)."""
+"""Calls of the refresh engine that dbt puts into the database (packages/exact)."""
 
 import difflib
 from collections.abc import Callable, Sequence
@@ -11,7 +11,6 @@ from psycopg2.extensions import (
     ISOLATION_LEVEL_REPEATABLE_READ,
 )
 from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import cursor as Cursor
 
 from saas_analytics.database import limits, waiting
 from saas_analytics.errors import Busy, UserError
@@ -30,18 +29,18 @@ class Run:
 
     model: str
     method: str
-    """quiet, scoped, summed or whole: see docs/incremental.md."""
-    scopes: int | None
+    """unchanged, partial, delta or full: see docs/incremental.md."""
+    key_count: int | None
     rows_removed: int
     rows_added: int
     milliseconds: float
     failed_checks: list[str]
     """Data tests that what was written fails."""
     advice: list[str] = field(default_factory=list)
-    """Why it is computed whole though it has a scope, and what makes it cheap."""
+    """Why it is computed whole though it has keys, and what makes it cheap."""
 
     @property
-    def is_quiet(self) -> bool:
+    def is_unchanged(self) -> bool:
         """Whether the model stayed as it was."""
         return self.rows_removed + self.rows_added == 0
 
@@ -105,13 +104,11 @@ def forget(connection: Connection, schema: str) -> None:
     connection.set_session(isolation_level=ISOLATION_LEVEL_READ_COMMITTED)
     with connection, connection.cursor() as cursor:
         cursor.execute(
-            "select to_regproc(format('%%I.forget_read', %s::text)) is not null",
+            "select to_regproc(format('%%I.forget', %s::text)) is not null",
             (schema,),
         )
         if cursor.fetchone() == (True,):
-            cursor.execute(
-                sql.SQL("select {}.forget_read()").format(sql.Identifier(schema))
-            )
+            cursor.execute(sql.SQL("select {}.forget()").format(sql.Identifier(schema)))
 
 
 def _holders(connection: Connection, schema: str) -> str | None:
@@ -150,84 +147,52 @@ def _begin(
     see it as empty.
     """
     with connection.cursor() as cursor:
+        engine = sql.Identifier(schema)
         try:
             cursor.execute(
-                sql.SQL(
-                    "select model, log, array(select input ->> 'log' from "
-                    "jsonb_array_elements(inputs) as input "
-                    "where to_regclass(input ->> 'log') is not null), "
-                    "array(select input ->> 'relation' from "
-                    "jsonb_array_elements(inputs) as input "
-                    "where input ->> 'kind' != 'source') "
-                    "from {}.models order by model"
-                ).format(sql.Identifier(schema))
+                sql.SQL("select model from {}.models order by model").format(engine)
             )
         except (errors.UndefinedTable, errors.InvalidSchemaName):
             raise UserError(
                 "there are no marts to refresh yet: run `make build` first"
             ) from None
-        rows = cursor.fetchall()
-        _refuse_unbuilt(cursor, schema, models)
-        logs = {model: log for model, log, _, _ in rows}
-        if not logs:
-            raise UserError("there are no marts to refresh yet: run `make build` first")
-        for model in models:
-            if model not in logs:
-                close = difflib.get_close_matches(model, logs)
-                advice = (
-                    f"did you mean {' or '.join(close)}?"
-                    if close
-                    else "docs/marts.md lists the marts"
-                )
-                raise UserError(f"there is no model {model} to refresh: {advice}")
-        # The names above were read with a snapshot; the next transaction takes its own
-        # after it has the locks.
+        present = [name for (name,) in cursor]
+        chosen = list(models) or None
+        try:
+            cursor.execute(
+                sql.SQL("select {}.before_refresh(%s)").format(engine), (chosen,)
+            )
+        except errors.UndefinedFunction:
+            raise UserError(
+                "the marts were built by an earlier version: run `make build` first"
+            ) from None
+        statements = [statement for (statement,) in cursor]
+        _refuse_unknown(models, present)
+        # These were read with a snapshot; the next transaction takes its own after it
+        # has the locks.
         limit = limits.statements(connection, run_seconds)
         connection.rollback()
         cursor.execute(limit)
         cursor.execute("set local lock_timeout = %s", (f"{wait_seconds * 1000:.0f}ms",))
-        # What a policy would hide is an error from here on.
-        cursor.execute("set local row_security = off")
-        own = {logs[model] for model in models or logs}
-        _lock_tables(cursor, own, "share update exclusive")
-        for column in (2, 3):
-            names = {name for row in rows for name in row[column]}
-            _lock_tables(cursor, names, "access share")
-        _hold_sources(cursor, schema)
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.execute(sql.SQL("select {}.hold(%s)").format(engine), (chosen,))
+        if cursor.fetchone() != (True,):
+            raise _Late
 
 
-def _refuse_unbuilt(cursor: Cursor, schema: str, models: Sequence[str]) -> None:
-    try:
-        cursor.execute(
-            sql.SQL("select {}.refuse_unbuilt(%s)").format(sql.Identifier(schema)),
-            (list(models) or None,),
-        )
-    except errors.UndefinedFunction:
-        raise UserError(
-            "the marts were built by an earlier version: run `make build` first"
-        ) from None
-
-
-def _hold_sources(cursor: Cursor, schema: str) -> None:
-    try:
-        cursor.execute(
-            sql.SQL(
-                "select {0}.hold_sources(jsonb_agg(input)) "
-                "from {0}.models, jsonb_array_elements(inputs) as input"
-            ).format(sql.Identifier(schema))
-        )
-    except errors.UndefinedFunction:
-        raise UserError(
-            "the marts were built by an earlier version: run `make build` first"
-        ) from None
-    if cursor.fetchone() != (True,):
-        raise _Late
-
-
-def _lock_tables(cursor: Cursor, quoted_names: set[str], mode: str) -> None:
-    if quoted_names:
-        names = sql.SQL(", ").join(map(sql.SQL, sorted(quoted_names)))
-        cursor.execute(sql.SQL("lock table {} in {} mode").format(names, sql.SQL(mode)))
+def _refuse_unknown(models: Sequence[str], present: Sequence[str]) -> None:
+    if not present:
+        raise UserError("there are no marts to refresh yet: run `make build` first")
+    for model in models:
+        if model not in present:
+            close = difflib.get_close_matches(model, present)
+            advice = (
+                f"did you mean {' or '.join(close)}?"
+                if close
+                else "docs/marts.md lists the marts"
+            )
+            raise UserError(f"there is no model {model} to refresh: {advice}")
 
 
 def _run(
@@ -244,7 +209,7 @@ def _run(
             )
         cursor.execute(
             sql.SQL(
-                "select model, method, scopes, rows_removed, rows_added, "
+                "select model, method, key_count, rows_removed, rows_added, "
                 "milliseconds::float, failed_checks from {}.refresh_all(%s)"
             ).format(sql.Identifier(schema)),
             (list(models) or None,),
@@ -253,9 +218,9 @@ def _run(
         cursor.execute(
             sql.SQL(
                 "select model, sentence from unnest(%s::text[]) as model, "
-                "{}.capture_advice(model) as sentence"
+                "{}.advice(model) as sentence"
             ).format(sql.Identifier(schema)),
-            ([run.model for run in runs if run.method == "whole"],),
+            ([run.model for run in runs if run.method == "full"],),
         )
         for model, sentence in cursor:
             next(run for run in runs if run.model == model).advice.append(sentence)
@@ -271,7 +236,7 @@ def verify(connection: Connection, schema: str, models: Sequence[str] = ()) -> N
     with connection.cursor() as cursor:
         cursor.execute(
             sql.SQL(
-                "select model, {0}.differences(model) as differences from {0}.models "
+                "select model, {0}.verify(model) as differences from {0}.models "
                 "where %s = '{{}}' or model = any (%s)"
             ).format(sql.Identifier(schema)),
             (list(models), list(models)),

@@ -48,7 +48,7 @@ class Fault:
 
 PLACES = (
     *("models/staging", "models/intermediate", "models/marts", "seeds"),
-    *("macros/refresh", "macros", "bootstrap/migrations", "bootstrap"),
+    *("packages/exact", "macros", "bootstrap/migrations", "bootstrap"),
     "saas_analytics",
     "tests/integrity",
     *("data of the marts", "data of the source"),

@@ -52,6 +52,9 @@ NOT_COPIED = shutil.ignore_patterns(
     *("__pycache__", ".*_cache", ".hypothesis"),
 )
 
+# The macro file of the engine that the models call.
+CALENDAR = "packages/exact/macros/time.sql"
+
 # Who can tell of a fault in these files, the cheaper first. Tests that notice any
 # change of a file, whatever it means, are none of them, nor is a test of tests.
 USAGE, MONEY = "test_marts_usage.py", "test_marts_money.py"
@@ -70,18 +73,19 @@ PYTESTS = {
     "macros/affiliate_accounts*": ("test_integrity.py",),
     "macros/names*": ("test_long_names.py", "test_integrity.py"),
     "macros/payments_of_invoices*": ("test_integrity.py",),
-    "macros/refresh/periods.sql": (
+    "macros/adapter/snapshot_types.sql": ("test_column_types.py",),
+    "macros/adapter/*": ("test_kept_relations.py",),
+    "packages/exact/engine/calendar.sql": (
         *("test_as_of.py", "test_zones.py", "test_mart_definitions.py"),
     ),
-    "macros/refresh/view.sql": ("test_kept_relations.py",),
-    "macros/refresh/waiting.sql": ("test_kept_relations.py",),
-    "macros/refresh/without_cascade.sql": ("test_kept_relations.py",),
-    "macros/refresh/replace_relation.sql": (
+    "packages/exact/macros/other_builds.sql": ("test_as_of.py", "test_zones.py"),
+    "packages/exact/macros/waiting.sql": ("test_kept_relations.py",),
+    "packages/exact/macros/replace_relation.sql": (
         *("test_kept_relations.py", "test_mart_definitions.py"),
     ),
-    "macros/refresh/types.sql": ("test_column_types.py",),
-    "macros/refresh/snapshot_types.sql": ("test_column_types.py",),
-    "macros/refresh/*": (
+    "packages/exact/engine/types.sql": ("test_column_types.py",),
+    CALENDAR: (MONEY, USAGE, *REFRESHES),
+    "packages/exact/*": (
         *REFRESHES,
         "test_run_history.py",
         *("test_mart_definitions.py", "test_source_ddl.py", "test_user_models.py"),
@@ -133,7 +137,7 @@ def pytests_of(file: str) -> Sequence[str]:
 # What a contract says when it is broken; what a model says of its changes is one too.
 BROKEN_CONTRACT = re.compile(
     "has an enforced contract that failed|violates not-null constraint"
-    "|contains null values|the changes of .* give (?:other rows of|another) "
+    "|contains null values|the config of .* gives (?:other rows of|another) "
 )
 # How dbt names a failed test, or model, within another program's output.
 FAILED_IN_DBT = re.compile(r"Failure in (?:unit_)?test (\w+)")
@@ -445,7 +449,9 @@ def _what_to_build(file: str) -> tuple[str, ...] | None:
     """dbt's selection of what a file bears on; none where dbt doesn't build it."""
     if file.startswith(("models/", "seeds/")):
         return ("--select", f"{Path(file).stem}+")
-    if file.startswith("macros/") and not file.startswith("macros/refresh/"):
+    if file.startswith("macros/") and not file.startswith("macros/adapter/"):
+        return ()
+    if file == CALENDAR:
         return ()
     return None
 

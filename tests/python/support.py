@@ -247,7 +247,14 @@ class DbtProject:
     def copy(cls, folder: Path, domains: Sequence[str]) -> "DbtProject":
         """Copy the project, of its models those of some domains, and staging."""
         root = folder / "project"
-        names = ["macros", "models/staging", "seeds", "snapshots", "tests/generic"]
+        names = [
+            "macros",
+            "packages",
+            "models/staging",
+            "seeds",
+            "snapshots",
+            "tests/generic",
+        ]
         for layer in ("models/intermediate", "models/marts", "tests/singular"):
             names += [f"{layer}/{domain}" for domain in domains]
         for name in names:

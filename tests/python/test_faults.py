@@ -85,7 +85,7 @@ def contents(company: Database) -> list[tuple[object, ...]]:
 
 
 def is_exact(company: Database) -> bool:
-    return company.execute(f"select {SCHEMA}.differences(%s)", (MART,)) == [(0,)]
+    return company.execute(f"select {SCHEMA}.verify(%s)", (MART,)) == [(0,)]
 
 
 # --- In the middle of a run -----------------------------------------------------------

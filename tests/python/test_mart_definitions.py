@@ -65,7 +65,7 @@ def run(
     """Run a model, and compare it with its select. Returns how it was refreshed."""
     command = ("run", "--select", model, *options)
     assert project.dbt(*command, database=company, **more) == ""
-    assert company.execute(f"select {SCHEMA}.differences(%s)", (model,)) == [(0,)]
+    assert company.execute(f"select {SCHEMA}.verify(%s)", (model,)) == [(0,)]
     return method(company, model)
 
 
@@ -142,11 +142,11 @@ def test_views_survive_a_run_a_rebuild_and_a_changed_select(
     ((before,),) = company.execute("select sum(errors) from worst")
 
     # A copy of a database is rebuilt.
-    assert run(project, company, MART) == "whole"
-    assert run(project, company, MART) == "quiet"
-    assert run(project, company, MART, "--full-refresh") == "whole"
+    assert run(project, company, MART) == "full"
+    assert run(project, company, MART) == "unchanged"
+    assert run(project, company, MART, "--full-refresh") == "full"
     with project.altered(SELECT, {"count(*) as": "2 * count(*) as"}):
-        assert run(project, company, MART) == "whole"
+        assert run(project, company, MART) == "full"
 
     assert oid(company, f"analytics.{MART}") == table
     assert company.execute("select sum(errors) from worst") == [(2 * before,)]
@@ -172,7 +172,7 @@ def test_changed_columns_are_refused_while_a_view_is_built_on_them(
         assert "worst is built on it: drop that first" in message
         assert oid(company, f"analytics.{MART}") == table
         assert company.execute(contents) == before
-        assert refresh(company, MART)[MART].method == "quiet"
+        assert refresh(company, MART)[MART].method == "unchanged"
 
         company.execute("drop view worst")
         assert run(project, company, MART) == "created"
@@ -206,9 +206,8 @@ def test_a_column_added_retyped_or_removed_makes_the_table_anew(
                 for name, (kind, _) in found.items()
                 if name != "severity"
             ] == expected
-            assert (
-                refresh(company, "fct_severities")["fct_severities"].method == "quiet"
-            )
+            (refreshed,) = refresh(company, "fct_severities").values()
+            assert refreshed.method == "unchanged"
 
 
 def test_a_mart_that_lost_a_column_is_refused_by_a_refresh_and_made_anew_by_dbt(
@@ -230,13 +229,16 @@ def test_a_mart_that_moves_to_another_schema_is_made_there(
     assert oid(company, f"analytics_elsewhere.{MART}")
 
 
-def test_a_changed_scope_rebuilds_the_table_in_place(
+def test_a_changed_key_rebuilds_the_table_in_place(
     project: DbtProject, company: Database
 ) -> None:
-    def scoped(scope: str, **by: str) -> str:
+    def scoped(keys: str, **by: str) -> str:
         return f"""{{{{ config(
             contract={{"enforced": false}}, access="private",
-            scope={scope.split()}, changes={{"stg_saas__error_logs": {by}}},
+            meta={{"exact": {{
+                "keys": {keys.split()},
+                "inputs": {{"stg_saas__error_logs": {{"keys": {by}}}}},
+            }}}},
         ) }}}}
         select severity, source, count(*) as errors
         from {{{{ ref("stg_saas__error_logs") }}}}
@@ -248,7 +250,7 @@ def test_a_changed_scope_rebuilds_the_table_in_place(
         table = oid(company, "analytics.fct_severities")
     wider = scoped("severity source", severity="severity", source="source")
     with project.added(OWN, wider):
-        assert run(project, company, "fct_severities") == "whole"
+        assert run(project, company, "fct_severities") == "full"
     assert oid(company, "analytics.fct_severities") == table
     assert indexes(company, "analytics.fct_severities") == [
         "btree (severity)",
@@ -260,7 +262,7 @@ def test_a_changed_scope_rebuilds_the_table_in_place(
         "occurred_at) values ('new', 'new', 'critical', 'new', '2026-01-05')"
     )
     found = refresh(company, "fct_severities")["fct_severities"]
-    assert (found.method, found.scopes, found.rows_added) == ("scoped", 1, 1)
+    assert (found.method, found.key_count, found.rows_added) == ("partial", 1, 1)
 
 
 def test_a_column_follows_its_contract_to_null_and_back(
@@ -284,9 +286,9 @@ def test_a_column_follows_its_contract_to_null_and_back(
             },
         ),
     ):
-        assert run(project, company, MART) == "whole"
+        assert run(project, company, MART) == "full"
         assert columns(company, f"analytics.{MART}")["error_type"] == ("text", False)
-    assert run(project, company, MART) == "whole"
+    assert run(project, company, MART) == "full"
     assert columns(company, f"analytics.{MART}")["error_type"] == ("text", True)
     assert oid(company, f"analytics.{MART}") == table
 
@@ -307,7 +309,7 @@ def test_a_changed_text_test_or_index_rebuilds_nothing(
             SELECT, {"\n) }}": '\n    indexes=[{"columns": ["errors"]}],\n) }}'}
         ),
     ):
-        assert run(project, company, MART) == "quiet"
+        assert run(project, company, MART) == "unchanged"
         assert "btree (errors)" in indexes(company, f"analytics.{MART}")
 
         # The test that changed is applied to what is written from now on.
@@ -327,9 +329,9 @@ def test_an_index_that_the_config_no_longer_names_goes_when_nobody_reads(
     company.execute(f"create index by_hand on {mart} (affected_users)")
     with Session(company) as reader:
         reader.run(f"select from {mart}")
-        assert run(project, company, MART) == "quiet"
+        assert run(project, company, MART) == "unchanged"
         assert "btree (errors)" in indexes(company, mart)
-    assert run(project, company, MART) == "quiet"
+    assert run(project, company, MART) == "unchanged"
     assert indexes(company, mart) == [
         "btree (error_date, severity, error_type, source)",
         "btree (affected_users)",
@@ -342,8 +344,10 @@ def test_a_unique_index_that_is_no_longer_named_refuses_no_row(
     def model(index: str) -> str:
         return f"""{{{{ config(
             contract={{"enforced": false}}, access="private",
-            scope=["source"], indexes=[{index}],
-            changes={{"stg_saas__error_logs": {{"source": "source"}}}},
+            meta={{"exact": {{
+                "keys": ["source"], "inputs": {{"stg_saas__error_logs": {{}}}},
+            }}}},
+            indexes=[{index}],
         ) }}}}
         select source, count(*) as errors
         from {{{{ ref("stg_saas__error_logs") }}}}
@@ -363,11 +367,11 @@ def test_a_unique_index_that_is_no_longer_named_refuses_no_row(
     happen("web", "web", "mobile")
     with project.added(OWN, model('{"columns": ["errors"], "unique": true}')):
         run(project, company, "fct_severities")
-        assert run(project, company, "fct_severities") == "quiet"
+        assert run(project, company, "fct_severities") == "unchanged"
         assert sorted(indexes(company, mart)) == ["btree (errors)", "btree (source)"]
     happen("mobile")
     with project.added(OWN, model('{"columns": ["errors"]}')):
-        assert run(project, company, "fct_severities") == "scoped"
+        assert run(project, company, "fct_severities") == "partial"
         assert sorted(indexes(company, mart)) == ["btree (errors)", "btree (source)"]
 
 
@@ -382,9 +386,9 @@ def test_a_changed_staging_view_rebuilds_what_reads_it(
         assert project.dbt(*command, database=company) == ""
 
     runs = refresh(company, MART, "fct_audit_daily")
-    assert runs[MART].method == "whole"
-    assert not runs[MART].is_quiet
-    assert runs["fct_audit_daily"].method == "quiet"
+    assert runs[MART].method == "full"
+    assert not runs[MART].is_unchanged
+    assert runs["fct_audit_daily"].method == "unchanged"
 
 
 def test_changed_content_of_a_seed_rebuilds_what_reads_it(
@@ -395,7 +399,7 @@ def test_changed_content_of_a_seed_rebuilds_what_reads_it(
         assert run(project, company, "fct_severities") == "created"
         with project.altered("seeds/plans.csv", {"pro,": "pro,The "}):
             assert project.dbt("seed", "--select", "plans", database=company) == ""
-        assert refresh(company, "fct_severities")["fct_severities"].method == "whole"
+        assert refresh(company, "fct_severities")["fct_severities"].method == "full"
     names = company.execute("select plan_name from analytics.fct_severities")
     assert ("The Pro",) in names
 
@@ -461,20 +465,20 @@ def test_what_the_engine_cannot_follow_is_refused(
     assert f"fct_severities reads {named}, whose changes can't be followed" in message
 
 
-def test_an_input_that_is_summed_is_the_only_one_with_scopes(
+def test_an_input_with_a_delta_is_the_only_one_with_keys(
     project: DbtProject, company: Database
 ) -> None:
     config = (
-        '{{ config(contract={"enforced": false}, scope=["severity"], '
-        'rows_column="rows", changes={'
-        '"stg_saas__error_logs": {"around": "select * from stg_saas__error_logs"}, '
-        '"plans": {"severity": "plan_type"}}) }}'
+        '{{ config(contract={"enforced": false}, meta={"exact": {'
+        '"keys": ["severity"], "inputs": {'
+        '"stg_saas__error_logs": {"delta": {"count": "rows"}}, '
+        '"plans": {"keys": {"severity": "plan_type"}}}}}) }}'
     )
     text = config + "select severity, plan_type from {{ ref('plans') }} "
     text += "cross join {{ ref('stg_saas__error_logs') }}"
     with project.added(OWN, text):
         message = project.dbt("run", "--select", "fct_severities", database=company)
-    assert "must be the only entry in `changes` of fct_severities" in message
+    assert "beside other inputs: a sum is one input's" in message
 
 
 # --- dbt's options --------------------------------------------------------------------
@@ -494,8 +498,8 @@ def test_a_mart_is_built_and_tested_alone_or_with_what_reads_it(
     )
     command = ("run", "--select", "fct_usage_monthly+")
     assert project.dbt(*command, database=company) == ""
-    assert [method(company, model) for model in chain] == ["scoped", "scoped", "whole"]
-    assert method(company, "fct_usage_daily") == "whole"
+    assert [method(company, model) for model in chain] == ["partial", "partial", "full"]
+    assert method(company, "fct_usage_daily") == "full"
     refresh(company, *chain)
 
 
@@ -513,7 +517,7 @@ def test_empty_is_refused_where_it_would_empty_marts(
     for command in ("run", "snapshot"):
         message = project.dbt(command, "--empty", database=company)
         assert "--empty would empty the marts in analytics" in message
-    assert refresh(company, MART)[MART].is_quiet
+    assert refresh(company, MART)[MART].is_unchanged
 
 
 def test_what_empty_made_is_filled_by_the_next_run(
@@ -544,7 +548,7 @@ def test_what_only_reads_the_project_leaves_the_marts_alone(
             assert project.dbt(*command, database=company) == ""
 
     assert company.execute(refreshed) == before
-    assert refresh(company, MART)[MART].method == "quiet"
+    assert refresh(company, MART)[MART].method == "unchanged"
 
 
 def test_a_run_takes_a_seed_that_is_being_loaded_as_it_will_be(
@@ -589,7 +593,7 @@ def test_a_run_takes_a_table_that_is_being_filled_anew_as_it_will_be(
         filling.connection.commit()
         running.join()
     assert outcome == [""]
-    assert company.execute(f"select {SCHEMA}.differences(%s)", (MART,)) == [(0,)]
+    assert company.execute(f"select {SCHEMA}.verify(%s)", (MART,)) == [(0,)]
 
 
 def test_another_version_of_the_engine_rebuilds_in_place(
@@ -597,7 +601,7 @@ def test_another_version_of_the_engine_rebuilds_in_place(
 ) -> None:
     table = oid(company, f"analytics.{MART}")
     company.execute(f"comment on schema {SCHEMA} is 'Refresh engine of before'")
-    assert run(project, company, MART) == "whole"
+    assert run(project, company, MART) == "full"
     assert oid(company, f"analytics.{MART}") == table
 
 
@@ -618,7 +622,7 @@ def test_a_select_that_compares_with_now_follows_the_time(
 
         (changed,) = refresh(company, "fct_severities").values()
 
-        assert (changed.method, changed.rows_added) == ("whole", 1)
+        assert (changed.method, changed.rows_added) == ("full", 1)
 
 
 def test_a_model_made_anew_rebuilds_what_reads_it(
@@ -634,13 +638,13 @@ def test_a_model_made_anew_rebuilds_what_reads_it(
     ):
         command = ("run", "--select", "fct_severities+")
         assert project.dbt(*command, database=company) == ""
-        assert refresh(company, "fct_severest")["fct_severest"].method == "quiet"
+        assert refresh(company, "fct_severest")["fct_severest"].method == "unchanged"
         company.execute("drop table analytics.fct_severities")
         company.execute("delete from error_logs where severity != 'critical'")
         assert run(project, company, "fct_severities") == "created"
 
         runs = refresh(company, "fct_severest")
-        assert runs["fct_severest"].method == "whole"
+        assert runs["fct_severest"].method == "full"
         assert runs["fct_severest"].rows_added == 1
 
 
@@ -765,7 +769,7 @@ def test_another_reporting_zone_rebuilds(
 ) -> None:
     assert project.dbt("run", *IN_ZONE, database=company) == ""
 
-    assert method(company, MART) == "whole"
+    assert method(company, MART) == "full"
     assert company.execute(
         f"select error_date, sum(errors)::bigint from analytics.{MART} "
         "group by 1 order by 1"
@@ -775,7 +779,7 @@ def test_another_reporting_zone_rebuilds(
         (ZONE,),
     )
     ((differences,),) = company.execute(
-        f"select sum({SCHEMA}.differences(model)) from {SCHEMA}.models"
+        f"select sum({SCHEMA}.verify(model)) from {SCHEMA}.models"
     )
     assert differences == 0
 

@@ -283,8 +283,8 @@ def test_with_nothing_changed_nothing_is_written(marts: Database) -> None:
 
     runs = refresh(marts)
 
-    assert {run.model for run in runs.values() if not run.is_quiet} == set()
-    assert {run.method for run in runs.values()} == {"quiet"}
+    assert {run.model for run in runs.values() if not run.is_unchanged} == set()
+    assert {run.method for run in runs.values()} == {"unchanged"}
 
 
 def test_a_payment_alone_moves_the_span_of_its_subscription(marts: Database) -> None:
@@ -314,9 +314,9 @@ def test_a_payment_alone_moves_the_span_of_its_subscription(marts: Database) -> 
         runs = refresh(marts)
 
         for model in ("paid_through", "spans", "mrr"):
-            assert runs[f"int_subscriptions_{model}"].method == "scoped"
-            assert runs[f"int_subscriptions_{model}"].scopes == 1
-        assert runs["int_subscriptions_access"].method == "quiet"
+            assert runs[f"int_subscriptions_{model}"].method == "partial"
+            assert runs[f"int_subscriptions_{model}"].key_count == 1
+        assert runs["int_subscriptions_access"].method == "unchanged"
         assert marts.execute(
             "select mrr_ends_at::date::text"
             " from analytics_intermediate.int_subscriptions_mrr"
@@ -335,19 +335,19 @@ def test_a_late_event_touches_its_own_groups_alone(marts: Database) -> None:
     runs = refresh(marts)
 
     for mart in ("fct_usage_daily", "fct_usage_monthly"):
-        assert runs[mart].method == "scoped"
-        assert runs[mart].scopes == 1
+        assert runs[mart].method == "partial"
+        assert runs[mart].key_count == 1
         assert (runs[mart].rows_removed, runs[mart].rows_added) == (0, 1)
     for model in ("daily", "monthly", "by_plan"):
-        assert runs[f"int_features_used_{model}"].method == "scoped"
-        assert runs[f"int_features_used_{model}"].scopes == 1
+        assert runs[f"int_features_used_{model}"].method == "partial"
+        assert runs[f"int_features_used_{model}"].key_count == 1
     for neighbours in (
         *("int_active_users_changes", "int_users_arrivals_monthly"),
         "int_features_active_monthly",
     ):
-        assert runs[neighbours].method == "summed"
-    assert runs["fct_api_usage_daily"].method == "quiet"
-    assert runs["fct_affiliate_earnings"].method == "quiet"
+        assert runs[neighbours].method == "delta"
+    assert runs["fct_api_usage_daily"].method == "unchanged"
+    assert runs["fct_affiliate_earnings"].method == "unchanged"
 
 
 def test_an_event_of_one_of_many_features_computes_that_feature_alone(
@@ -369,8 +369,8 @@ def test_an_event_of_one_of_many_features_computes_that_feature_alone(
     runs = refresh(marts)
 
     for mart in ("fct_feature_adoption_monthly", "dim_features"):
-        assert (runs[mart].method, runs[mart].scopes) == ("scoped", 1)
-    assert runs["int_features_active_monthly"].method == "summed"
+        assert (runs[mart].method, runs[mart].key_count) == ("partial", 1)
+    assert runs["int_features_active_monthly"].method == "delta"
 
 
 def test_a_month_that_is_new_is_there_for_every_feature(marts: Database) -> None:
@@ -383,7 +383,7 @@ def test_a_month_that_is_new_is_there_for_every_feature(marts: Database) -> None
 
     runs = refresh(marts)
 
-    assert runs["fct_feature_adoption_monthly"].method == "whole"
+    assert runs["fct_feature_adoption_monthly"].method == "full"
     assert marts.execute(
         "select count(*) from analytics.dim_features as features "
         "where first_used_at is not null and not exists (select "
@@ -400,7 +400,7 @@ def test_an_update_that_moves_an_event_touches_both_its_days(marts: Database) ->
         "and occurred_at < '2026-03-01' order by id limit 1)"
     )
 
-    assert refresh(marts)["fct_usage_daily"].scopes == 2
+    assert refresh(marts)["fct_usage_daily"].key_count == 2
 
 
 def test_a_sign_up_that_is_dated_back_moves_its_user_to_another_cohort(
@@ -414,10 +414,10 @@ def test_a_sign_up_that_is_dated_back_moves_its_user_to_another_cohort(
 
     runs = refresh(marts)
 
-    assert runs["int_users_active_months"].method == "scoped"
-    assert runs["int_cohorts_retained_monthly"].method == "summed"
-    assert runs["int_cohorts_signed_up"].method == "summed"
-    assert runs["fct_usage_monthly"].method == "quiet"
+    assert runs["int_users_active_months"].method == "partial"
+    assert runs["int_cohorts_retained_monthly"].method == "delta"
+    assert runs["int_cohorts_signed_up"].method == "delta"
+    assert runs["fct_usage_monthly"].method == "unchanged"
 
 
 def test_a_licence_that_changes_is_taken_in_apart_from_all_others(
@@ -433,9 +433,9 @@ def test_a_licence_that_changes_is_taken_in_apart_from_all_others(
     runs = refresh(marts)
 
     for model in ("dim_licenses", "int_licenses_eligible_months"):
-        assert (runs[model].method, runs[model].scopes) == ("scoped", 1)
+        assert (runs[model].method, runs[model].key_count) == ("partial", 1)
     for model in ("int_licenses_eligible_changes", "int_features_adopted_changes"):
-        assert runs[model].method == "summed"
+        assert runs[model].method == "delta"
 
 
 def test_a_licence_begins_and_ends_by_the_time_alone(marts: Database) -> None:
@@ -465,10 +465,10 @@ def test_a_licence_begins_and_ends_by_the_time_alone(marts: Database) -> None:
 
     run = refresh(marts)["dim_licenses"]
 
-    assert (run.method, run.scopes) == ("scoped", 3)
+    assert (run.method, run.key_count) == ("partial", 3)
     assert (run.rows_removed, run.rows_added) == (3, 3)
     assert live() == [False, False, True]
-    assert refresh(marts)["dim_licenses"].method == "quiet"
+    assert refresh(marts)["dim_licenses"].method == "unchanged"
 
 
 def test_a_clock_that_was_set_back_brings_licences_back(marts: Database) -> None:
@@ -487,7 +487,7 @@ def test_a_clock_that_was_set_back_brings_licences_back(marts: Database) -> None
 
     run = refresh(marts)["dim_licenses"]
 
-    assert (run.method, run.rows_removed, run.rows_added) == ("scoped", 1, 1)
+    assert (run.method, run.rows_removed, run.rows_added) == ("partial", 1, 1)
 
 
 def test_who_joins_or_leaves_a_team_touches_its_licence_alone(marts: Database) -> None:
@@ -503,7 +503,7 @@ def test_who_joins_or_leaves_a_team_touches_its_licence_alone(marts: Database) -
 
         seats = refresh(marts)["fct_license_seats"]
 
-        assert (seats.method, seats.scopes) == ("scoped", 1)
+        assert (seats.method, seats.key_count) == ("partial", 1)
         assert (seats.rows_removed, seats.rows_added) == (1, 1)
 
 
@@ -521,7 +521,7 @@ def test_changes_of_a_source_are_looked_for_once_for_all_that_read_it(
                 "select (select count(*) from pg_class where relname like "
                 "'refresh_changes_%' and relnamespace = pg_my_temp_schema()), "
                 "cardinality(string_to_array("
-                "current_setting('saas_refresh.unchanged'), ' ')), "
+                "current_setting('exact.unchanged'), ' ')), "
                 "count(distinct input ->> 'source') "
                 "from analytics_refresh.models, jsonb_array_elements(inputs) as input "
                 "where input ->> 'kind' = 'source'"
@@ -554,7 +554,7 @@ def test_changes_are_found_at_whatever_time_they_happened(marts: Database) -> No
 
     # The marts leave out what has no day.
     add("infinity", "-infinity")
-    assert refresh(marts)["fct_errors_daily"].method == "quiet"
+    assert refresh(marts)["fct_errors_daily"].method == "unchanged"
 
     marts.execute(
         "update error_logs set occurred_at = '2026-01-31' "
@@ -584,7 +584,7 @@ def test_the_months_that_are_searched_leave_no_change_out(
 
     def condition() -> Any:
         return marts.execute(
-            f"select condition from {SCHEMA}.unseen_time_sql("
+            f"select condition from {SCHEMA}._unseen_time_sql("
             "jsonb_build_object('source', 'public.error_logs'), %s, 20000)",
             (unseen,),
         )[0][0]
@@ -632,7 +632,7 @@ def test_what_a_transaction_writes_is_found_after_its_refresh_and_refused_before
 
     with closing(marts.connect()) as connection:
         engine.refresh(connection, SCHEMA, inspect=write)
-        assert refresh(marts)["fct_active_users_daily"].method != "quiet"
+        assert refresh(marts)["fct_active_users_daily"].method != "unchanged"
 
         connection.set_session(isolation_level="repeatable read")
         for call in ("refresh_all()", "refresh('fct_usage_daily', true)"):
@@ -660,7 +660,7 @@ def test_a_transaction_that_began_before_its_snapshot_loses_nothing_either(
         cursor.execute(f"select from {SCHEMA}.refresh_all()")
         cursor.execute(torture.WRITES["events arrive years late"].format(n=20))
         connection.commit()
-    assert refresh(marts)["fct_usage_daily"].method == "scoped"
+    assert refresh(marts)["fct_usage_daily"].method == "partial"
 
 
 def test_a_mart_is_not_refreshed_after_what_reads_it_within_a_transaction(
@@ -711,8 +711,8 @@ def test_a_rebuild_changes_nothing_where_all_is_right(marts: Database) -> None:
 
     runs = refresh(marts, rebuild=True)
 
-    assert {run.method for run in runs.values()} == {"whole"}
-    assert all(run.is_quiet for run in runs.values())
+    assert {run.method for run in runs.values()} == {"full"}
+    assert all(run.is_unchanged for run in runs.values())
 
 
 def test_a_mart_that_was_tampered_with_is_found_and_rebuilt(marts: Database) -> None:

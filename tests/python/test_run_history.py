@@ -9,7 +9,7 @@ def test_runs_are_kept_for_thirty_days(marts: Database) -> None:
     marts.execute(
         f"insert into {RUNS} "
         "(model, method, rows_removed, rows_added, milliseconds, refreshed_at) "
-        "select 'fct_usage_daily', 'scoped', days, 0, 0, "
+        "select 'fct_usage_daily', 'partial', days, 0, 0, "
         "now() - days * interval '1 day' from unnest(array[29, 31, 400]) as days"
     )
     marts.execute(

@@ -298,7 +298,7 @@ def test_a_build_before_the_migrations_says_so_and_makes_no_table(
     message = project.dbt("build", database=empty_database)
 
     assert "(public.affiliate_clicks and 14 more)" in message
-    assert "run `python -m bootstrap migrate` first" in message
+    assert "run `saas migrate` first" in message
     # Of the schemas that dbt makes before it asks anything, none has anything in it.
     assert (
         empty_database.execute(

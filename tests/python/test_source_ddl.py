@@ -197,7 +197,7 @@ def test_a_renamed_column_leaves_marts_exact_and_the_repair_is_said(
             change_some(source)
             runs = {run.model: run for run in refresh(transformer)}
             assert source.disagreements() == {}
-        assert runs["fct_usage_daily"].method == "whole"
+        assert runs["fct_usage_daily"].method == "full"
         (advice,) = runs["fct_usage_daily"].advice
         assert "capture usage_events`" in advice
         assert "not captured (it, or a column of it, has got another name)" in advice
@@ -207,7 +207,7 @@ def test_a_renamed_column_leaves_marts_exact_and_the_repair_is_said(
         change_some(source)
         runs = {run.model: run for run in refresh(transformer)}
         assert source.disagreements() == {}
-        assert runs["fct_usage_daily"].method == "scoped"
+        assert runs["fct_usage_daily"].method == "partial"
         assert runs["fct_usage_daily"].advice == []
 
 
@@ -364,7 +364,7 @@ def test_without_a_right_a_refresh_names_what_it_may_not_read(
         assert source.disagreements() == {}
 
 
-def test_only_an_index_on_a_whole_column_or_its_cut_name_finds_scopes(
+def test_only_an_index_on_a_whole_column_or_its_cut_name_finds_keys(
     marts: Database,
 ) -> None:
     marts.execute("drop index audit_logs_action_day_idx")
@@ -372,7 +372,7 @@ def test_only_an_index_on_a_whole_column_or_its_cut_name_finds_scopes(
 
     def has_index(expression: str) -> bool:
         (found,) = marts.execute(
-            "select analytics_refresh.has_index("
+            "select analytics_refresh._has_index("
             "jsonb_build_object('source', 'public.audit_logs'), "
             "jsonb_build_object('scope', jsonb_build_object('expression', %s)))",
             (expression,),

@@ -43,10 +43,12 @@ def company(server_url: str, marts_template: str) -> Iterator[Database]:
         yield made
 
 
-def model(select: str, **config: Any) -> str:
-    """The text of a model."""
+def model(select: str, config: dict[str, Any] | None = None, **exact: Any) -> str:
+    """The text of a model, with dbt's config and that of the package exact."""
+    meta = {"meta": {"exact": exact}} if exact else {}
     # Jinja reads JSON, but for its word for False.
-    literal = json.dumps({**OF_ONES_OWN, **config}).replace("false", "False")
+    literal = json.dumps({**OF_ONES_OWN, **(config or {}), **meta})
+    literal = literal.replace("false", "False")
     return f"{{{{ config(**{literal}) }}}}\n{select}\n"
 
 
@@ -75,8 +77,8 @@ USERS_BY_ROLE = {
     "fct_users_by_role": model(
         'select role, count(*) as users from {{ ref("stg_saas__users") }} '
         "group by role",
-        scope=["role"],
-        changes={"stg_saas__users": {"role": "role"}},
+        keys=["role"],
+        inputs={"stg_saas__users": {}},
     )
 }
 
@@ -103,15 +105,15 @@ def test_a_mart_by_a_column_that_is_not_captured_follows_every_change(
         ):
             company.execute(change)
             runs = refresh(company, USERS_BY_ROLE)
-            assert method() == "whole"
+            assert method() == "full"
             (advice,) = runs["fct_users_by_role"].advice
             assert advice == (
                 "computed whole whenever stg_saas__users changes, because "
                 "before-images of public.users lack role: "
-                "`python -m bootstrap capture users role` adds it"
+                "`saas capture users role` adds it"
             )
         runs = refresh(company, USERS_BY_ROLE)
-        assert method() == "quiet"
+        assert method() == "unchanged"
 
         run("capture", "users", "role", env=company.environment()).check_returncode()
         refresh(company, USERS_BY_ROLE)
@@ -120,7 +122,7 @@ def test_a_mart_by_a_column_that_is_not_captured_follows_every_change(
             "where id in (select id from users limit 2)"
         )
         runs = refresh(company, USERS_BY_ROLE)
-        assert method() == "scoped"
+        assert method() == "partial"
         assert runs["fct_users_by_role"].advice == []
 
 
@@ -163,7 +165,7 @@ FILTERS = {
 
 
 def sql_of(part: str) -> str:
-    """What a part of a scope means, in a model's select."""
+    """What a part of a key means, in a model's select."""
     text = part.removesuffix(" or none")
     if " of " not in text:
         return text
@@ -173,37 +175,35 @@ def sql_of(part: str) -> str:
 
 
 def any_model(generator: random.Random) -> str:
-    """A model of a random scope, filter and look-up."""
+    """A model of random keys, filter and look-up."""
     staging = generator.choice(sorted(GROUPS))
-    scope = generator.sample(sorted(GROUPS[staging]), generator.randint(1, 2))
-    change: dict[str, Any] = {name: GROUPS[staging][name] for name in scope}
+    keys = generator.sample(sorted(GROUPS[staging]), generator.randint(1, 2))
+    form: dict[str, Any] = {"keys": {name: GROUPS[staging][name] for name in keys}}
     condition = ""
     if generator.random() < 0.5:
         chosen = generator.choice(FILTERS[staging])
         condition = f"where {chosen}"
         if generator.random() < 0.7:
-            change["where"] = chosen
-    columns = ", ".join(f"{sql_of(GROUPS[staging][name])} as {name}" for name in scope)
-    changes: dict[str, Any] = {staging: change}
-    if staging == "stg_saas__subscriptions" and not condition and scope == ["currency"]:
-        changes["stg_saas__licenses"] = (
-            "select currency from stg_saas__subscriptions where license_id in "
-            "(select license_id from changes "
-            "where seats_total > 0 or plan_type = 'pro')"
-        )
+            form["where"] = chosen
+    columns = ", ".join(f"{sql_of(GROUPS[staging][name])} as {name}" for name in keys)
+    inputs: dict[str, Any] = {staging: form}
+    if staging == "stg_saas__subscriptions" and not condition and keys == ["currency"]:
+        inputs["stg_saas__licenses"] = {
+            "lookup": {"in": "stg_saas__subscriptions", "by": "license_id"}
+        }
         return model(
             "select rows.currency, count(*) as rows, sum(seats_total) as seats "
             'from {{ ref("stg_saas__subscriptions") }} as rows '
             'left join {{ ref("stg_saas__licenses") }} as licenses '
             "on rows.license_id = licenses.license_id group by rows.currency",
-            scope=scope,
-            changes={staging: change} if generator.random() < 0.3 else changes,
+            keys=keys,
+            inputs={staging: form} if generator.random() < 0.3 else inputs,
         )
     return model(
         f'select {columns}, count(*) as number from {{{{ ref("{staging}") }}}} '
-        f"{condition} group by {', '.join(str(n + 1) for n in range(len(scope)))}",
-        scope=scope,
-        changes=changes,
+        f"{condition} group by {', '.join(str(n + 1) for n in range(len(keys)))}",
+        keys=keys,
+        inputs=inputs,
     )
 
 
@@ -232,7 +232,7 @@ def test_any_model_of_ones_own_equals_a_rebuild_whatever_is_written(
                     "(select id from error_logs order by random() limit 2)"
                 )
             methods |= {run.method for run in refresh(company, models).values()}
-    assert {"scoped", "whole"} <= methods
+    assert {"partial", "full"} <= methods
 
 
 # --- Refused when it is built ---------------------------------------------------------
@@ -241,63 +241,62 @@ BY_SEVERITY = (
     'select severity, count(*) as errors from {{ ref("stg_saas__error_logs") }} '
     "group by severity"
 )
-SCOPED = {
-    "scope": ["severity"],
-    "changes": {"stg_saas__error_logs": {"severity": "severity"}},
-}
 
 
-def changed(**keys: Any) -> dict[str, Any]:
-    """The config above with more keys in its mapping."""
-    mapping = {"severity": "severity", **keys}
-    return {"scope": ["severity"], "changes": {"stg_saas__error_logs": mapping}}
+def by_severity(**form: Any) -> dict[str, Any]:
+    """The config of a model by severity, with more in its entry for the input."""
+    return {"keys": ["severity"], "inputs": {"stg_saas__error_logs": form}}
 
 
 REFUSED: dict[str, tuple[str, str]] = {
     "misspelt_key": (
-        model(BY_SEVERITY, **changed(wher="true")),
-        "has wher in changes of stg_saas__error_logs, which means nothing there",
+        model(BY_SEVERITY, **by_severity(wher="true")),
+        "has wher in inputs of stg_saas__error_logs, which means nothing there",
     ),
-    "misspelt_config": (model(BY_SEVERITY, scop=["severity"]), "config key scop"),
-    "where_in_a_list": (
-        model(
-            BY_SEVERITY,
-            scope=["severity"],
-            changes={
-                "stg_saas__error_logs": [{"severity": "severity", "where": "true"}]
-            },
-        ),
-        "has where in changes of stg_saas__error_logs",
+    "misspelt_config_of_dbt": (
+        model(BY_SEVERITY, {"indexs": []}),
+        "has the config key indexs, which dbt does not know",
+    ),
+    "misspelt_name": (
+        model(BY_SEVERITY, keis=["severity"]),
+        "has keis in meta.exact, which means nothing there",
+    ),
+    "entry_of_the_former_form": (
+        model(BY_SEVERITY, keys=["severity"], inputs={"stg_saas__error_logs": "x"}),
+        "has inputs of stg_saas__error_logs that are not a dict",
+    ),
+    "where_in_keys": (
+        model(BY_SEVERITY, **by_severity(keys=[{"where": "true"}])),
+        "has where in keys in inputs of stg_saas__error_logs",
     ),
     "moments_without_clock": (
-        model(BY_SEVERITY, **changed(moments=["occurred_at"])),
-        "has moments in changes of stg_saas__error_logs, which do nothing",
+        model(BY_SEVERITY, **by_severity(moments=["occurred_at"])),
+        "has moments in inputs of stg_saas__error_logs, which do nothing",
     ),
-    "missing_scope": (
-        model(BY_SEVERITY, scope=["severity"], changes={"stg_saas__error_logs": {}}),
-        "lacks severity in changes of stg_saas__error_logs",
+    "keys_alone": (model(BY_SEVERITY, keys=["severity"]), "keys without inputs"),
+    "unknown_input": (
+        model(BY_SEVERITY, keys=["severity"], inputs={"stg_saas__teams": {}}),
+        "does not read stg_saas__teams, which `inputs` names",
     ),
-    "scope_alone": (model(BY_SEVERITY, scope=["severity"]), "scope without changes"),
     "unknown_clock": (model(BY_SEVERITY, clock="daily"), "clock daily"),
-    "rows_column_alone": (
-        model(BY_SEVERITY, rows_column="errors"),
-        "rows_column without around",
+    "delta_without_count": (
+        model(BY_SEVERITY, **by_severity(delta={})),
+        "has delta of stg_saas__error_logs without count",
     ),
-    "sum_of_a_source": (
-        model(
-            BY_SEVERITY,
-            scope=["severity"],
-            rows_column="errors",
-            changes={"stg_saas__error_logs": {"around": "select * from changes"}},
-        ),
-        "has around for stg_saas__error_logs, which is no exact model",
+    "delta_of_a_source": (
+        model(BY_SEVERITY, **by_severity(delta={"count": "errors"})),
+        "has delta in inputs of stg_saas__error_logs, which is no exact model",
+    ),
+    "lookup_by_nothing": (
+        model(BY_SEVERITY, **by_severity(lookup={"in": "stg_saas__error_logs"})),
+        "has lookup of stg_saas__error_logs that lacks in or by",
+    ),
+    "lookup_in_nothing": (
+        model(BY_SEVERITY, **by_severity(lookup={"in": "plans", "by": "severity"})),
+        "has lookup of stg_saas__error_logs in plans: name an input whose own keys",
     ),
     "unknown_column": (
-        model(
-            BY_SEVERITY,
-            scope=["severity"],
-            changes={"stg_saas__error_logs": {"severity": "severty"}},
-        ),
+        model(BY_SEVERITY, **by_severity(keys={"severity": "severty"})),
         'column "severty" does not exist',
     ),
     "current_date": (
@@ -326,78 +325,67 @@ REFUSED: dict[str, tuple[str, str]] = {
         ),
         "reads public.teams, which is not a ref() of it",
     ),
-    "other_table_in_a_look_up": (
+    "other_table_in_a_key": (
         model(
             BY_SEVERITY,
-            scope=["severity"],
-            changes={
-                "stg_saas__error_logs": "select severity from changes, public.teams"
-            },
+            **by_severity(keys={"severity": "(select max(name) from public.teams)"}),
         ),
         "reads public.teams, which is not a ref() of it",
     ),
     "clock_in_where": (
-        model(BY_SEVERITY, **changed(where="occurred_at < now()")),
-        "THIS reads the clock in changes of stg_saas__error_logs",
+        model(BY_SEVERITY, **by_severity(where="occurred_at < now()")),
+        "THIS reads the clock in inputs of stg_saas__error_logs",
     ),
     "time_of_the_build_in_where": (
-        model(BY_SEVERITY, **changed(where="NOW")).replace(
+        model(BY_SEVERITY, **by_severity(where="NOW")).replace(
             '"NOW"', '"occurred_at < " ~ reporting_now()'
         ),
-        "THIS reads the clock in changes of stg_saas__error_logs",
+        "THIS reads the clock in inputs of stg_saas__error_logs",
     ),
     "iso_time_of_the_build_in_where": (
-        model(BY_SEVERITY, **changed(where="NOW")).replace(
+        model(BY_SEVERITY, **by_severity(where="NOW")).replace(
             '"NOW"',
-            """"occurred_at < timestamptz '" ~ reporting_now_iso() ~ "'\"""",
+            """"occurred_at < timestamptz '" ~ exact.now_iso() ~ "'\"""",
         ),
-        "THIS reads the clock in changes of stg_saas__error_logs",
+        "THIS reads the clock in inputs of stg_saas__error_logs",
     ),
-    "start_of_the_run_in_a_look_up": (
+    "start_of_the_run_in_where": (
+        model(BY_SEVERITY, **by_severity(where="NOW")).replace(
+            '"NOW"', '"occurred_at < \'" ~ run_started_at ~ "\'"'
+        ),
+        "THIS reads the clock in inputs of stg_saas__error_logs",
+    ),
+    "clock_in_a_key": (
         model(
             BY_SEVERITY,
-            scope=["severity"],
-            changes={"stg_saas__error_logs": "LOOK_UP"},
-        ).replace(
-            '"LOOK_UP"',
-            '"select severity from changes where occurred_at < \'" ~ run_started_at '
-            '~ "\'"',
+            **by_severity(
+                keys={"severity": "case when occurred_at < now() then '' end"}
+            ),
         ),
-        "THIS reads the clock in changes of stg_saas__error_logs",
-    ),
-    "clock_in_a_look_up": (
-        model(
-            BY_SEVERITY,
-            scope=["severity"],
-            changes={
-                "stg_saas__error_logs": "select severity from changes "
-                "where occurred_at < now()"
-            },
-        ),
-        "THIS reads the clock in changes of stg_saas__error_logs",
+        "THIS reads the clock in inputs of stg_saas__error_logs",
     ),
     "constant_for_a_column": (
         model(
             BY_SEVERITY.replace(" group", ' cross join {{ ref("plans") }} group'),
-            **changed(severity="'critical'"),
+            **by_severity(keys={"severity": "'critical'"}),
         ),
-        "changes of fct_constant_for_a_column give other rows of a severity than",
+        "config of fct_constant_for_a_column gives other rows of a severity than",
     ),
     "another_column": (
-        model(BY_SEVERITY, **changed(severity="endpoint")),
-        "changes of fct_another_column give other rows of a severity than",
+        model(BY_SEVERITY, **by_severity(keys={"severity": "endpoint"})),
+        "config of fct_another_column gives other rows of a severity than",
     ),
     "filter_of_its_own": (
-        model(BY_SEVERITY, **changed(where="severity = 'critical'")),
-        "changes of fct_filter_of_its_own give other rows of a severity than",
+        model(BY_SEVERITY, **by_severity(where="severity = 'critical'")),
+        "config of fct_filter_of_its_own gives other rows of a severity than",
     ),
-    "rows_of_other_scopes": (
+    "rows_of_other_keys": (
         model(
             "select severity, errors, sum(errors) over () as all_errors "
             f"from ({BY_SEVERITY}) as errors",
-            **SCOPED,
+            **by_severity(),
         ),
-        "changes of fct_rows_of_other_scopes give other rows of a severity than",
+        "config of fct_rows_of_other_keys gives other rows of a severity than",
     ),
     "function_that_reads": (
         model(f"select *, public.number_of_teams() from ({BY_SEVERITY}) as errors"),
@@ -430,7 +418,7 @@ def test_what_would_go_wrong_in_silence_is_refused_when_it_is_built(
         message = complaint.replace("THIS", f"fct_{name}")
         assert message in complaints, (name, complaints)
     for said in pinned:
-        assert "reads the clock in changes of stg_saas__error_logs" in said
+        assert "reads the clock in inputs of stg_saas__error_logs" in said
 
 
 def test_a_partition_that_goes_takes_out_what_it_held_and_no_other_time(
@@ -443,17 +431,19 @@ def test_a_partition_that_goes_takes_out_what_it_held_and_no_other_time(
         "fct_arrivals": model(
             "select {{ reporting_date('created_at') }} as arrival_date, count(*) as "
             'events from {{ ref("stg_saas__usage_events") }} group by 1',
-            scope=["arrival_date"],
-            changes={
-                "stg_saas__usage_events": {"arrival_date": "day of created_at or none"}
+            keys=["arrival_date"],
+            inputs={
+                "stg_saas__usage_events": {
+                    "keys": {"arrival_date": "day of created_at or none"}
+                }
             },
         ),
         "fct_events_by_user": model(
             "select user_id, count(*) as events "
             'from {{ ref("stg_saas__usage_events") }}'
             " group by user_id",
-            scope=["user_id"],
-            changes={"stg_saas__usage_events": "select user_id from changes"},
+            keys=["user_id"],
+            inputs={"stg_saas__usage_events": {"lookup": {}}},
         ),
     }
     with ExitStack() as stack:
@@ -466,18 +456,19 @@ def test_a_partition_that_goes_takes_out_what_it_held_and_no_other_time(
             "delete from usage_events where id in (select id from usage_events limit 2)"
         )
         runs = refresh(company, models)
-        assert {run.method for run in runs.values()} == {"scoped"}
+        assert {run.method for run in runs.values()} == {"partial"}
         company.execute("drop table usage_events_y2026m01")
         runs = refresh(company, models)
-        assert {run.method for run in runs.values()} == {"whole"}
+        assert {run.method for run in runs.values()} == {"full"}
 
 
-def test_a_scope_that_the_select_does_not_give_is_named(
+def test_a_key_that_the_select_does_not_give_is_named(
     project: DbtProject, company: Database
 ) -> None:
     models = {
         "fct_loud": model(
-            BY_SEVERITY.replace("severity,", "upper(severity) as severity,"), **SCOPED
+            BY_SEVERITY.replace("severity,", "upper(severity) as severity,"),
+            **by_severity(),
         )
     }
     company.execute("create table kept as select * from error_logs")
@@ -488,7 +479,7 @@ def test_a_scope_that_the_select_does_not_give_is_named(
         company.execute("insert into error_logs select * from kept")
         before = company.execute("select * from analytics.fct_loud order by 1")
         with pytest.raises(
-            psycopg2.Error, match="changes of fct_loud give another severity than its"
+            psycopg2.Error, match="config of fct_loud gives another severity than its"
         ):
             refresh(company, models)
         assert company.execute("select * from analytics.fct_loud order by 1") == before
@@ -590,7 +581,7 @@ BY_SETTINGS = {
         "cast('02/03/2026' as date) as third_of_february, "
         "count(*) filter (where endpoint = null) as none "
         'from {{ ref("stg_saas__error_logs") }} group by severity',
-        **SCOPED,
+        **by_severity(),
     )
 }
 
@@ -638,7 +629,7 @@ def test_the_settings_of_a_session_decide_nothing_of_a_mart(
                     rebuild=rebuild,
                     inspect=lambda each: engine.verify(each, SCHEMA, [*BY_SETTINGS]),
                 )
-            assert run.is_quiet, (run, options)
+            assert run.is_unchanged, (run, options)
 
 
 # --- Another version of the engine ----------------------------------------------------
@@ -648,7 +639,7 @@ def test_a_model_that_a_new_engine_refuses_is_named_until_it_is_built(
     project: DbtProject, company: Database
 ) -> None:
     names = ("fct_refused", "fct_reader", "fct_apart")
-    text = model(BY_SEVERITY, access="protected", **SCOPED)
+    text = model(BY_SEVERITY, {"access": "protected"}, **by_severity())
     reader = model('select * from {{ ref("fct_refused") }}')
     refused = model(f"select *, current_date as today from ({BY_SEVERITY}) as errors")
 

@@ -295,7 +295,7 @@ def test_a_column_that_is_not_granted_is_told_with_what_to_do(build: Build) -> N
 
     assert "permission denied for table users" in message
     assert "stg_saas__users" in message
-    assert "`python -m bootstrap roles`" in message
+    assert "`saas roles`" in message
     stage.make_roles().check_returncode()
     refresh(build.transformer).check_returncode()
 

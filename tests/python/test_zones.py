@@ -77,7 +77,7 @@ def test_bounds_hold_every_instant_of_a_day_and_no_more_than_the_clocks_changed(
             bounds as (
                 select day, starts, ends, is_exact
                 from days
-                cross join analytics_refresh.local_bounds(day, day + 1, %(zone)s)
+                cross join analytics_refresh._local_bounds(day, day + 1, %(zone)s)
             )
 
             select

@@ -520,8 +520,7 @@ def disagreements(cursor: Any) -> dict[str, int]:
     another query over the source tables.
     """
     cursor.execute(
-        "select model, analytics_refresh.differences(model) "
-        "from analytics_refresh.models"
+        "select model, analytics_refresh.verify(model) from analytics_refresh.models"
     )
     found = {model: rows for model, rows in cursor.fetchall() if rows}
     for mart, query in REFERENCES.items():

@@ -413,7 +413,7 @@ def refresh(database: Database) -> dict[str, str]:
     with closing(database.connect()) as connection:
         engine.refresh(connection, SCHEMA)
     different = database.execute(
-        f"select model, {SCHEMA}.differences(model) from {SCHEMA}.models"
+        f"select model, {SCHEMA}.verify(model) from {SCHEMA}.models"
     )
     return {
         model: f"differs from a rebuild in {rows} rows"

@@ -1,34 +1,24 @@
 {{ config(
-    scope=["usage_month", "feature_name", "plan_type"],
-    changes={
-        "int_features_used_by_plan": {
-            "around": """
-                select uses.*
-                from changes
-                inner join int_features_used_by_plan as uses
-                    on changes.license_id = uses.license_id
-                    and changes.usage_month = uses.usage_month
-                    and changes.feature_name = uses.feature_name
-                union
-                select uses.*
-                from changes
-                inner join int_features_used_by_plan as uses
-                    on changes.user_id = uses.user_id
-                    and changes.usage_month = uses.usage_month
-                    and changes.feature_name = uses.feature_name
-                union
-                select uses.*
-                from changes
-                inner join int_features_used_by_plan as uses
-                    on uses.license_id is null
-                    and uses.user_id is null
-                    and changes.usage_month = uses.usage_month
-                    and changes.feature_name = uses.feature_name
-                where changes.license_id is null and changes.user_id is null
-            """,
+    meta={"exact": {
+        "keys": ["usage_month", "feature_name", "plan_type"],
+        "inputs": {
+            "int_features_used_by_plan": {
+                "delta": {
+                    "count": "usage_groups",
+                    "neighbors": [
+                        {
+                            "same": ["license_id", "usage_month", "feature_name"],
+                            "where": "license_id is not null",
+                        },
+                        {
+                            "same": ["user_id", "usage_month", "feature_name"],
+                            "where": "user_id is not null",
+                        },
+                    ],
+                },
+            },
         },
-    },
-    rows_column="usage_groups",
+    }},
     indexes=[{"columns": ["feature_name"]}],
 ) }}
 

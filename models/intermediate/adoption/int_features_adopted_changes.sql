@@ -1,11 +1,8 @@
 {{ config(
-    scope=["feature_name", "plan_type", "change_month"],
-    changes={
-        "int_licenses_features_used": {
-            "around": "select * from changes where sign > 0",
-        },
-    },
-    rows_column="counted_changes",
+    meta={"exact": {
+        "keys": ["feature_name", "plan_type", "change_month"],
+        "inputs": {"int_licenses_features_used": {"delta": {"count": "counted_changes"}}},
+    }},
 ) }}
 
 -- One row per feature, plan and month in which the number of licences that have adopted

@@ -1,17 +1,16 @@
 {{ config(
-    scope=["usage_month", "user_id"],
-    changes={
-        "int_features_used_monthly": {
-            "usage_month": "usage_month", "user_id": "user_id",
+    meta={"exact": {
+        "keys": ["usage_month", "user_id"],
+        "inputs": {
+            "int_features_used_monthly": {},
+            "int_licenses_features_used": {
+                "lookup": {
+                    "in": "int_features_used_monthly",
+                    "by": ["license_id", "feature_name"],
+                },
+            },
         },
-        "int_licenses_features_used": """
-            select distinct uses.usage_month, uses.user_id
-            from int_features_used_monthly as uses
-            inner join changes
-                on uses.license_id = changes.license_id
-                and uses.feature_name = changes.feature_name
-        """,
-    },
+    }},
     indexes=[
         {"columns": ["license_id", "usage_month"]},
         {"columns": ["user_id", "usage_month"]},

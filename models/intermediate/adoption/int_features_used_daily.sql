@@ -1,12 +1,13 @@
 {{ config(
-    scope=["usage_date", "user_id"],
-    changes={
-        "stg_saas__usage_events": {
-            "usage_date": "day of occurred_at",
-            "user_id": "user_id",
-            "where": "event_category = 'feature'",
+    meta={"exact": {
+        "keys": ["usage_date", "user_id"],
+        "inputs": {
+            "stg_saas__usage_events": {
+                "keys": {"usage_date": "day of occurred_at"},
+                "where": "event_category = 'feature'",
+            },
         },
-    },
+    }},
     indexes=[{"columns": ["user_id", "usage_month"]}],
 ) }}
 

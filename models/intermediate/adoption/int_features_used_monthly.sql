@@ -1,13 +1,17 @@
 {{ config(
-    scope=["usage_month", "user_id"],
-    changes={
-        "int_features_used_daily": {"usage_month": "usage_month", "user_id": "user_id"},
-    },
+    meta={"exact": {
+        "keys": ["usage_month", "user_id"],
+        "inputs": {"int_features_used_daily": {}},
+    }},
     indexes=[
         {
             "columns": [
-                "user_id", "feature_name",
-                "license_id", "total_uses", "first_used_at", "last_used_at",
+                "user_id",
+                "feature_name",
+                "license_id",
+                "total_uses",
+                "first_used_at",
+                "last_used_at",
             ],
         },
         {"columns": ["license_id", "feature_name", "usage_month"]},

@@ -1,11 +1,10 @@
 {{ config(
-    scope=["plan_type", "change_month"],
-    changes={
-        "int_licenses_eligible_months": {
-            "around": "select * from changes where sign > 0",
+    meta={"exact": {
+        "keys": ["plan_type", "change_month"],
+        "inputs": {
+            "int_licenses_eligible_months": {"delta": {"count": "counted_changes"}},
         },
-    },
-    rows_column="counted_changes",
+    }},
 ) }}
 
 -- One row per plan and month in which the number of its live licences changes: by those

@@ -1,6 +1,8 @@
 {{ config(
-    scope=["license_id"],
-    changes={"stg_saas__licenses": {"license_id": "license_id"}},
+    meta={"exact": {
+        "keys": ["license_id"],
+        "inputs": {"stg_saas__licenses": {}},
+    }},
 ) }}
 
 -- One row per licence that was live at some time: the first and the last month in which

@@ -1,15 +1,11 @@
 {{ config(
-    scope=["license_id", "feature_name"],
-    changes={
-        "int_features_used_monthly": {
-            "license_id": "license_id", "feature_name": "feature_name",
+    meta={"exact": {
+        "keys": ["license_id", "feature_name"],
+        "inputs": {
+            "int_features_used_monthly": {},
+            "int_licenses_eligible_months": {"lookup": {"in": "int_features_used_monthly", "by": "license_id"}},
         },
-        "int_licenses_eligible_months": """
-            select distinct uses.license_id, uses.feature_name
-            from int_features_used_monthly as uses
-            inner join changes on uses.license_id = changes.license_id
-        """,
-    },
+    }},
 ) }}
 
 -- One row per licence and feature that it ever used, with the month of its first event

@@ -1,13 +1,11 @@
 {{ config(
-    scope=["entry_month", "affiliate_id"],
-    changes={
-        "stg_saas__affiliate_commissions": {
-            "entry_month": "month of created_at or none", "affiliate_id": "affiliate_id",
+    meta={"exact": {
+        "keys": ["entry_month", "affiliate_id"],
+        "inputs": {
+            "stg_saas__affiliate_commissions": {"keys": {"entry_month": "month of created_at or none"}},
+            "stg_saas__affiliate_payouts": {"keys": {"entry_month": "month of created_at or none"}},
         },
-        "stg_saas__affiliate_payouts": {
-            "entry_month": "month of created_at or none", "affiliate_id": "affiliate_id",
-        },
-    },
+    }},
     indexes=[{"columns": ["affiliate_id"]}],
 ) }}
 

@@ -1,7 +1,9 @@
 {{ config(
-    scope=["license_id"],
-    changes={"int_subscriptions_mrr": {"license_id": "license_id"}},
-    clock="day",
+    meta={"exact": {
+        "keys": ["license_id"],
+        "inputs": {"int_subscriptions_mrr": {}},
+        "clock": "day",
+    }},
 ) }}
 
 -- One row per month, licence, currency and plan whose recurring revenue at the month's

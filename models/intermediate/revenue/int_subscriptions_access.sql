@@ -1,9 +1,8 @@
 {{ config(
-    scope=["license_id"],
-    changes={
-        "stg_saas__subscriptions": {"license_id": "license_id"},
-        "stg_saas__licenses": {"license_id": "license_id"},
-    },
+    meta={"exact": {
+        "keys": ["license_id"],
+        "inputs": {"stg_saas__subscriptions": {}, "stg_saas__licenses": {}},
+    }},
 ) }}
 
 -- One row per subscription: when its licence ended, or another subscription took its

@@ -1,6 +1,8 @@
 {{ config(
-    scope=["license_id"],
-    changes={"int_subscriptions_spans": {"license_id": "license_id"}},
+    meta={"exact": {
+        "keys": ["license_id"],
+        "inputs": {"int_subscriptions_spans": {}},
+    }},
 ) }}
 
 -- One row per subscription that ever brings recurring revenue, with the months in which

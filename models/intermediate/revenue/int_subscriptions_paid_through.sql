@@ -1,12 +1,11 @@
 {{ config(
-    scope=["subscription_id"],
-    changes={
-        "stg_saas__subscriptions": {"subscription_id": "subscription_id"},
-        "stg_saas__payment_transactions": {
-            "subscription_id": "subscription_id",
-            "where": "status in ('succeeded', 'refunded')",
+    meta={"exact": {
+        "keys": ["subscription_id"],
+        "inputs": {
+            "stg_saas__subscriptions": {},
+            "stg_saas__payment_transactions": {"where": "status in ('succeeded', 'refunded')"},
         },
-    },
+    }},
 ) }}
 {%- set expected = add_utc_months(
     "starts_at", utc_months_between("starts_at", "current_period_start_at")

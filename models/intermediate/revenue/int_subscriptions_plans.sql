@@ -1,6 +1,8 @@
 {{ config(
-    scope=["subscription_id"],
-    changes={"stg_saas__subscriptions": {"subscription_id": "subscription_id"}},
+    meta={"exact": {
+        "keys": ["subscription_id"],
+        "inputs": {"stg_saas__subscriptions": {}},
+    }},
 ) }}
 
 -- One row per subscription with its current plan. Its changes are those of the plan: a

@@ -1,13 +1,14 @@
 {{ config(
-    scope=["license_id"],
-    changes={
-        "stg_saas__subscriptions": {"license_id": "license_id"},
-        "int_subscriptions_access": {"license_id": "license_id"},
-        "int_subscriptions_paid_through": "
-            select license_id from stg_saas__subscriptions
-            where subscription_id in (select subscription_id from changes)
-        ",
-    },
+    meta={"exact": {
+        "keys": ["license_id"],
+        "inputs": {
+            "stg_saas__subscriptions": {},
+            "int_subscriptions_access": {},
+            "int_subscriptions_paid_through": {
+                "lookup": {"in": "stg_saas__subscriptions", "by": "subscription_id"},
+            },
+        },
+    }},
 ) }}
 
 -- One row per subscription that ever brings recurring revenue: how much per month and

@@ -1,7 +1,22 @@
 {{ config(
-    scope=["change_date", "plan_type"],
-    changes={"int_users_active_days": {"around": active_days_around()}},
-    rows_column="window_edges",
+    meta={"exact": {
+        "keys": ["change_date", "plan_type"],
+        "inputs": {
+            "int_users_active_days": {
+                "delta": {
+                    "count": "window_edges",
+                    "neighbors": [
+                        {"same": ["user_id", "activity_date"]},
+                        {"same": ["user_id"], "next_to": "activity_date"},
+                        {
+                            "same": ["user_id", "plan_type"],
+                            "next_to": "activity_date",
+                        },
+                    ],
+                },
+            },
+        },
+    }},
 ) }}
 
 -- One row per day and plan on which the users active within the last 1, 7 or 30 days

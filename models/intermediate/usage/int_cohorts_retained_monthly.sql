@@ -1,11 +1,8 @@
 {{ config(
-    scope=["cohort_month", "activity_month"],
-    changes={
-        "int_users_active_months": {
-            "around": "select * from changes where sign > 0",
-        },
-    },
-    rows_column="retained_users",
+    meta={"exact": {
+        "keys": ["cohort_month", "activity_month"],
+        "inputs": {"int_users_active_months": {"delta": {"count": "retained_users"}}},
+    }},
 ) }}
 
 -- One row per month of sign-up and month in which any of those users were active: how

@@ -1,11 +1,8 @@
 {{ config(
-    scope=["cohort_month"],
-    changes={
-        "dim_users": {
-            "around": "select * from changes where sign > 0",
-        },
-    },
-    rows_column="cohort_users",
+    meta={"exact": {
+        "keys": ["cohort_month"],
+        "inputs": {"dim_users": {"delta": {"count": "cohort_users"}}},
+    }},
 ) }}
 
 -- One row per month of sign-up: the users who signed up in it and were not deleted.

@@ -1,13 +1,17 @@
 {{ config(
-    scope=["activity_date", "user_id"],
-    changes={
-        "fct_usage_daily": {"activity_date": "usage_date", "user_id": "user_id"},
-        "dim_licenses": "
-            select distinct usage_date, user_id
-            from fct_usage_daily
-            where license_id in (" ~ keys_of_other_value("license_id", "plan_type") ~ ")
-        ",
-    },
+    meta={"exact": {
+        "keys": ["activity_date", "user_id"],
+        "inputs": {
+            "fct_usage_daily": {"keys": {"activity_date": "usage_date"}},
+            "dim_licenses": {
+                "lookup": {
+                    "in": "fct_usage_daily",
+                    "by": "license_id",
+                    "changed": "plan_type",
+                },
+            },
+        },
+    }},
     indexes=[{"columns": ["user_id", "activity_date"]}],
 ) }}
 

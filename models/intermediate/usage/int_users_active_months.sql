@@ -1,13 +1,17 @@
 {{ config(
-    scope=["user_id", "activity_month"],
-    changes={
-        "fct_usage_monthly": {"activity_month": "usage_month", "user_id": "user_id"},
-        "dim_users": "
-            select distinct user_id, usage_month
-            from fct_usage_monthly
-            where user_id in (" ~ keys_of_other_value("user_id", "signup_month") ~ ")
-        ",
-    },
+    meta={"exact": {
+        "keys": ["user_id", "activity_month"],
+        "inputs": {
+            "fct_usage_monthly": {"keys": {"activity_month": "usage_month"}},
+            "dim_users": {
+                "lookup": {
+                    "in": "fct_usage_monthly",
+                    "by": "user_id",
+                    "changed": "signup_month",
+                },
+            },
+        },
+    }},
 ) }}
 
 -- One row per user and month with an event, with the month of the user's sign-up. Users

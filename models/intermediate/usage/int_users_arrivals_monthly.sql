@@ -1,33 +1,18 @@
 {{ config(
-    scope=["activity_month"],
-    changes={
-        "int_users_active_months": {
-            "around": """
-                select distinct months.*
-                from changes
-                cross join lateral (
-                    select * from int_users_active_months as months
-                    where months.user_id = changes.user_id
-                        and months.activity_month = changes.activity_month
-                    union all
-                    (
-                        select * from int_users_active_months as months
-                        where months.user_id = changes.user_id
-                            and months.activity_month < changes.activity_month
-                        order by months.activity_month desc limit 1
-                    )
-                    union all
-                    (
-                        select * from int_users_active_months as months
-                        where months.user_id = changes.user_id
-                            and months.activity_month > changes.activity_month
-                        order by months.activity_month limit 1
-                    )
-                ) as months
-            """,
+    meta={"exact": {
+        "keys": ["activity_month"],
+        "inputs": {
+            "int_users_active_months": {
+                "delta": {
+                    "count": "arrivals_and_departures",
+                    "neighbors": [
+                        {"same": ["user_id", "activity_month"]},
+                        {"same": ["user_id"], "next_to": "activity_month"},
+                    ],
+                },
+            },
         },
-    },
-    rows_column="arrivals_and_departures",
+    }},
 ) }}
 
 -- One row per month in which users were active or stayed away: where the active ones

@@ -1,9 +1,8 @@
 {{ config(
-    scope=["feature_name"],
-    changes={
-        "int_features_active_monthly": {"feature_name": "feature_name"},
-        "fct_feature_usage": "select distinct feature_name from changes",
-    },
+    meta={"exact": {
+        "keys": ["feature_name"],
+        "inputs": {"int_features_active_monthly": {}, "fct_feature_usage": {"lookup": {}}},
+    }},
 ) }}
 
 -- One row per feature that is listed or was ever used: what it is called, and when it

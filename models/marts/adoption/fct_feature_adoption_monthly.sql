@@ -1,9 +1,8 @@
 {{ config(
-    scope=["feature_name"],
-    changes={
-        "int_features_active_monthly": {"feature_name": "feature_name"},
-        "int_features_adopted_changes": {"feature_name": "feature_name"},
-    },
+    meta={"exact": {
+        "keys": ["feature_name"],
+        "inputs": {"int_features_active_monthly": {}, "int_features_adopted_changes": {}},
+    }},
 ) }}
 
 -- One row per month, feature and plan, without gaps from the feature's first event to

@@ -1,10 +1,8 @@
 {{ config(
-    scope=["user_id", "feature_name"],
-    changes={
-        "int_features_used_monthly": {
-            "user_id": "user_id", "feature_name": "feature_name",
-        },
-    },
+    meta={"exact": {
+        "keys": ["user_id", "feature_name"],
+        "inputs": {"int_features_used_monthly": {}},
+    }},
     indexes=[
         {"columns": ["feature_name", "first_used_at"]},
         {"columns": ["feature_name", "last_used_at"]},

@@ -1,6 +1,8 @@
 {{ config(
-    scope=["affiliate_id"],
-    changes={"int_affiliates_ledger_monthly": {"affiliate_id": "affiliate_id"}},
+    meta={"exact": {
+        "keys": ["affiliate_id"],
+        "inputs": {"int_affiliates_ledger_monthly": {}},
+    }},
 ) }}
 
 -- One row per affiliate and currency with any commission or payout: what was earned,

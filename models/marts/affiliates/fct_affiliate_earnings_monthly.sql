@@ -1,10 +1,10 @@
 {{ config(
-    scope=["earnings_month", "affiliate_id"],
-    changes={
-        "int_affiliates_ledger_monthly": {
-            "earnings_month": "entry_month", "affiliate_id": "affiliate_id",
+    meta={"exact": {
+        "keys": ["earnings_month", "affiliate_id"],
+        "inputs": {
+            "int_affiliates_ledger_monthly": {"keys": {"earnings_month": "entry_month"}},
         },
-    },
+    }},
 ) }}
 
 -- One row per month of the commission's creation, affiliate, currency and commission

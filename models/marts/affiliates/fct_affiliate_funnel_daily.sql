@@ -1,15 +1,17 @@
 {{ config(
-    scope=["funnel_date", "affiliate_id"],
-    changes={
-        "stg_saas__affiliate_clicks": {
-            "funnel_date": "day of clicked_at", "affiliate_id": "affiliate_id",
+    meta={"exact": {
+        "keys": ["funnel_date", "affiliate_id"],
+        "inputs": {
+            "stg_saas__affiliate_clicks": {"keys": {"funnel_date": "day of clicked_at"}},
+            "stg_saas__affiliate_referrals": {
+                "keys": [
+                    {"funnel_date": "day of created_at"},
+                    {"funnel_date": "day of qualified_at"},
+                    {"funnel_date": "day of converted_at"},
+                ],
+            },
         },
-        "stg_saas__affiliate_referrals": [
-            {"funnel_date": "day of created_at", "affiliate_id": "affiliate_id"},
-            {"funnel_date": "day of qualified_at", "affiliate_id": "affiliate_id"},
-            {"funnel_date": "day of converted_at", "affiliate_id": "affiliate_id"},
-        ],
-    },
+    }},
 ) }}
 
 -- One row per day, affiliate and campaign with anything to count; no campaign is a

@@ -1,12 +1,8 @@
 {{ config(
-    scope=["usage_date", "endpoint", "method"],
-    changes={
-        "stg_saas__api_usage": {
-            "usage_date": "day of occurred_at",
-            "endpoint": "endpoint",
-            "method": "method",
-        },
-    },
+    meta={"exact": {
+        "keys": ["usage_date", "endpoint", "method"],
+        "inputs": {"stg_saas__api_usage": {"keys": {"usage_date": "day of occurred_at"}}},
+    }},
 ) }}
 
 -- One row per day, endpoint and method: calls of the public API, how many failed and

@@ -1,13 +1,8 @@
 {{ config(
-    scope=["audit_date", "action", "resource_type", "status"],
-    changes={
-        "stg_saas__audit_logs": {
-            "audit_date": "day of occurred_at",
-            "action": "action",
-            "resource_type": "resource_type",
-            "status": "status",
-        },
-    },
+    meta={"exact": {
+        "keys": ["audit_date", "action", "resource_type", "status"],
+        "inputs": {"stg_saas__audit_logs": {"keys": {"audit_date": "day of occurred_at"}}},
+    }},
 ) }}
 
 -- One row per day, action, type of resource and outcome: audited actions and the users

@@ -1,13 +1,8 @@
 {{ config(
-    scope=["error_date", "severity", "error_type", "source"],
-    changes={
-        "stg_saas__error_logs": {
-            "error_date": "day of occurred_at",
-            "severity": "severity",
-            "error_type": "error_type",
-            "source": "source",
-        },
-    },
+    meta={"exact": {
+        "keys": ["error_date", "severity", "error_type", "source"],
+        "inputs": {"stg_saas__error_logs": {"keys": {"error_date": "day of occurred_at"}}},
+    }},
 ) }}
 
 -- One row per day, severity, error type and source (unknown is a group of its own):

@@ -1,17 +1,13 @@
 {{ config(
-    scope=["license_id"],
-    changes={
-        "stg_saas__licenses": {"license_id": "license_id"},
-        "stg_saas__teams": {"license_id": "license_id"},
-        "stg_saas__team_members": """
-            select distinct teams.license_id
-            from changes
-            inner join stg_saas__teams as teams on changes.team_id = teams.team_id
-        """,
-        "fct_usage_daily": {
-            "license_id": "license_id", "where": "license_id is not null",
+    meta={"exact": {
+        "keys": ["license_id"],
+        "inputs": {
+            "stg_saas__licenses": {},
+            "stg_saas__teams": {},
+            "stg_saas__team_members": {"lookup": {"in": "stg_saas__teams", "by": "team_id"}},
+            "fct_usage_daily": {"where": "license_id is not null"},
         },
-    },
+    }},
 ) }}
 
 -- One row per licence: seats bought and taken, people in its teams and those who used

@@ -1,5 +1,7 @@
 {{ config(
-    clock="day",
+    meta={"exact": {
+        "clock": "day",
+    }},
 ) }}
 
 -- One row per month, currency and plan, without gaps from the plan's first revenue in

@@ -1,6 +1,8 @@
 {{ config(
-    scope=["license_id"],
-    changes={"int_licenses_mrr_changes": {"license_id": "license_id"}},
+    meta={"exact": {
+        "keys": ["license_id"],
+        "inputs": {"int_licenses_mrr_changes": {}},
+    }},
 ) }}
 
 -- One row per month, licence, currency and plan whose recurring revenue changed. All

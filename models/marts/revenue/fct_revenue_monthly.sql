@@ -1,17 +1,19 @@
 {{ config(
-    scope=["revenue_month"],
-    changes={
-        "stg_saas__payment_transactions": {
-            "revenue_month": "month of coalesce(processed_at, created_at)",
+    meta={"exact": {
+        "keys": ["revenue_month"],
+        "inputs": {
+            "stg_saas__payment_transactions": {
+                "keys": {"revenue_month": "month of coalesce(processed_at, created_at)"},
+            },
+            "int_subscriptions_plans": {
+                "lookup": {
+                    "in": "stg_saas__payment_transactions",
+                    "by": "subscription_id",
+                    "changed": "plan_type",
+                },
+            },
         },
-        "int_subscriptions_plans": "
-            select " ~ reporting_month("coalesce(processed_at, created_at)") ~ "
-            from stg_saas__payment_transactions
-            where subscription_id in ("
-                ~ keys_of_other_value("subscription_id", "plan_type") ~ "
-            )
-        ",
-    },
+    }},
 ) }}
 
 -- One row per month of processing, currency and the subscription's current plan: what

@@ -1,5 +1,7 @@
 {{ config(
-    clock="day",
+    meta={"exact": {
+        "clock": "day",
+    }},
 ) }}
 
 -- One row per day, in whole years from the first sign-up or event to the later of now

@@ -1,12 +1,11 @@
 {{ config(
-    scope=["license_id"],
-    changes={
-        "stg_saas__licenses": {
-            "license_id": "license_id",
-            "moments": ["started_at", "cancelled_at", "expires_at"],
+    meta={"exact": {
+        "keys": ["license_id"],
+        "inputs": {
+            "stg_saas__licenses": {"moments": ["started_at", "cancelled_at", "expires_at"]},
         },
-    },
-    clock="none",
+        "clock": "none",
+    }},
 ) }}
 
 -- One row per licence with its plan, seats and dates, as they are now.

@@ -1,10 +1,12 @@
 {{ config(
-    scope=["user_id"],
-    changes={
-        "stg_saas__users": {"user_id": "user_id"},
-        "stg_saas__licenses": {"user_id": "user_id"},
-        "int_users_active_days": {"user_id": "user_id"},
-    },
+    meta={"exact": {
+        "keys": ["user_id"],
+        "inputs": {
+            "stg_saas__users": {},
+            "stg_saas__licenses": {},
+            "int_users_active_days": {},
+        },
+    }},
 ) }}
 
 -- One row per user, without any personal data: rights, dates and first and last

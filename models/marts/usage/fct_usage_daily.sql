@@ -1,10 +1,10 @@
 {{ config(
-    scope=["usage_date", "user_id"],
-    changes={
-        "stg_saas__usage_events": {
-            "usage_date": "day of occurred_at", "user_id": "user_id",
+    meta={"exact": {
+        "keys": ["usage_date", "user_id"],
+        "inputs": {
+            "stg_saas__usage_events": {"keys": {"usage_date": "day of occurred_at"}},
         },
-    },
+    }},
     indexes=[{"columns": ["license_id", "usage_date"]}],
 ) }}
 

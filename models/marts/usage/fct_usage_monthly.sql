@@ -1,10 +1,10 @@
 {{ config(
-    scope=["usage_month", "user_id"],
-    changes={
-        "stg_saas__usage_events": {
-            "usage_month": "month of occurred_at", "user_id": "user_id",
+    meta={"exact": {
+        "keys": ["usage_month", "user_id"],
+        "inputs": {
+            "stg_saas__usage_events": {"keys": {"usage_month": "month of occurred_at"}},
         },
-    },
+    }},
     indexes=[{"columns": ["user_id"]}],
 ) }}
 

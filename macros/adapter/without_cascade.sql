@@ -1,0 +1,151 @@
+{#-
+    dbt drops what it makes again with `cascade`, and with it whatever others built on
+    it. Here nothing is dropped so: rows are replaced in place where the columns stay,
+    and where they change, what is in the way is named.
+-#}
+
+
+{% macro postgres__drop_table(relation) -%}
+    drop table if exists {{ relation }}
+{%- endmacro %}
+
+
+{% macro postgres__drop_view(relation) -%}
+    drop view if exists {{ relation }}
+{%- endmacro %}
+
+
+{% macro postgres__drop_materialized_view(relation) -%}
+    drop materialized view if exists {{ relation }}
+{%- endmacro %}
+
+
+{#- dbt's `table`, and a full refresh of its `incremental`, make another table and drop
+    the former one. They ask for its name first. -#}
+{% macro postgres__make_backup_relation(base_relation, backup_relation_type, suffix) -%}
+    {%- if config.get("materialized") == "table" or should_full_refresh() -%}
+        {%- do exact.refuse_dependents(base_relation, "table") -%}
+    {%- endif -%}
+    {%- set backup_relation = postgres__make_relation_with_suffix(
+        base_relation, suffix, dstring=False
+    ) -%}
+    {{ return(backup_relation.incorporate(type=backup_relation_type)) }}
+{%- endmacro %}
+
+
+{#- An expression that lists the columns of a relation: null if it is not there. -#}
+{% macro columns_of(relation) -%}
+    (
+        select string_agg(
+            format('%I %s', attname, format_type(atttypid, atttypmod)), ', '
+            order by attnum
+        )
+        from pg_attribute
+        where attrelid = to_regclass('{{ relation }}')
+            and attnum > 0 and not attisdropped
+    )
+{%- endmacro %}
+
+
+{#-
+    A seed's rows are replaced in place if its columns are those of the file, with
+    --full-refresh too: readers go on with the former rows until the end. Else the table
+    is made again. Two runs at once queue up.
+-#}
+{% macro postgres__reset_csv_table(model, full_refresh, old_relation, agate_table) %}
+    {%- set types = model["config"].get("column_types", {}) -%}
+    {%- set quoting = model["config"].get("quote_columns", none) -%}
+    {%- set columns = [] -%}
+    {%- for name in agate_table.column_names -%}
+        {%- do columns.append(
+            adapter.quote_seed_column(name | string, quoting) ~ " "
+            ~ types.get(name, adapter.convert_type(agate_table, loop.index0))
+        ) -%}
+    {%- endfor -%}
+    {%- do run_query(
+        "create temporary table seed_columns (" ~ columns | join(", ") ~ ")"
+    ) -%}
+    {%- set is_same = run_query(
+        "select " ~ saas_analytics.columns_of("pg_temp.seed_columns") ~ " = "
+        ~ saas_analytics.columns_of(old_relation)
+    ).columns[0].values()[0] -%}
+    {%- do run_query("drop table pg_temp.seed_columns") -%}
+    {%- if is_same -%}
+        {%- set statement -%}
+            lock table {{ old_relation }} in share row exclusive mode;
+            delete from {{ old_relation }}
+        {%- endset -%}
+        {%- do run_query(statement) -%}
+        {{ return(statement) }}
+    {%- endif -%}
+    {%- do exact.refuse_dependents(old_relation, "set of columns") -%}
+    {%- do exact.run_between_readers("drop table " ~ old_relation,
+        old_relation) -%}
+    {%- do adapter.drop_relation(old_relation) -%}
+    {{ return(create_csv_table(model, agate_table)) }}
+{% endmacro %}
+
+
+{#-
+    dbt's test, but for the table of its failing rows: dbt drops it, with what others
+    built on it, and makes it again in every run.
+-#}
+{% materialization test, adapter="postgres" %}
+    {%- set relations = [] -%}
+    {%- set failures = get_limit_subquery_sql(sql, config.get("limit")) -%}
+    {%- set main_sql = failures -%}
+    {%- do run_query(exact.run_limits()) -%}
+    {%- if should_store_failures() -%}
+        {%- set target_relation = api.Relation.create(
+            identifier=model["alias"], schema=schema, database=database, type="table"
+        ) -%}
+        {%- do saas_analytics.store_failures(target_relation, failures) -%}
+        {%- do relations.append(target_relation) -%}
+        {{ adapter.commit() }}
+        {%- set main_sql = "select * from " ~ target_relation -%}
+    {%- endif -%}
+    {%- call statement("main", fetch_result=True) -%}
+        {{ get_test_sql(
+            main_sql,
+            config.get("fail_calc"),
+            config.get("warn_if"),
+            config.get("error_if"),
+            limit=none,
+        ) }}
+    {%- endcall -%}
+    {{ return({"relations": relations}) }}
+{% endmaterialization %}
+
+
+{#- Replaces the failing rows in a table, or the table if its columns change. -#}
+{% macro store_failures(relation, failures) -%}
+    {%- set existing = adapter.get_relation(
+        database=relation.database, schema=relation.schema,
+        identifier=relation.identifier,
+    ) -%}
+    {%- do run_query(
+        "create temporary view failing_rows as (\n" ~ failures ~ "\n)"
+    ) -%}
+    {%- set is_same = existing is not none and existing.is_table and run_query(
+        "select " ~ saas_analytics.columns_of("pg_temp.failing_rows") ~ " = "
+        ~ saas_analytics.columns_of(relation)
+    ).columns[0].values()[0] -%}
+    {%- do run_query("drop view pg_temp.failing_rows") -%}
+    {%- if is_same -%}
+        {%- call statement(auto_begin=True) -%}
+            lock table {{ relation }} in share row exclusive mode;
+            delete from {{ relation }};
+            insert into {{ relation }} select * from (
+                {{ failures }}
+            ) as failures
+        {%- endcall -%}
+    {%- else -%}
+        {%- set next_relation = make_intermediate_relation(relation) -%}
+        {%- do exact.refuse_dependents(relation, "set of columns") -%}
+        {%- do run_query("drop table if exists " ~ next_relation) -%}
+        {%- call statement(auto_begin=True) -%}
+            {{ get_create_sql(next_relation, failures) }}
+        {%- endcall -%}
+        {%- do exact.replace_relation(relation, next_relation) -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,6 +1,0 @@
-{#-
-    A text as a literal, whatever it holds: a name may hold the tag of a dollar quote.
--#}
-{% macro refresh_literal(text) -%}
-    {{ return("'" ~ (text | string | replace("'", "''")) ~ "'") }}
-{%- endmacro %}

@@ -1,0 +1,199 @@
+{#-
+    Step 2: the keys that the changes of an input belong to, in refresh_keys.
+-#}
+{% macro _engine_keys(schema) %}
+
+-- The expressions by which a mapping of an input gives the keys.
+create or replace function {{ schema }}._key_expressions(
+    known {{ schema }}.models, mapping jsonb
+)
+returns text
+language sql stable
+as $$
+    select string_agg(mapping -> name ->> 'expression', ', ' order by position)
+    from unnest(known.key_columns) with ordinality as columns (name, position)
+$$;
+
+
+-- A query of the keys by which the model looks up changed rows of an input: those of
+-- the rows, of another input, that have the same values in some columns. Only changes
+-- of other columns count, where `changed` names these: the log of a model tells a row
+-- that is new from one that is as it was.
+create or replace function {{ schema }}._lookup_sql(
+    known {{ schema }}.models, input jsonb, changes text
+)
+returns text
+language sql stable
+as $$
+    select string_agg(case
+        when driving is null then format(
+            '(select distinct %s from (%s) as changes)',
+            {{ schema }}._key_expressions(known, mapping), changes
+        )
+        else format(
+            '(select distinct %1$s from %2$s where (%3$s) '
+            'and (%4$s) in (select %4$s from (%5$s) as changes%6$s))',
+            {{ schema }}._key_expressions(known, mapping), driving ->> 'relation',
+            coalesce(driving ->> 'filter', 'true'), looked_up_by, changes,
+            ' group by ' || looked_up_by || ' having sum(sign) != 0' || has_changed
+        )
+    end, ' union ')
+    from (values (input -> 'lookup')) as lookups (lookup)
+    cross join lateral (
+        select
+            string_agg(format('%I', name), ', ') as looked_up_by,
+            (
+                select string_agg(format(
+                    ' or count(distinct %1$I) > 1 or count(%1$I) not in (0, count(*))',
+                    column_name
+                ), '')
+                from jsonb_array_elements_text(lookup -> 'changed') as column_name
+            ) as has_changed
+        from jsonb_array_elements_text(lookup -> 'by') as name
+    ) as conditions
+    left join lateral (
+        select item as driving from jsonb_array_elements(known.inputs) as item
+        where item ->> 'name' = lookup ->> 'in'
+    ) as drivings on true
+    cross join lateral jsonb_array_elements(
+        coalesce(driving -> 'mappings', lookup -> 'mappings')
+    ) as mapping
+$$;
+
+
+-- A query of the keys of a partition's time, in the input and in the model. Null
+-- where its time isn't known, or is not that of the input's column.
+create or replace function {{ schema }}._partition_keys_sql(
+    known {{ schema }}.models, input jsonb, mapping jsonb, partition_bound text,
+    partition_columns jsonb
+)
+returns text
+language plpgsql
+as $$
+declare
+    bounds text[] := regexp_match(
+        partition_bound, 'FOR VALUES FROM \(''(.+)''\) TO \(''(.+)''\)'
+    );
+    period_column text;
+    period jsonb;
+begin
+    select key, value into period_column, period
+    from jsonb_each(mapping) where value ? 'period' limit 1;
+    if period is null or bounds is null
+        or bounds[1]::timestamptz < '0001-01-01 00:00:00+00'
+        or bounds[2]::timestamptz > '9999-12-31 00:00:00+00'
+        or (partition_columns ? (period ->> 'column')) is not true
+    then
+        return null;
+    end if;
+    -- In the model a day or month more on each side: zones.
+    return format(
+        '(select distinct %1$s from %2$s '
+        'where %3$s >= %4$L::timestamptz and %3$s < %5$L::timestamptz) '
+        'union all (select distinct %6$s from %7$s '
+        'where %8$I >= (%4$L::timestamptz at time zone ''UTC'')::date - 32 '
+        'and %8$I <= (%5$L::timestamptz at time zone ''UTC'')::date + 1)',
+        {{ schema }}._key_expressions(known, mapping), input ->> 'relation',
+        period ->> 'column', bounds[1], bounds[2],
+        {{ schema }}._column_list(known.key_columns), known.relation, period_column
+    );
+end;
+$$;
+
+
+-- Queries of the keys that changes of an input and of its partitions belong to; one
+-- that is null is of a partition whose time isn't known.
+create or replace function {{ schema }}._key_queries(
+    known {{ schema }}.models,
+    input jsonb,
+    seen {{ schema }}.inputs,
+    identity jsonb,
+    changes text
+)
+returns text[]
+language plpgsql
+as $$
+declare
+    queries text[] := '{}';
+    mapping jsonb;
+    partition jsonb;
+begin
+    if changes is not null and input ? 'lookup' then
+        queries := queries || {{ schema }}._lookup_sql(known, input, changes);
+    end if;
+    -- A look-up has no time of its own.
+    if input ? 'lookup'
+        and seen.identity -> 'partitions' is distinct from identity -> 'partitions'
+    then
+        queries := array_append(queries, null);
+    end if;
+    for mapping in select * from jsonb_array_elements(input -> 'mappings') loop
+        if changes is not null then
+            queries := queries || format('(select distinct %s from (%s) as changes)',
+                {{ schema }}._key_expressions(known, mapping), changes);
+        end if;
+        -- Partitions that came, went or were emptied: their whole time.
+        for partition in
+            select value from jsonb_each(coalesce(identity -> 'partitions', '{}'))
+            where seen.identity -> 'partitions' -> key is distinct from value
+            union
+            select value from jsonb_each(coalesce(seen.identity -> 'partitions', '{}'))
+            where identity -> 'partitions' -> key is distinct from value
+        loop
+            queries := array_append(queries, {{ schema }}._partition_keys_sql(
+                known, input, mapping, partition ->> 2, identity -> 'partition_columns'
+            ));
+        end loop;
+    end loop;
+    return queries;
+end;
+$$;
+
+
+-- A query of the keys that time alone has changed since the model was refreshed: of
+-- rows with a moment between then and now, whichever is later. Null where an input has
+-- no moments.
+create or replace function {{ schema }}._due_sql(
+    known {{ schema }}.models, input jsonb
+)
+returns text
+language sql stable
+as $$
+    select string_agg(format(
+        '(select distinct %s from %s where %I between %L and %L)',
+        {{ schema }}._key_expressions(known, mapping), input ->> 'relation', moment,
+        least(known.refreshed_at, now()), greatest(known.refreshed_at, now())
+    ), ' union ')
+    from jsonb_array_elements(input -> 'mappings') as mapping
+    cross join jsonb_array_elements_text(input -> 'moments') as moment
+$$;
+
+
+-- Makes refresh_keys, the distinct keys that queries find. The columns' names and
+-- types are the model's. The planner takes what changed for a few rows, and would sort
+-- them where they are many: hashing takes half the time.
+create or replace function {{ schema }}._collect_keys(
+    known {{ schema }}.models, queries text[]
+)
+returns void
+language plpgsql
+set enable_sort = off
+as $$
+begin
+    execute format('create temporary table refresh_keys on commit drop as '
+        'select distinct * from (%s) as found %s',
+        array_to_string(
+            format('(select %s from %s limit 0)',
+                {{ schema }}._column_list(known.key_columns), known.relation
+            ) || queries, ' union all '
+        ),
+        (select 'where ' || string_agg(format('%I is not null', part.key), ' and ')
+            from jsonb_array_elements(known.inputs) as each_input (item),
+                jsonb_array_elements(each_input.item -> 'mappings')
+                    as each_mapping (item),
+                jsonb_each(each_mapping.item) as part
+            where part.value ? 'period'
+                and not (part.value ->> 'has_none')::boolean));
+end;
+$$;
+{% endmacro %}

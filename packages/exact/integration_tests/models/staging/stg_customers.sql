@@ -1,0 +1,4 @@
+select
+    id as customer_id,
+    region
+from {{ source("shop", "customers") }}

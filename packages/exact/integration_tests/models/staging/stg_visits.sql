@@ -1,0 +1,4 @@
+select
+    customer_id,
+    visited_at
+from {{ source("shop", "visits") }}
