@@ -409,6 +409,8 @@ class Bench:
             [
                 *(sys.executable, "-m", "pytest", "--exitfirst", "--quiet"),
                 *("-p", "no:cacheprovider", f"--junitxml={report}"),
+                # A test that hangs fails, before the step does.
+                f"--timeout={STEP_SECONDS // 4}",
                 *("-k", f"not {NOT_ASKED}"),
                 *(("-n", "2", "--dist", "loadfile") if len(tests) > 1 else ()),
                 *(f"tests/python/{test}" for test in tests),
