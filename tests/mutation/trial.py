@@ -98,7 +98,9 @@ PYTESTS = {
     "bootstrap/tour.py": ("test_tour.py",),
     "bootstrap/migrations/013*": ("test_erasure_is_final.py",),
     "bootstrap/migrations/014*": ("test_wide_amounts.py",),
-    "bootstrap/migrations/015*": ("test_name_indexes.py", "test_long_names.py"),
+    "bootstrap/migrations/015*": (
+        *("test_name_indexes.py", "test_long_names.py", "test_usage_aggregates.py"),
+    ),
     "bootstrap/name_indexes.py": ("test_name_indexes.py",),
     "bootstrap/erase*": ("test_erase_user.py", "test_erasure_is_final.py"),
     "bootstrap/mixing.py": ("test_erasure_is_final.py", "test_erase_user.py"),
