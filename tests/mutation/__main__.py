@@ -11,6 +11,7 @@ import hashlib
 import json
 import queue
 import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -62,7 +63,7 @@ def main(only: tuple[str, ...], is_list: bool, jobs: int, resume: bool) -> None:
             raise UserError(f"faults.yml is out of date: {'; '.join(misplaced)}")
         started = time.monotonic()
         found = try_all(planted, jobs, _read_found() if resume else {})
-    except (UserError, Unclear) as error:
+    except (UserError, Unclear, subprocess.TimeoutExpired) as error:
         click.echo(f"error: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
     click.echo(f"\n{(time.monotonic() - started) / 60:.0f} minutes.\n")

@@ -139,9 +139,10 @@ BROKEN_CONTRACT = re.compile(
     "has an enforced contract that failed|violates not-null constraint"
     "|contains null values|the config of .* gives (?:other rows of|another) "
 )
-# How dbt names a failed test, or model, within another program's output.
+# How dbt names a failed test within another program's output.
 FAILED_IN_DBT = re.compile(r"Failure in (?:unit_)?test (\w+)")
-MODEL_FAILED_IN_DBT = re.compile(r"Failure in model (\w+)")
+# The same of a model, with all that is said before the next failure.
+MODEL_FAILED_IN_DBT = re.compile(r"Failure in model (\w+)((?:(?!Failure in ).)*)", re.S)
 
 
 # Each dbt is a process of its own, forked from one that has already read dbt's modules.
@@ -439,9 +440,9 @@ class Bench:
             # A fixture that builds marts, and whose data tests or contracts fail.
             if failed := FAILED_IN_DBT.search(result.stdout):
                 return Catch("data test", failed[1])
-            failed = MODEL_FAILED_IN_DBT.search(result.stdout)
-            if failed and BROKEN_CONTRACT.search(result.stdout):
-                return Catch("contract", failed[1])
+            for model, message in MODEL_FAILED_IN_DBT.findall(result.stdout):
+                if BROKEN_CONTRACT.search(message):
+                    return Catch("contract", model)
         raise Unclear(f"{tests[0]} did not get so far: {result.stdout[-1500:]}")
 
 

@@ -110,6 +110,24 @@ def test_what_takes_its_types_from_the_source_follows_every_widened_column(
     assert project.dbt("snapshot", database=company) == ""
 
 
+def test_a_snapshot_holds_the_first_number_that_its_column_was_too_narrow_for(
+    project: DbtProject, company: Database
+) -> None:
+    assert project.dbt("snapshot", database=company) == ""
+    retype(company, "licenses", "seats_total", "bigint")
+    company.execute(
+        "update licenses set seats_total = 3000000000 "
+        "where id in (select id from licenses limit 1)"
+    )
+
+    assert project.dbt("snapshot", database=company) == ""
+
+    assert company.execute(
+        "select seats_total from analytics_snapshots.licenses_history "
+        "where dbt_valid_to is null and seats_total > 2147483647"
+    ) == [(3000000000,)]
+
+
 def test_a_refresh_before_the_build_says_what_to_do_and_the_build_does_it(
     project: DbtProject, company: Database
 ) -> None:

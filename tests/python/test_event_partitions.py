@@ -103,6 +103,7 @@ def test_an_event_goes_into_its_month(rows: Rows, table: str) -> None:
 def test_an_event_whose_time_is_corrected_changes_its_month(
     rows: Rows, table: str
 ) -> None:
+    rows.cursor.execute(f"delete from {table}")
     create(rows.cursor, "2031-05-01", "2031-06-01")
     event = rows.make(table, occurred_at="2031-05-10 00:00+00")
     for at, partition in (
@@ -141,6 +142,7 @@ def test_ids_are_ordered_by_time_where_the_server_can(rows: Rows, table: str) ->
 def test_waiting_events_move_into_their_month_with_every_value(
     rows: Rows, table: str
 ) -> None:
+    rows.cursor.execute(f"delete from {table}")
     full = {
         column.name: sample(column, 1)
         for column in columns_of(table).values()

@@ -122,6 +122,8 @@ def test_an_analyst_does_not_become_a_superuser_by_a_planted_function(
     stage: Stage,
 ) -> None:
     (owner,) = stage.owner.execute("select current_user::text")[0]
+    # What another test planted.
+    stage.admin.execute("drop function if exists public.unnest(text[])")
     stage.login(stage.analyst).execute(
         sql.SQL(
             "create or replace function public.unnest(text[]) returns setof text "

@@ -82,16 +82,17 @@ def test_a_restore_into_another_database_is_rebuilt(
 
 
 @pytest.mark.parametrize("how", ["with their triggers", "without triggers"])
-def test_rows_restored_from_a_backup_are_found(company: Database, how: str) -> None:
+def test_rows_restored_from_a_backup_are_found(marts: Database, how: str) -> None:
+    refresh(marts)
     options = ("--data-only", "--table=error_logs*")
     without = ("--disable-triggers",) if how == "without triggers" else ()
-    backup = program("pg_dump", company.url, *options, *without)
-    company.execute("delete from error_logs")
-    assert refresh(company)["fct_errors_daily"].rows_removed > 0
+    backup = program("pg_dump", marts.url, *options, *without)
+    marts.execute("delete from error_logs")
+    assert refresh(marts)["fct_errors_daily"].rows_removed > 0
 
-    program("psql", "-q", company.url, standard_input=backup)
+    program("psql", "-q", marts.url, standard_input=backup)
 
-    assert refresh(company)["fct_errors_daily"].rows_added > 0
+    assert refresh(marts)["fct_errors_daily"].rows_added > 0
 
 
 # --- Triggers and tombstones ----------------------------------------------------------
@@ -161,19 +162,18 @@ def test_a_disabled_trigger_makes_every_run_look_at_everything(
     ("table", "method"), [("error_logs", "full"), ("error_logs_y2026m01", "partial")]
 )
 def test_a_trigger_that_was_disabled_between_two_runs_is_noticed(
-    company: Database, table: str, method: str
+    marts: Database, table: str, method: str
 ) -> None:
-    company.execute(f"alter table {table} disable trigger user")
-    company.execute(f"delete from {table} where random() < 0.2")
+    refresh(marts)
+    marts.execute(f"alter table {table} disable trigger user")
+    marts.execute(f"delete from {table} where random() < 0.2")
     # Not "enable always", as it was: nothing is replicated here.
-    company.execute(f"alter table {table} enable trigger user")
+    marts.execute(f"alter table {table} enable trigger user")
 
-    run = refresh(company)["fct_errors_daily"]
+    run = refresh(marts)["fct_errors_daily"]
     assert run.method == method
     assert run.rows_removed > 0
-    assert refresh(company)["fct_errors_daily"].method == "unchanged"
-    enable_always(company, "error_logs")
-    refresh(company)
+    assert refresh(marts)["fct_errors_daily"].method == "unchanged"
 
 
 def test_without_one_of_the_triggers_every_run_looks_at_everything(
