@@ -177,7 +177,7 @@ def test_the_environment_gets_the_command_and_the_hook(bare_project: Path) -> No
     shown = subprocess.run(
         [str(bare_project / ".venv" / "bin" / "saas"), "up", "two words"],
         cwd=os.sep,
-        env=environment(),
+        env=environment(PYTHONPATH=""),
         capture_output=True,
         text=True,
         check=True,
