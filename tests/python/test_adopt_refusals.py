@@ -199,7 +199,7 @@ def test_a_database_that_psql_made_is_told_from_an_older_one(former: Database) -
     former.execute("drop table alembic_version, migration_checksums")
     env = former.environment()
     by_psql(former).check_returncode()
-    assert f"bootstrap stamp {adopt.SAME_AS}`" in refusal(run("migrate", env=env))
+    assert f"`saas stamp {adopt.SAME_AS}`" in refusal(run("migrate", env=env))
 
     # None of the older ones made it.
     former.execute("drop index affiliate_clicks_campaign_idx")

@@ -82,16 +82,18 @@ def test_an_upgrade_keeps_what_every_mart_has_seen(
     assert methods["fct_usage_daily"] == "partial"
     assert methods["fct_revenue_monthly"] == "partial"
     assert methods["int_active_users_changes"] == "delta"
-    # Those that have no keys are computed whenever an input changes.
-    without_keys = {
-        model
-        for (model,) in marts.execute(
-            f"select model from {SCHEMA}.models where key_columns = '{{}}'"
+    assert "created" not in methods.values()
+    # A model is computed whole where an input without keys changed, and nowhere else.
+    assert (
+        marts.execute(
+            f"select model from {SCHEMA}.runs join {SCHEMA}.models using (model) "
+            "where runs.refreshed_at = models.refreshed_at and runs.method = 'full' "
+            "and key_count is null and not exists ("
+            "select from jsonb_array_elements(inputs) as input "
+            "where not input ?| array['mappings', 'lookup', 'delta'])"
         )
-    }
-    assert {
-        model for model, method in methods.items() if method in ("full", "created")
-    } <= without_keys
+        == []
+    )
     assert marts.execute(
         f"select sum({SCHEMA}.verify(model)) from {SCHEMA}.models"
     ) == [(0,)]

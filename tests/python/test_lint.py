@@ -35,6 +35,12 @@ SOUND = {
         "{% test no_rows(model) %}\nselect 1 as one from {{ model }} where false\n"
         "{% endtest %}\n"
     ),
+    "packages/exact/dbt_project.yml": (
+        ROOT / "packages/exact/dbt_project.yml"
+    ).read_text(),
+    "packages/exact/engine/sound.sql": "select 1 as one;\n",
+    "packages/exact/macros/sound.sql": "select 1 as one;\n",
+    "packages/exact/tests/sound.sql": "select 1 as one;\n",
     "benchmarks/sound.py": '"""Nothing."""\n',
     "bootstrap/sound.py": '"""Nothing."""\n',
     "models/sound_expectations.py": '"""Nothing."""\n',

@@ -274,7 +274,7 @@ def test_a_column_follows_its_contract_to_null_and_back(
         project.altered(
             SELECT,
             {
-                '"error_type": "error_type"': f'"error_type": "{unknown}"',
+                '"severity", "error_type", "source"': '"severity", "source"',
                 "    error_type,\n": f"    {unknown} as error_type,\n",
             },
         ),

@@ -2,6 +2,7 @@
     A refresh of one model, and of all.
 -#}
 {% macro _engine_refresh(schema) %}
+{%- set build = exact.how_to("build") -%}
 
 -- Whether a model's table is there with all columns that its select gives.
 create or replace function {{ schema }}._has_its_columns(known {{ schema }}.models)
@@ -31,7 +32,7 @@ begin
     end if;
     if to_regclass(known.relation) is null then
         raise exception 'the table % is gone', known.relation
-            using hint = format('dbt run --select %s makes it again', model_name);
+            using hint = 'run `{{ build }}`, which creates it';
     end if;
     if not {{ schema }}._has_its_columns(known) then
         raise exception 'the table % has lost a column', known.relation
