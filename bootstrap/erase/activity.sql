@@ -1,9 +1,9 @@
 -- What the person did, in a transaction of its own. A second run finds nothing to do.
 --
--- Each row loses the user, and the license and the team where these are the person's own,
--- as they lead to payments that must stay. A time that it shares with a change of the
--- account becomes another one of the same quarter of an hour: its day stays, in every
--- zone.
+-- Each row loses the user. It loses the license and the team too where these are the
+-- person's own, as they lead to payments that must stay. A time that it shares with a
+-- change of the account becomes another one of the same quarter of an hour: its day
+-- stays, in every zone.
 --
 -- bootstrap/erase replaces other_moment(column) and end_of_quarter(column), too: a
 -- function of ours would have to stay in the session or in the schema.

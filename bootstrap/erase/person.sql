@@ -1,8 +1,8 @@
 -- Who the person is: the rows that are their own, each found by those before.
 --
--- One statement a block; the line above a block names the table. bootstrap/erase replaces
--- this_schema by the schema, and puts the id into given: no statement holds a personal
--- value, as servers log statements.
+-- One statement a block. The line above a block names the table. bootstrap/erase
+-- replaces this_schema by the schema, and puts the id into given: no statement holds a
+-- personal value, as servers log statements.
 
 -- own_user: locked on the way, as all that is the person's own
 insert into own_user (id, email)
