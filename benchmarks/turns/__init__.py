@@ -1,0 +1,1 @@
+"""What a refresh costs in two versions of the project, in turns."""
