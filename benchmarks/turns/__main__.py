@@ -26,16 +26,22 @@ NOISE = 2.0
 @click.command()
 @click.argument("former", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--rows", default=5_000_000, show_default=True, help="Usage events.")
-@click.option("--runs", default=5, show_default=True, help="Runs to take medians of.")
-def main(former: Path, rows: int, runs: int) -> None:
+@click.option(
+    "--turns",
+    default=3,
+    show_default=True,
+    help="Pairs of runs: in each pair, each version is the first once.",
+)
+def main(former: Path, rows: int, turns: int) -> None:
     """Compare the refresh of this checkout with that of FORMER, another one.
 
     FORMER has the same source schema. Each version refreshes a copy of one company,
-    after the same changes, in turns. The first of a turn alternates. Changes are
-    cumulative.
+    after the same changes, in turns. The first of a turn finds fewer pages in memory,
+    so the first alternates. Changes are cumulative.
     """
     with server.scratch_server() as scratch:
         click.echo(f"{scratch.describe()}\n")
+        runs = 2 * turns
         changes = [round(share * rows) for share in CHANGES]
         present = companies.build(scratch, rows, more=runs * sum(changes))
         present.connection.close()
