@@ -4,6 +4,7 @@
     says what a column is made of stands with that column.
 -#}
 {% test expression_is_true(model, expression, column_name=none) %}
+    {{ config(meta={"exact": {"check": "rows"}}) }}
 select *
 from {{ model }}
 where not coalesce({{ expression }}, false)

@@ -38,8 +38,8 @@ end;
 $$;
 
 
--- Names of the data tests that look at one row or one group, and fail for rows that
--- were written. Made holds all rows of their groups.
+-- Names the data tests that fail for the rows that were written. Made holds all rows of
+-- the keys that were computed.
 create or replace function {{ schema }}._failed_checks(
     known {{ schema }}.models, made text
 )
@@ -48,18 +48,19 @@ language plpgsql
 as $$
 declare
     names text[];
+    columns constant text := {{ schema }}._column_list(known.columns);
 begin
     execute format(
-        'select array_remove(array[%s], null) from refresh_difference '
-        'where sign > 0 group by ()',
-        (select string_agg(format('case when %s then %L end',
-            case when test ? 'grain' then format(
-                'exists (select from %s group by %s having count(*) > 1)',
-                made, test ->> 'grain'
-            ) else format('bool_or(%s)', test ->> 'fails') end,
-            test ->> 'name'), ', ' order by position)
-            from jsonb_array_elements(known.checks)
-                with ordinality as checks (test, position))
+        'with refresh_written as not materialized ('
+        'select %1$s from refresh_difference where sign > 0), '
+        'refresh_groups as not materialized (select %1$s from %2$s) '
+        'select array_remove(array[%3$s], null)',
+        columns, made,
+        (select string_agg(format(
+            'case when exists (%s) then %L end', test ->> 'query', test ->> 'name'
+        ), ', ' order by position)
+        from jsonb_array_elements(known.checks)
+            with ordinality as checks (test, position))
     ) into names;
     return names;
 end;
