@@ -37,7 +37,7 @@ demo: $(RUNTIME) ## Set everything up: schema, a made-up company, every mart
 	@$(SAAS) migrate
 	@$(SAAS) roles
 	@$(SAAS) demo --if-empty
-	@$(SAAS) build --progress
+	@$(SAAS) build
 	@$(SAAS) tour
 
 build: $(RUNTIME) ## Build and test every mart (what a scheduler runs)
