@@ -13,14 +13,17 @@
 -#}
 {% macro _engine(schema) -%}
     {{ exact._engine_state(schema) }}
+    {{ exact._engine_capture(schema) }}
     {{ exact._engine_track(schema) }}
     {{ exact._engine_calendar(schema) }}
     {{ exact._engine_selects(schema) }}
     {{ exact._engine_types(schema) }}
     {{ exact._engine_sources(schema) }}
     {{ exact._engine_views(schema) }}
+    {{ exact._engine_trigger_forms(schema) }}
     {{ exact._engine_triggers(schema) }}
     {{ exact._engine_identity(schema) }}
+    {{ exact._engine_unseen(schema) }}
     {{ exact._engine_detect(schema) }}
     {{ exact._engine_keys(schema) }}
     {{ exact._engine_choose(schema) }}
@@ -33,6 +36,8 @@
     {{ exact._engine_sample(schema) }}
     {{ exact._engine_verify(schema) }}
     {{ exact._engine_protocol(schema) }}
+    {{ exact._engine_find(schema) }}
+    {{ exact._engine_apply(schema) }}
     {{ exact._engine_refresh(schema) }}
     {{ exact._engine_forget(schema) }}
     {{ exact._engine_rename(schema) }}
