@@ -68,7 +68,7 @@ def _call(macro: Callable[..., object], *given: object, **named: object) -> obje
 def line_in_source(rendered: str, line: int, source: str) -> int:
     """The line of a macro's file that a line of what it renders comes from.
 
-    The nearest line at or above that stands unchanged in the file counts.
+    The nearest line at or above that is unchanged in the file counts.
     """
     lines = source.replace("{{ schema }}", SCHEMA).splitlines()
     for text in reversed(rendered.splitlines()[:line]):

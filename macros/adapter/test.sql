@@ -67,8 +67,8 @@
 
 
 {#-
-    Drops the tables of tests that store no failing rows any more, at the start of a run:
-    those that a test of the project once had, and those that store_failures() marked.
+    Drops the tables of tests that no longer store failing rows, at the start of a run:
+    those of other tests of the project, and those that store_failures() marked.
     A table that is in use, or that others built on, stays until a later run.
 -#}
 {% macro drop_stale_failures() -%}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-# Seconds between two lines of progress where nobody sees the bar move.
+# Seconds between two lines of progress where no bar is shown.
 INTERVAL = 30.0
 
 # The groups of steps in their order; models are in the group of their folder.

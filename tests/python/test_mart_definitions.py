@@ -478,7 +478,7 @@ def test_an_input_with_a_delta_is_the_only_one_with_keys(
     text += "cross join {{ ref('stg_saas__error_logs') }}"
     with project.added(OWN, text):
         message = project.dbt("run", "--select", "fct_severities", database=company)
-    assert "beside other inputs: a sum is one input's" in message
+    assert "with other inputs: a delta is of one input" in message
 
 
 # --- dbt's options --------------------------------------------------------------------

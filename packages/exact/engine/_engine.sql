@@ -1,6 +1,6 @@
 {#-
-    The engine: the tables and functions by which a model follows what changed, in the
-    schema engine_schema(). refresh(model)
+    The engine: the tables and functions that apply changes to models, in the schema
+    engine_schema(). refresh(model)
 
     1. detects the changes of each input since the model read it (detect);
     2. collects the keys that they belong to (keys, choose);
@@ -8,8 +8,8 @@
         or what the changed rows add (delta), or everything;
     4. writes the difference, and records the snapshot (write).
 
-    All in the caller's REPEATABLE READ transaction: exact in one snapshot, all or
-    nothing, and no reader waits.
+    It runs in the caller's REPEATABLE READ transaction: it is exact in one snapshot,
+    it applies everything or nothing, and no reader waits.
 -#}
 {% macro _engine(schema) -%}
     {{ exact._engine_state(schema) }}

@@ -3,8 +3,8 @@
 -#}
 {% macro _engine_apply(schema) %}
 
--- Applies what changed, with the settings that refresh() gives. The identities of
--- sources may come along, by _source_name().
+-- Applies what changed, with the settings of refresh(). source_identities holds what is
+-- known of sources already, by _source_name().
 create or replace function {{ schema }}._apply_changes(
     model_name text, rebuild boolean, source_identities jsonb
 )
@@ -34,7 +34,7 @@ begin
     drop table if exists pg_temp.refresh_keys, pg_temp.refresh_periods,
         pg_temp.refresh_old, pg_temp.refresh_new, pg_temp.refresh_difference;
 
-    -- 1 and 2: what changed, and the keys of it.
+    -- 1 and 2: the changes, and their keys.
     if rebuild or known.is_stale or {{ schema }}._is_out_of_date(known) then
         run.method := 'full';
     else
@@ -48,7 +48,7 @@ begin
         keys := found.keys;
     end if;
 
-    -- 3 and 4: the rows as they should be, and what of them is to be written.
+    -- 3 and 4: the rows that the select gives, and the difference to the table.
     if run.method = 'full' then
         perform {{ schema }}._check_types(known);
         made := known.relation;
@@ -80,7 +80,7 @@ begin
     );
     if run.method = 'partial' or run.rows_removed + run.rows_added > 0 then
         insert into {{ schema }}.runs select run.*;
-        -- Those of this model alone: two runs never delete the same row.
+        -- Only rows of this model: two runs never delete the same row.
         delete from {{ schema }}.runs
         where model = run.model and refreshed_at < now() - interval '30 days';
     end if;

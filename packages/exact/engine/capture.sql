@@ -12,8 +12,9 @@
 -#}
 {% macro _engine_capture(schema) %}
 
--- Makes what the triggers of a schema need, as far as it is missing. `this_schema` is
--- the schema's name: a function may look nothing up where others create.
+-- Creates the tables and functions that the triggers of a schema need. The functions
+-- name this schema (`this_schema`), because their search_path has no schema in which
+-- other roles may create.
 create or replace function {{ schema }}._install_capture(home name) returns void
 language plpgsql
 as $$
@@ -26,8 +27,7 @@ declare
             recorded_at timestamptz not null default now()
         );
         comment on table this_schema.change_tombstones is
-        'One row per source row that was deleted or left a group: what marts knew it '
-        'by.';
+        'One row per source row that was deleted or changed a captured column.';
         create index change_tombstones_table_name_idx
         on this_schema.change_tombstones (table_name, change_xid);
         alter table this_schema.change_tombstones replica identity full;
@@ -38,8 +38,8 @@ declare
             cleared_at timestamptz not null default now()
         );
         comment on table this_schema.change_tombstones_cleared is
-        'One row: tombstones up to this transaction are gone. A mart whose last run is '
-        'older is rebuilt.';
+        'One row: before-images up to this transaction are deleted. A model whose last '
+        'run is older is computed in full.';
     $ddl$;
     functions constant text := $ddl$
         create function this_schema.stamp_change() returns trigger
@@ -54,7 +54,7 @@ declare
         comment on function this_schema.stamp_change() is
         'Stamps an updated row with its transaction, whatever the update says.';
 
-        -- Whoever may write the table stores before-images, with no right on them.
+        -- A role that may write the table stores before-images without a right on them.
         create function this_schema.record_change() returns trigger
         language plpgsql security definer
         set search_path = pg_catalog, pg_temp
@@ -91,7 +91,7 @@ declare
             last_xid xid8;
             cleared bigint;
         begin
-            -- Only of transactions that are over: none of them adds another one.
+            -- Only of transactions that ended: none of them adds another before-image.
             select tombstones.change_xid into last_xid
             from this_schema.change_tombstones as tombstones
             where tombstones.recorded_at < now() - keep
@@ -101,7 +101,7 @@ declare
             if last_xid is null then
                 return 0;
             end if;
-            -- In one transaction, so that a refresh that misses one knows of it.
+            -- In one transaction, so that a refresh notices a before-image it missed.
             insert into this_schema.change_tombstones_cleared as noted (up_to_xid)
             values (last_xid)
             on conflict (is_only_row) do update set

@@ -4,8 +4,8 @@
 -#}
 {% macro _engine_detect(schema) %}
 
--- Whether an unseen before-image of a source lacks a column: it had another name when
--- this was left.
+-- Whether an unseen before-image of a source lacks a column, which had another name
+-- when the before-image was stored.
 create or replace function {{ schema }}._has_lacking_images(
     input jsonb, unseen text, identity jsonb
 )
@@ -26,12 +26,13 @@ end;
 $$;
 
 
--- The changes of an input, as something to select from; null where there are none, or
+-- The changes of an input, as something to select from. Null where there are none, or
 -- where a before-image lacks a column.
--- Those of a source are looked for once for all models of a run that have seen the same
--- of it, and kept if they are few: to plan the search through all partitions takes
--- longer than to search. That there are none is kept in a setting of the transaction,
--- for most runs find most sources unchanged, and shall leave nothing to clear away.
+--
+-- The changes of a source are searched once for all models of a run that have seen the
+-- same of it, and kept in a temporary table if they are few: to plan the search through
+-- all partitions takes longer than to search. Most runs find most sources unchanged, so
+-- a setting of the transaction records that, and leaves no table to drop.
 create or replace function {{ schema }}._changes_of(
     input jsonb,
     seen {{ schema }}.inputs,
@@ -98,14 +99,14 @@ begin
         changes := 'pg_temp.' || table_name;
         return;
     end if;
-    -- So many are tombstones, or rows of a table without partitions.
+    -- So many are before-images, or rows of a table without partitions.
     execute format('drop table pg_temp.%s', table_name);
     changes := case when number > 0 then format('(%s)', query) end;
 end;
 $$;
 
 
--- Whether an input can't tell what changed in it since it was seen.
+-- Whether the changes of an input since it was seen are not known.
 create or replace function {{ schema }}._has_lost_track(
     input jsonb, seen {{ schema }}.inputs, identity jsonb
 )
@@ -113,8 +114,8 @@ returns boolean
 language plpgsql stable
 as $$
 declare
-    -- Partitions have a time of their own. A view that dbt made again with the same
-    -- select is the same view.
+    -- Partitions are compared by their time. A view that dbt created again with the
+    -- same select is the same view.
     apart constant text[] := '{partitions, rule}';
     last_cleared xid8;
 begin

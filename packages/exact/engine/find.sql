@@ -18,8 +18,8 @@ as $$
 $$;
 
 
--- The model to refresh, its row held until the transaction ends. Fails, and loses
--- nothing, where another run has gone ahead of this snapshot.
+-- The model to refresh. Its row is locked until the transaction ends. Fails, and
+-- changes nothing, where another run committed after this snapshot.
 create or replace function {{ schema }}._model_to_refresh(model_name text)
 returns {{ schema }}.models
 language plpgsql
@@ -37,14 +37,14 @@ begin
     end if;
     if not {{ schema }}._has_its_columns(known) then
         raise exception 'the table % has lost a column', known.relation
-            using hint = format('dbt run --select %s makes it anew', model_name);
+            using hint = format('dbt run --select %s creates it again', model_name);
     end if;
     return known;
 end;
 $$;
 
 
--- Whether the time alone makes a model's select give other rows than it did.
+-- Whether the time alone may have changed the result of a model's select.
 create or replace function {{ schema }}._is_out_of_date(known {{ schema }}.models)
 returns boolean
 language plpgsql stable
@@ -59,8 +59,8 @@ end;
 $$;
 
 
--- Finds what changed and how to take it in: the run's method, the identities by which
--- its inputs are remembered, and refresh_keys or what _sum_up() makes.
+-- Finds what changed and how to apply it: the method of the run, the identities of its
+-- inputs, and refresh_keys or the tables of _sum_up().
 create or replace function {{ schema }}._find_changes(
     known {{ schema }}.models,
     source_identities jsonb,
@@ -126,7 +126,7 @@ begin
             return;
         end if;
         if input ? 'delta' then
-            -- Each change has its neighbours looked for: dearer than to read in order.
+            -- Each change looks up its neighbors, which costs more than one scan.
             execute format('select count(*) from (%s) as changes', changes)
                 into run.key_count;
             if run.key_count > (

@@ -4,10 +4,10 @@
 -#}
 {% macro _engine_unseen(schema) %}
 
--- The condition that a row of an input was written since. What the noting transaction
--- wrote itself stood in a log before, as _log_difference() makes sure; to a source it
--- came after, as _input_identity() does. A snapshot may hold its own transaction
--- visible.
+-- The condition that a row of an input was written since. `seen_xid` is the transaction
+-- that recorded the snapshot. Its rows in a log are already applied: _log_difference()
+-- ensures that. Its rows in a source are not: _input_identity() ensures that. A
+-- snapshot may show its own transaction as visible.
 create or replace function {{ schema }}._unseen_sql(
     input jsonb, seen {{ schema }}.inputs
 )
@@ -27,10 +27,10 @@ as $$
 $$;
 
 
--- A condition on the time of a source's unseen rows, by which the planner reads them
--- from few partitions: to plan for all columns of each takes the longest. True where
--- they are many or at odd times, null where there is none. Whether they are many is
--- only known, and not null, of a partitioned table.
+-- A condition on the time of a source's unseen rows, so that the planner reads few
+-- partitions: planning for all columns of each takes longest. True where the rows are
+-- many or have odd times, null where there is none. is_many is null where the table is
+-- not partitioned.
 create or replace function {{ schema }}._unseen_time_sql(
     input jsonb, unseen text, few integer, out condition text, out is_many boolean
 )
@@ -63,8 +63,8 @@ end;
 $$;
 
 
--- A query of an input's rows that were written since (sign 1), and of those that went
--- or came unseen, as they were (sign -1).
+-- A query of an input's rows that were written since (sign 1), and of the before-images
+-- that were stored since (sign -1).
 create or replace function {{ schema }}._changes_sql(
     input jsonb, seen {{ schema }}.inputs, present_condition text default 'true'
 )
@@ -82,8 +82,8 @@ begin
     end if;
     view_sql := {{ schema }}._view_sql(input ->> 'relation');
     source_name := {{ schema }}._from_source(input);
-    -- A `*` would need a right on every column. _hold_sources() has made sure that the
-    -- view's own are among these.
+    -- A `*` would need a right on every column. _hold_sources() checks the right on the
+    -- columns of the view.
     select string_agg(format('%I', attname), ', ' order by attnum) into readable
     from pg_attribute
     where attrelid = (input ->> 'source')::regclass

@@ -3,9 +3,9 @@
 -#}
 {% macro _engine_write(schema) %}
 
--- Writes the difference between the rows that should be and those that are, and leaves
--- it in refresh_difference. Both are tables or queries in brackets; `row_id` is what
--- the present rows have their place in the table by.
+-- Writes the difference between the rows of the select (made) and those of the table
+-- (present), and keeps it in refresh_difference. Both are tables, or queries in
+-- brackets. row_id names the column of the present rows that holds their ctid.
 create or replace function {{ schema }}._write_difference(
     known {{ schema }}.models,
     made text,
@@ -29,7 +29,7 @@ begin
     execute format('delete from %s where ctid = any (array(select row_id '
         'from refresh_difference where sign < 0))', known.relation);
     get diagnostics run.rows_removed = row_count;
-    -- In order, so that rows that are read together stand together.
+    -- In order, so that rows that are read together are stored together.
     execute format('insert into %1$s (%2$s) select %2$s from refresh_difference '
         'where sign > 0 %3$s', known.relation, names,
         'order by ' || {{ schema }}._column_list(nullif(known.key_columns, '{}')));
@@ -67,8 +67,8 @@ end;
 $$;
 
 
--- Adds what was written to a model's log, for the models that read it, and clears what
--- they all have seen.
+-- Adds what was written to a model's log, for the models that read it, and deletes what
+-- all of them have seen.
 create or replace function {{ schema }}._log_difference(
     known {{ schema }}.models, run {{ schema }}.runs
 )
@@ -95,7 +95,7 @@ end;
 $$;
 
 
--- Notes that a model has now seen its inputs as this transaction sees them.
+-- Records that a model has seen its inputs as this transaction sees them.
 create or replace function {{ schema }}._remember(
     model_name text, how text, identities jsonb default '{}'
 )

@@ -1,6 +1,6 @@
 {#-
-    The config of an exact model, under meta.exact: README.md describes it. What does
-    nothing is a compile error, and so is a select that depends on more than its inputs.
+    The config of an exact model, under meta.exact: README.md describes it. A part that
+    would have no effect is a compile error.
 -#}
 
 
@@ -10,7 +10,7 @@
 {%- endmacro %}
 
 
-{#- Stops at a config that can't mean what it says. -#}
+{#- Stops at a config with an unknown name, or with a part that has no effect. -#}
 {% macro _check_config() -%}
     {%- set meta = exact._config() -%}
     {%- set of_dbt = [
@@ -25,7 +25,7 @@
     {%- for key in model.config if key not in of_dbt and not key.startswith("_") -%}
         {%- do exact._refuse_config(
             "has the config key " ~ key ~ ", which dbt does not know: keys, inputs and "
-            ~ "clock stand under meta, as in config(meta={\"exact\": {\"keys\": []}})"
+            ~ "clock belong under meta, as in config(meta={\"exact\": {\"keys\": []}})"
         ) -%}
     {%- endfor -%}
     {%- do exact._check_names(
@@ -50,7 +50,7 @@
 {%- endmacro %}
 
 
-{#- Stops at an entry of `inputs` that can't mean what it says. -#}
+{#- Stops at such an entry of `inputs`. -#}
 {% macro _check_input(name, form, inputs, keys) -%}
     {%- set place = "inputs of " ~ name -%}
     {%- if form is not mapping -%}
@@ -87,14 +87,14 @@
 {%- endmacro %}
 
 
-{#- Stops at a sum that is not one input's, or has no column that counts. -#}
+{#- Stops at a delta of several inputs, or without a column that counts. -#}
 {% macro _check_delta(name, form, inputs) -%}
     {%- set place = "delta of " ~ name -%}
     {%- do exact._check_names(form, ["delta"], "inputs of " ~ name) -%}
     {%- do exact._check_names(form.delta, ["count", "neighbors"], place) -%}
     {%- if inputs | length > 1 -%}
         {%- do exact._refuse_config(
-            "has " ~ place ~ " beside other inputs: a sum is one input's"
+            "has " ~ place ~ " with other inputs: a delta is of one input"
         ) -%}
     {%- endif -%}
     {%- if not form.delta.count -%}
@@ -111,7 +111,7 @@
 {%- endmacro %}
 
 
-{#- Stops at a look-up that says not where, or by what. -#}
+{#- Stops at a look-up without `in` or `by`. -#}
 {% macro _check_lookup(name, form, inputs) -%}
     {%- set place = "lookup of " ~ name -%}
     {%- set lookup = form.lookup or {} -%}
@@ -138,7 +138,7 @@
 {%- endmacro %}
 
 
-{#- Stops at a name that means nothing in a dict of the config. -#}
+{#- Stops at an unknown name in a dict of the config. -#}
 {% macro _check_names(given, allowed, place) -%}
     {%- for key in given if key not in allowed -%}
         {%- do exact._refuse_config(

@@ -76,10 +76,10 @@
     {%- do run_query(
         "set local work_mem = '" ~ exact._work_mem() ~ "'; "
         ~ "create table " ~ next_relation ~ " as "
-        ~ exact.typed_select(definition)
+        ~ exact._typed_select(definition)
     ) -%}
     {%- do exact._refuse_nulls(next_relation) -%}
-    {%- do exact.create_missing_indexes(next_relation) -%}
+    {%- do exact._create_missing_indexes(next_relation) -%}
     {%- do run_query("alter table " ~ next_relation ~ " replica identity full") -%}
     {%- do run_query("analyze " ~ next_relation) -%}
     {%- do exact.replace_relation(relation, next_relation) -%}

@@ -1,5 +1,5 @@
 {#-
-    What the engine has to know of a model, from its config and the graph of dbt.
+    What the engine has to know of a model, from its config and dbt's graph.
 -#}
 
 
@@ -151,7 +151,7 @@
 {%- endmacro %}
 
 
-{#- Whether the engine can tell what changes in a graph node. -#}
+{#- Whether the engine can follow the changes of a graph node. -#}
 {% macro _can_follow(node) -%}
     {%- if not node -%}
         {{ return(false) }}

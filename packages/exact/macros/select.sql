@@ -2,9 +2,9 @@
 
 
 {#-
-    Stops at a select that may give other rows though none of its inputs was written.
-    Returns whether it reads the clock. It is asked as a view, which PostgreSQL parses
-    and does not run.
+    Stops at a select that may give other rows although none of its inputs was written.
+    Returns whether it reads the clock. The select becomes a view, which PostgreSQL
+    parses and does not run.
 -#}
 {% macro _check_definition(definition, inputs) -%}
     {%- set schema = exact.engine_schema() -%}
@@ -80,7 +80,7 @@
 {%- endmacro %}
 
 
-{#- Says which of a model's inputs make it dear, and what makes them cheap. -#}
+{#- Logs why a model is computed in full, and what makes it cheap. -#}
 {% macro _log_advice() -%}
     {%- for (sentence,) in run_query(
         "select " ~ exact.engine_schema() ~ ".advice('"

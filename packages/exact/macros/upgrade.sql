@@ -9,7 +9,7 @@
 
 
 {#- The version of the package, as dbt_project.yml has it. -#}
-{% macro package_version() -%}
+{% macro _package_version() -%}
     {{ return("0.1.0") }}
 {%- endmacro %}
 
