@@ -74,7 +74,7 @@
     {%- do exact.refuse_dependents(relation, "set of columns") -%}
     {%- do run_query("drop table if exists " ~ next_relation) -%}
     {%- do run_query(
-        "set local work_mem = '" ~ exact._work_mem() ~ "'; "
+        "set local jit = off; set local work_mem = '" ~ exact._work_mem() ~ "'; "
         ~ "create table " ~ next_relation ~ " as "
         ~ exact._typed_select(definition)
     ) -%}
