@@ -59,7 +59,8 @@
             {{ get_create_sql(next_relation, failures) }}
         {%- endcall -%}
         {%- do run_query(
-            "comment on table " ~ next_relation ~ " is '" ~ failures_comment() ~ "'"
+            "comment on table " ~ next_relation ~ " is '"
+            ~ saas_analytics.failures_comment() ~ "'"
         ) -%}
         {%- do exact.replace_relation(relation, next_relation) -%}
     {%- endif -%}
@@ -81,8 +82,8 @@
     {%- set schemas = [] -%}
     {%- set stored = [] -%}
     {%- set others = [] -%}
-    {%- for node in graph.nodes.values()
-        if execute and node.resource_type == "test" -%}
+    {%- for node in (graph.nodes.values() if execute else [])
+        if node.resource_type == "test" -%}
         {%- do schemas.append(exact.literal(node.schema)) -%}
         {%- do (stored if node.config.store_failures else others).append(
             exact.literal(node.alias)
@@ -104,7 +105,8 @@
                     and relname != all (array[{{ stored | join(", ") }}]::text[])
                     and (
                         relname = any (array[{{ others | join(", ") }}]::text[])
-                        or obj_description(oid, 'pg_class') = '{{ failures_comment() }}'
+                        or obj_description(oid, 'pg_class')
+                        = '{{ saas_analytics.failures_comment() }}'
                     )
                 loop
                     begin
