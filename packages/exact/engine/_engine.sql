@@ -2,11 +2,14 @@
     The engine: the tables and functions that apply changes to models, in the schema
     engine_schema(). refresh(model)
 
-    1. detects the changes of each input since the model read it (detect);
+    1. detects the changes of each input since the model read it (unseen, detect);
     2. collects the keys that they belong to (keys, choose);
     3. computes the rows of these keys by the model's own select (touched, recompute),
         or what the changed rows add (delta), or everything;
     4. writes the difference, and records the snapshot (write).
+
+    The files in brackets hold the steps; find and apply call them. sources, views,
+    triggers and identity know what an input is, and capture and track store its changes.
 
     It runs in the caller's REPEATABLE READ transaction: it is exact in one snapshot,
     it applies everything or nothing, and no reader waits.
