@@ -37,7 +37,7 @@ demo: $(RUNTIME) ## Set everything up: schema, a made-up company, every mart
 	@$(SAAS) migrate
 	@$(SAAS) roles
 	@$(SAAS) demo --if-empty
-	@$(SAAS) build --progress
+	@$(SAAS) build
 	@$(SAAS) tour
 
 build: $(RUNTIME) ## Build and test every mart (what a scheduler runs)
@@ -79,7 +79,7 @@ mutation: $(DEVELOPMENT) ## Plant faults, and tell which a test catches (ARGS="-
 lint: $(DEVELOPMENT) ## Check the style and the soundness of SQL and Python
 	@scripts/lint $(ARGS)
 
-format: $(DEVELOPMENT) ## Mend what the linters can mend by themselves
+format: $(DEVELOPMENT) ## Correct what the linters can correct
 	@scripts/lint --fix
 
 requirements: ## Compile requirements*.txt from pyproject.toml (needs uv)

@@ -1,8 +1,8 @@
-"""Check the style of the SQL in macros and generic tests.
+"""Check the style of the SQL in macros, generic tests and the package `exact`.
 
-On their own these render to nothing, so that sqlfluff passes over them. This reads the
-SQL between the Jinja tags token by token, as PostgreSQL's scanner sees it: the house
-style of .sqlfluff as far as it needs no whole statement.
+On their own these render to nothing, so that sqlfluff skips them. This reads the SQL
+between the Jinja tags token by token, function bodies included, as PostgreSQL's scanner
+reads it. It checks the rules of .sqlfluff that need no complete statement.
 
     scripts/check_macros.py FILE_OR_FOLDER ...
 """
@@ -21,21 +21,37 @@ INDENT = 4
 # Where PostgreSQL's own dialect is meant: no other engine runs these.
 POSTGRES_ONLY = (Path("macros", "adapter"), Path("packages"))
 
-# Comments and statements leave nothing behind, an expression leaves a name.
-JINJA = re.compile(
-    r"(?P<comment>\{#.*?#\})|(?P<statement>\{%.*?%\})|(?P<expression>\{\{.*?\}\})",
-    re.DOTALL,
-)
+JINJA = re.compile(r"(?P<comment>\{#)|(?P<statement>\{%)|(?P<expression>\{\{)")
+# An expression may hold braces of its own, in dicts and in texts.
+BRACE_OR_TEXT = re.compile(r"[{}]|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+
+DOLLAR_QUOTED = re.compile(r"(\$\w*\$)(?P<text>.*)\1", re.DOTALL)
+
+
+def end_of_expression(source: str, start: int) -> int:
+    """The offset after the brace that closes the expression that begins at `start`."""
+    depth = 0
+    for found in BRACE_OR_TEXT.finditer(source, start):
+        depth += {"{": 1, "}": -1}.get(found.group(), 0)
+        if depth == 0:
+            return found.end()
+    return len(source)
 
 
 def without_jinja(source: str) -> str:
-    """The SQL alone, each character where it was."""
-
-    def blank(match: re.Match[str]) -> str:
-        text = re.sub(r"[^\n]", " ", match.group())
-        return text if match["expression"] is None else "jinja" + text[len("jinja") :]
-
-    return JINJA.sub(blank, source)
+    """The SQL alone, each character at its offset; an expression leaves a name."""
+    parts = []
+    end = 0
+    while found := JINJA.search(source, end):
+        parts.append(source[end : found.start()])
+        if found["expression"]:
+            end = end_of_expression(source, found.start())
+        else:
+            closing = "#}" if found["comment"] else "%}"
+            end = source.find(closing, found.end()) + len(closing)
+        blank = re.sub(r"[^\n]", " ", source[found.start() : end])
+        parts.append("jinja" + blank[5:] if found["expression"] else blank)
+    return "".join([*parts, source[end:]])
 
 
 def layout_faults(source: str) -> Iterator[tuple[int, str]]:
@@ -53,13 +69,17 @@ def layout_faults(source: str) -> Iterator[tuple[int, str]]:
         yield source.count("\n") + 1, "the file must end with one newline"
 
 
-def token_faults(source: str, postgres_only: bool) -> Iterator[tuple[int, str]]:
-    """What is wrong with a word or a sign of the SQL."""
-    sql = without_jinja(source)
+def token_faults(
+    sql: str, postgres_only: bool, first_line: int = 1
+) -> Iterator[tuple[int, str]]:
+    """What is wrong with a word or a sign of SQL whose first line has this number."""
     lines = sql.splitlines()
     for token in scan(sql):
         text = sql[token.start : token.end + 1]
-        line = sql.count("\n", 0, token.start) + 1
+        lines_before = sql.count("\n", 0, token.start)
+        line = first_line + lines_before
+        if body := DOLLAR_QUOTED.fullmatch(text):
+            yield from token_faults(body["text"], postgres_only, line)
         word = token.kind != "NO_KEYWORD" or token.name == "IDENT"
         if word and not text.startswith('"') and text != text.lower():
             yield line, f"write {text.lower()}, in lower case"
@@ -67,14 +87,14 @@ def token_faults(source: str, postgres_only: bool) -> Iterator[tuple[int, str]]:
             yield line, "write cast(… as …): :: exists on PostgreSQL only"
         elif text == "<>":
             yield line, "write !="
-        elif text == "," and lines[line - 1].lstrip().startswith(","):
+        elif text == "," and lines[lines_before].lstrip().startswith(","):
             yield line, "the comma belongs to the end of the line before"
 
 
 def faults(source: str, postgres_only: bool = False) -> Iterator[tuple[int, str]]:
     yield from layout_faults(source)
     try:
-        yield from token_faults(source, postgres_only)
+        yield from token_faults(without_jinja(source), postgres_only)
     except ParseError as error:
         yield 1, f"cannot be read as SQL: {error.args[0]}"
 

@@ -1,8 +1,8 @@
 """Parse SQL files with PostgreSQL's own parser, function bodies included.
 
-sqlfluff takes the body of a function for an opaque string, so that `RETRUN new;` passes
-it. This hands each file to PostgreSQL's parser and each PL/pgSQL body to PL/pgSQL's,
-without a server.
+sqlfluff reads the body of a function as an opaque string, so it accepts `RETRUN new;`.
+This gives each file to PostgreSQL's parser and each PL/pgSQL body to PL/pgSQL's parser.
+No server is needed.
 
     scripts/check_sql_syntax.py FILE_OR_FOLDER ...
 """

@@ -9,17 +9,14 @@ DBT = {"ignore_unknown_options": True}
 
 
 @click.command(context_settings=DBT)
-@click.option("--progress", is_flag=True, help="A bar and a summary, not dbt's log.")
+@click.option("--verbose", is_flag=True, help="dbt's log in place of a summary.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def build(progress: bool, arguments: tuple[str, ...]) -> int:
+def build(verbose: bool, arguments: tuple[str, ...]) -> int:
     """Build and test every mart; ARGUMENTS go to `dbt build`."""
-    from saas_analytics.dbt import progress as with_progress
-    from saas_analytics.dbt import run
+    from saas_analytics.dbt import run, summary
 
     start(migrated=True, build=True)
-    if progress:
-        return with_progress.run(arguments)
-    return run.run("build", *arguments)
+    return run.run("build", *arguments) if verbose else summary.run(arguments)
 
 
 @click.command(context_settings=DBT)

@@ -5,9 +5,10 @@
 {% test accepted_range(
     model, column_name, min_value=none, max_value=none, inclusive=true
 ) %}
+    {{ config(meta={"exact": {"check": "rows"}}) }}
     {%- if min_value is none and max_value is none -%}
         {%- do exceptions.raise_compiler_error(
-            "accepted_range on " ~ column_name ~ " wants min_value, max_value or both."
+            "accepted_range on " ~ column_name ~ " needs min_value, max_value or both."
         ) -%}
     {%- endif -%}
     {%- set equal = "" if inclusive else "=" %}

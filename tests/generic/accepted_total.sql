@@ -7,7 +7,7 @@
 ) %}
     {%- if min_value is none and max_value is none -%}
         {%- do exceptions.raise_compiler_error(
-            "accepted_total of " ~ column_name ~ " wants min_value, max_value or both."
+            "accepted_total of " ~ column_name ~ " needs min_value, max_value or both."
         ) -%}
     {%- endif %}
 select

@@ -3,6 +3,7 @@
     one scan.
 -#}
 {% test not_negative(model, column_name=none, columns=none) %}
+    {{ config(meta={"exact": {"check": "rows"}}) }}
 select *
 from {{ model }}
 where

@@ -2,6 +2,7 @@
     The column is filled and names one row each: `not_null` and `unique` in one scan.
 -#}
 {% test primary_key(model, column_name) %}
+    {{ config(meta={"exact": {"check": "groups"}}) }}
 select
     {{ column_name }},
     count(*) as rows_of_key

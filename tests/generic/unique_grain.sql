@@ -3,9 +3,10 @@
     like any other.
 -#}
 {% test unique_grain(model, columns) %}
+    {{ config(meta={"exact": {"check": "groups"}}) }}
     {%- if columns is string -%}
         {%- do exceptions.raise_compiler_error(
-            "unique_grain wants a list of columns, not '" ~ columns ~ "'."
+            "unique_grain needs a list of columns, not '" ~ columns ~ "'."
         ) -%}
     {%- endif %}
 select

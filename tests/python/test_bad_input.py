@@ -482,7 +482,7 @@ def test_ctrl_c_ends_the_wait_for_another_migration(database: Database) -> None:
             refusal(outcome(process), code=130)
 
 
-@pytest.mark.parametrize("how", [["build"], ["build", "--progress"]], ids=" ".join)
+@pytest.mark.parametrize("how", [["build"], ["build", "--verbose"]], ids=" ".join)
 def test_ctrl_c_ends_a_build_with_one_line(
     database: Database, tmp_path: Path, how: list[str]
 ) -> None:

@@ -117,6 +117,27 @@ def test_a_model_that_an_upgrade_has_not_built_yet_is_not_refreshed(
         engine.refresh(connection, SCHEMA)
 
 
+def test_tests_of_version_1_apply_until_the_next_build(
+    marts: Database, tmp_path: Path
+) -> None:
+    marts.execute(
+        f"""update {SCHEMA}.models set checks = '[
+            {{"name": "no_events", "fails": "event_count > 0"}},
+            {{"name": "one_row_a_day", "grain": "usage_date"}}
+        ]' where model = 'fct_usage_daily';
+        comment on schema {SCHEMA} is 'exact 1 0123'"""
+    )
+    command = ("run", "--select", "dim_currencies")
+    dbt(*command, database=marts, target=tmp_path).check_returncode()
+    marts.execute(UNSEEN[0])
+
+    done = refresh(marts)
+
+    assert done.returncode == 1
+    assert "no_events" in done.stderr
+    assert "one_row_a_day" in done.stderr
+
+
 def test_a_later_engine_is_not_replaced(marts: Database, tmp_path: Path) -> None:
     marts.execute(f"comment on schema {SCHEMA} is 'exact 9999 0123'")
 

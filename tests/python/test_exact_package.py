@@ -6,6 +6,7 @@ does, with one line in packages.yml and one in dbt_project.yml.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -142,6 +143,41 @@ def test_a_stranger_keeps_tables_exact_whatever_is_written(shop: Shop) -> None:
     assert {model for model, methods in seen.items() if "full" in methods} == {
         "orders_total"
     }
+
+
+def test_a_refresh_and_a_build_name_the_same_failing_tests(shop: Shop) -> None:
+    # A null, a negative, an unknown value, and a value that two rows of a key have.
+    shop.database.execute("alter table shop.orders alter amount_cents drop not null")
+    shop.database.execute(
+        "insert into shop.customers (name, region) values ('A', 'Far'), ('B', 'Off');"
+        "insert into shop.orders (customer_id, amount_cents, status, ordered_at) "
+        "select id, amount_cents, status, moment::timestamptz from shop.customers, "
+        "(values (null::bigint, 'paid', '2031-01-05 00:00+00'), "
+        "(-5, 'paid', '2031-02-05 00:00+00'), (1, 'lost', '2031-03-05 00:00+00')) "
+        "as bad (amount_cents, status, moment) where region in ('Far', 'Off')"
+    )
+    try:
+        shop.refresh()
+        named = shop.database.execute(
+            "select distinct unnest(failed_checks) from reports_refresh.runs "
+            "where refreshed_at = (select max(refreshed_at) from reports_refresh.runs)"
+        )
+        with pytest.raises(AssertionError):
+            shop.dbt("test")
+    finally:
+        shop.database.execute(
+            "delete from shop.orders where ordered_at > '2031-01-01';"
+            "delete from shop.customers where region in ('Far', 'Off')"
+        )
+        shop.refresh()
+    results = json.loads((shop.root / "target" / "run_results.json").read_text())
+    failed = {
+        result["unique_id"].split(".")[2]
+        for result in results["results"]
+        if result["status"] == "fail"
+    }
+    assert {name for (name,) in named} == failed
+    assert len(failed) == 4
 
 
 def test_a_run_of_dbt_without_a_change_computes_nothing(shop: Shop) -> None:

@@ -1275,10 +1275,18 @@ def test_a_build_tells_of_warnings_and_lists_the_offenders(company: Company) -> 
     """It is what `make demo` builds by; a warning doesn't fail it."""
     refer = "update affiliate_referrals set status = '{}' where id = {}"
     company.database.execute(refer.format("qualified", named("{of_cy}")))
+    # One that a former version stored, one that others use, and one of theirs.
+    company.database.execute(
+        "create table analytics_test_failures.primary_key_dim_users_user_id ();"
+        "create table analytics_test_failures.primary_key_dim_licenses_license_id ();"
+        "create view used as table "
+        "analytics_test_failures.primary_key_dim_licenses_license_id;"
+        "create table analytics_test_failures.theirs ()"
+    )
     try:
         result = subprocess.run(
             [
-                *(sys.executable, "-m", "saas_analytics", "build", "--progress"),
+                *(sys.executable, "-m", "saas_analytics", "build"),
                 *("-s", "self_referrals"),
             ],
             cwd=ROOT,
@@ -1296,10 +1304,23 @@ def test_a_build_tells_of_warnings_and_lists_the_offenders(company: Company) -> 
             "select referral_id::text, reason"
             " from analytics_test_failures.self_referrals"
         )
+        kept = company.database.execute(
+            "select relname::text from pg_class where relname ~ '^prim|theirs' "
+            "and relnamespace = 'analytics_test_failures'::regnamespace order by 1"
+        )
     finally:
+        company.database.execute(
+            "drop view used; drop table analytics_test_failures.theirs, "
+            "analytics_test_failures.primary_key_dim_licenses_license_id"
+        )
         company.database.execute(refer.format("cancelled", named("{of_cy}")))
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "Built and passed: 1 tests." in result.stdout
+    assert kept == [("primary_key_dim_licenses_license_id",), ("theirs",)]
+    assert "1 warn\n" in result.stdout
     assert "docs/quality.md" in result.stdout
-    assert " 1 in analytics_test_failures.self_referrals\n" in result.stdout
+    assert (
+        "self_referrals: 1 row, `select * from analytics_test_failures.self_referrals`"
+        in result.stdout
+    )
+    assert f"Log: {company.target / 'dbt.log'}\n" in result.stdout
     assert listed == [(identifier("of_cy"), "own_account")]

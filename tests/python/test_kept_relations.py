@@ -20,19 +20,10 @@ VIEW = "analytics_staging.stg_saas__error_logs"
 VIEW_FILE = "models/staging/stg_saas__error_logs.sql"
 SEED = "analytics_seeds.plans"
 
-# A model of a test's own.
-OWN = "models/marts/operations/fct_severities.sql"
-MATERIALIZED = """
-{{ config(materialized="materialized_view", contract={"enforced": false},
-    access="private", indexes=[{"columns": ["severity"], "unique": true}]) }}
-select coalesce(severity, '') as severity, count(*) as errors
-from {{ ref("stg_saas__error_logs") }}
-group by 1
-"""
-
 # Every kind of relation that dbt makes.
 PARTS = (
-    *("--select", "+fct_errors_daily", "fct_severities"),
+    "--store-failures",
+    *("--select", "+fct_errors_daily"),
     *("resource_type:seed", "resource_type:snapshot"),
     *("--exclude-resource-type", "unit_test"),
 )
@@ -131,31 +122,30 @@ def test_no_run_drops_what_others_built_on_any_relation(
     project: DbtProject, company: Database, reader: str, seed: int
 ) -> None:
     chance = random.Random(seed)
-    with project.added(OWN, MATERIALIZED):
-        project.dbt("build", *PARTS, database=company)
-        company.execute("create schema others")
-        for number, relation in enumerate(relations(company)):
-            kind = chance.choice(list(DEPENDENTS))
-            name = f"on_{number}_{kind[0]}"
-            company.execute(DEPENDENTS[kind].format(name=name, relation=relation))
-            if chance.random() < 0.5:
-                company.execute(
-                    sql.SQL("grant select on {} to {}").format(
-                        sql.SQL(relation), sql.Identifier(reader)
-                    )
+    project.dbt("build", *PARTS, database=company)
+    company.execute("create schema others")
+    for number, relation in enumerate(relations(company)):
+        kind = chance.choice(list(DEPENDENTS))
+        name = f"on_{number}_{kind[0]}"
+        company.execute(DEPENDENTS[kind].format(name=name, relation=relation))
+        if chance.random() < 0.5:
+            company.execute(
+                sql.SQL("grant select on {} to {}").format(
+                    sql.SQL(relation), sql.Identifier(reader)
                 )
-        before = (others(company), granted(company, reader))
-        assert len(before[0]) > 40
+            )
+    before = (others(company), granted(company, reader))
+    assert len(before[0]) > 40
 
-        for command in (
-            ("build", *PARTS),
-            ("build", *PARTS, "--full-refresh"),
-            ("seed", "--full-refresh"),
-        ):
-            said = project.dbt(*command, database=company)
-            assert "built on it" not in said
-            assert "depend" not in said
-            assert (others(company), granted(company, reader)) == before, command
+    for command in (
+        ("build", *PARTS),
+        ("build", *PARTS, "--full-refresh"),
+        ("seed", "--full-refresh"),
+    ):
+        said = project.dbt(*command, database=company)
+        assert "built on it" not in said
+        assert "depend" not in said
+        assert (others(company), granted(company, reader)) == before, command
 
 
 def test_a_view_of_an_unchanged_select_is_not_touched(
@@ -256,7 +246,6 @@ def test_an_idle_reader_of_every_relation_delays_no_run(
     project: DbtProject, company: Database
 ) -> None:
     with (
-        project.added(OWN, MATERIALIZED),
         closing(company.connect()) as idle,
         idle.cursor() as cursor,
     ):

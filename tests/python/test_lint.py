@@ -23,6 +23,7 @@ SETTINGS = (
     "pyproject.toml",
     "bootstrap/migrations/.sqlfluff",
     "bootstrap/migrations/.squawk.down.toml",
+    "scripts/check_engine.py",
     "scripts/check_macros.py",
     "scripts/check_sql_syntax.py",
     "scripts/lint",
@@ -38,7 +39,9 @@ SOUND = {
     "packages/exact/dbt_project.yml": (
         ROOT / "packages/exact/dbt_project.yml"
     ).read_text(),
-    "packages/exact/engine/sound.sql": "select 1 as one;\n",
+    "packages/exact/engine/sound.sql": (
+        "{% macro _engine_sound(schema) %}\nselect 1 as {{ schema }};\n{% endmacro %}\n"
+    ),
     "packages/exact/macros/sound.sql": "select 1 as one;\n",
     "packages/exact/tests/sound.sql": "select 1 as one;\n",
     "benchmarks/sound.py": '"""Nothing."""\n',
@@ -86,6 +89,20 @@ FAULTS = [
         "tests/generic/old.sql",
         "{% test t(m) %}a::date{% endtest %}\n",
         "cast",
+    ),
+    (
+        "macros",
+        "packages/exact/engine/body.sql",
+        "create function one() returns integer language sql as $$ SELECT 1 $$;\n",
+        "select",
+    ),
+    (
+        "engine",
+        "packages/exact/engine/typo.sql",
+        "{% macro _engine_typo(schema) %}\ncreate function {{ schema }}.touch() "
+        "returns void\nlanguage plpgsql as $$\nbegin\n    RETRUN;\nend;\n$$;\n"
+        "{% endmacro %}\n",
+        'typo.sql:5: public.touch: syntax error at or near "RETRUN"',
     ),
     (
         "migrations",

@@ -478,7 +478,7 @@ def test_an_input_with_a_delta_is_the_only_one_with_keys(
     text += "cross join {{ ref('stg_saas__error_logs') }}"
     with project.added(OWN, text):
         message = project.dbt("run", "--select", "fct_severities", database=company)
-    assert "beside other inputs: a sum is one input's" in message
+    assert "with other inputs: a delta is of one input" in message
 
 
 # --- dbt's options --------------------------------------------------------------------
@@ -676,85 +676,6 @@ def test_a_reader_that_idles_keeps_nobody_else_from_reading(
             running.join()
         assert outcome == [""]
         assert columns(company, "analytics.fct_severities")["errors"][0] == "integer"
-
-
-# --- Materialized views ---------------------------------------------------------------
-
-MATERIALIZED = (
-    """
-{{ config(
-    materialized="materialized_view",
-    contract={"enforced": false},
-    indexes=[{"columns": ["severity"], "unique": true}],
-) }}
-"""
-    + OWN_SELECT
-)
-
-
-def test_a_materialized_view_is_refreshed_beside_its_readers(
-    project: DbtProject, company: Database
-) -> None:
-    rows = "select severity from analytics.fct_severities order by 1"
-    with project.added(OWN, MATERIALIZED):
-        assert project.dbt("run", "--select", "fct_severities", database=company) == ""
-        view = oid(company, "analytics.fct_severities")
-        company.execute("create view worst as table analytics.fct_severities")
-        company.execute("delete from error_logs where severity = 'critical'")
-        with Session(company) as reader:
-            before = reader.run(rows)
-            for option in ((), ("--full-refresh",)):
-                command = ("run", "--select", "fct_severities", *option)
-                assert project.dbt(*command, database=company) == ""
-            # It reads on in the transaction that saw the former rows.
-            before.remove(("critical",))
-            assert reader.run(rows) == before
-        assert oid(company, "analytics.fct_severities") == view
-
-
-def test_a_materialized_view_without_unique_index_is_refreshed_all_the_same(
-    project: DbtProject, company: Database
-) -> None:
-    command = ("run", "--select", "fct_severities")
-    with project.added(OWN, MATERIALIZED.replace(', "unique": true', "")):
-        for severity in ("warning", "critical"):
-            company.execute("update error_logs set severity = %s", (severity,))
-            assert project.dbt(*command, database=company) == ""
-    rows = company.execute("select severity from analytics.fct_severities")
-    assert rows == [("critical",)]
-
-
-def test_a_materialized_view_loses_an_index_that_is_no_longer_named(
-    project: DbtProject, company: Database
-) -> None:
-    command = ("run", "--select", "fct_severities")
-    more = MATERIALIZED.replace("indexes=[", 'indexes=[{"columns": ["errors"]}, ')
-    with project.added(OWN, more):
-        assert project.dbt(*command, database=company) == ""
-    assert len(indexes(company, "analytics.fct_severities")) == 2
-    with project.added(OWN, MATERIALIZED):
-        assert project.dbt(*command, database=company) == ""
-    assert indexes(company, "analytics.fct_severities") == ["btree (severity)"]
-
-
-def test_a_materialized_view_follows_a_changed_select_and_loses_no_view(
-    project: DbtProject, company: Database
-) -> None:
-    command = ("run", "--select", "fct_severities")
-    total = "select sum(errors) from analytics.fct_severities"
-    with project.added(OWN, MATERIALIZED):
-        assert project.dbt(*command, database=company) == ""
-    ((before,),) = company.execute(total)
-    company.execute("create view worst as table analytics.fct_severities")
-    with project.added(OWN, MATERIALIZED.replace("count(*)", "2 * count(*)")):
-        message = project.dbt(*command, database=company)
-        assert "worst is built on it: drop that first" in message
-        assert company.execute(total) == [(before,)]
-
-        company.execute("drop view worst")
-        assert project.dbt(*command, database=company) == ""
-        assert company.execute(total) == [(2 * before,)]
-        assert indexes(company, "analytics.fct_severities") == ["btree (severity)"]
 
 
 # --- The reporting zone: last, for dbt reads the whole project anew -------------------

@@ -731,7 +731,7 @@ def test_a_mart_that_was_tampered_with_is_found_and_rebuilt(marts: Database) -> 
 def test_a_failing_test_of_what_is_written_is_told(marts: Database) -> None:
     marts.execute(
         f"update {SCHEMA}.models set checks = "
-        '\'[{"name": "impossible", "fails": "event_count > 0"}]\' '
+        '\'[{"name": "impossible", "query": "select from refresh_written"}]\' '
         "where model = 'fct_usage_daily'"
     )
     marts.execute(torture.WRITES["events arrive"].format(n=3))

@@ -108,7 +108,7 @@ def test_a_mart_by_a_column_that_is_not_captured_follows_every_change(
             assert method() == "full"
             (advice,) = runs["fct_users_by_role"].advice
             assert advice == (
-                "computed whole whenever stg_saas__users changes, because "
+                "computed in full whenever stg_saas__users changes, because "
                 "before-images of public.users lack role: "
                 "`saas capture users role` adds it"
             )
@@ -301,7 +301,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     ),
     "current_date": (
         model(f"select *, current_date as today from ({BY_SEVERITY}) as errors"),
-        "calls current_date, which a later run could not know of",
+        "calls current_date, whose result a later run would not repeat",
     ),
     "local_time": (
         model(f"select *, localtimestamp as seen_at from ({BY_SEVERITY}) as errors"),

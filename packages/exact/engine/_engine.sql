@@ -1,26 +1,32 @@
 {#-
-    The engine: the tables and functions by which a model follows what changed, in the
-    schema engine_schema(). refresh(model)
+    The engine: the tables and functions that apply changes to models, in the schema
+    engine_schema(). refresh(model)
 
-    1. detects the changes of each input since the model read it (detect);
+    1. detects the changes of each input since the model read it (unseen, detect);
     2. collects the keys that they belong to (keys, choose);
     3. computes the rows of these keys by the model's own select (touched, recompute),
         or what the changed rows add (delta), or everything;
     4. writes the difference, and records the snapshot (write).
 
-    All in the caller's REPEATABLE READ transaction: exact in one snapshot, all or
-    nothing, and no reader waits.
+    The files in brackets hold the steps; find and apply call them. sources, views,
+    triggers and identity know what an input is, and capture and track store its changes.
+
+    It runs in the caller's REPEATABLE READ transaction: it is exact in one snapshot,
+    it applies everything or nothing, and no reader waits.
 -#}
 {% macro _engine(schema) -%}
     {{ exact._engine_state(schema) }}
+    {{ exact._engine_capture(schema) }}
     {{ exact._engine_track(schema) }}
     {{ exact._engine_calendar(schema) }}
     {{ exact._engine_selects(schema) }}
     {{ exact._engine_types(schema) }}
     {{ exact._engine_sources(schema) }}
     {{ exact._engine_views(schema) }}
+    {{ exact._engine_trigger_forms(schema) }}
     {{ exact._engine_triggers(schema) }}
     {{ exact._engine_identity(schema) }}
+    {{ exact._engine_unseen(schema) }}
     {{ exact._engine_detect(schema) }}
     {{ exact._engine_keys(schema) }}
     {{ exact._engine_choose(schema) }}
@@ -33,6 +39,8 @@
     {{ exact._engine_sample(schema) }}
     {{ exact._engine_verify(schema) }}
     {{ exact._engine_protocol(schema) }}
+    {{ exact._engine_find(schema) }}
+    {{ exact._engine_apply(schema) }}
     {{ exact._engine_refresh(schema) }}
     {{ exact._engine_forget(schema) }}
     {{ exact._engine_rename(schema) }}

@@ -1,19 +1,18 @@
 {#-
-    Days and months of the reporting zone as spans of instants. A row belongs to a day
-    by its local date alone. Where clocks go back over midnight a local time names two
-    instants, where they go forward it names none, and a local day need not be one span.
-    So the bounds below only say where to look.
+    Days and months of the reporting zone as spans of instants. The local date of a row
+    alone decides its day. Where clocks go back over midnight, a local time names two
+    instants. Where they go forward, it names none. A local day may be several spans, so
+    the bounds below only limit the search.
 -#}
 {% macro _engine_calendar(schema) %}
 {%- set build = exact.how_to("build") -%}
 
--- The instants between which a zone's clocks can show a day from the first date up to,
--- but without, the next one. is_exact: every instant between them is of these days;
--- else the caller compares the local date as well, and reads as much more as the
--- clocks were changed by, at most a day.
+-- The instants between which a zone's clocks can show a day from first_date up to, but
+-- without, next_date. With is_exact, every instant between them is of these days. Else
+-- the caller compares the local date too, and reads at most a day of rows more.
 --
--- A zone is never 16 hours from UTC, so no other offset counts than those around the
--- two dates; none lasts less than an hour.
+-- No zone is 16 hours from UTC, so the offsets around the two dates are all that
+-- matter. No offset lasts less than an hour.
 create or replace function {{ schema }}._local_bounds(
     first_date date, next_date date, zone text,
     out starts timestamptz, out ends timestamptz, out is_exact boolean
@@ -37,9 +36,8 @@ as $$
 $$;
 
 
--- Fails where the last builds left models of several zones, or of several presents, as
--- one that was stopped or failed halfway: they would disagree about what a day is, or
--- which is the last one.
+-- Fails where models are of several zones or of several presents, after a build that
+-- stopped halfway. They disagree about what a day is, or about which day is the last.
 create or replace function {{ schema }}._refuse_mixed_builds() returns void
 language plpgsql stable
 as $$

@@ -1,11 +1,11 @@
 {#-
-    Step 2, continued: the keys themselves, their days or months, or everything,
-    whichever costs least.
+    Step 2, continued: whether to compute the keys themselves, their days or months, or
+    everything, whichever costs least.
 -#}
 {% macro _engine_choose(schema) %}
 
--- The key column that every mapping of a model gives as a day or month, if it is not
--- the only one.
+-- The key column that every mapping of a model gives as a day, week or month. Null
+-- where there is none, or where it is the only key column.
 create or replace function {{ schema }}._common_period(known {{ schema }}.models)
 returns text
 language sql stable
@@ -23,8 +23,8 @@ as $$
 $$;
 
 
--- Chooses by how many keys there are: they themselves, the days or months that they
--- are in, which then stand in refresh_keys, or everything. Returns their columns.
+-- Chooses by the number of keys: the keys, the periods that they are in, which
+-- refresh_keys then holds, or everything. Returns the columns of refresh_keys.
 create or replace function {{ schema }}._choose_keys(
     known {{ schema }}.models, inout run {{ schema }}.runs, out keys text[]
 )
@@ -33,15 +33,15 @@ as $$
 declare
     total real;
     period_name text;
-    beside bigint;
-    rows_beside bigint;
+    keys_present bigint;
+    rows_present bigint;
     is_most boolean := false;
 begin
     keys := known.key_columns;
     select count(*) into run.key_count from refresh_keys;
     select greatest(reltuples, 1) into total
     from pg_class where oid = known.relation::regclass;
-    -- Where they are most of their days or months, these are read as they stand.
+    -- Where they are most keys of their periods, all rows of the periods are read.
     period_name := {{ schema }}._common_period(known);
     if run.key_count > greatest(100, total / 50) and period_name is not null then
         execute format('select count(*), sum(number) from ('
@@ -51,10 +51,10 @@ begin
             'union all select %1$s, 0 from refresh_keys) as keys '
             'group by %1$s) as present',
             {{ schema }}._column_list(known.key_columns),
-            known.relation, period_name) into beside, rows_beside;
-        is_most := run.key_count > beside / 2;
+            known.relation, period_name) into keys_present, rows_present;
+        is_most := run.key_count > keys_present / 2;
     end if;
-    if is_most and rows_beside < total / 2 then
+    if is_most and rows_present < total / 2 then
         keys := array[period_name];
         execute format('create temporary table refresh_periods on commit drop as '
             'select distinct %I from refresh_keys', period_name);

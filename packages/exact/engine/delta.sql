@@ -1,5 +1,5 @@
 {#-
-    Step 3 for a select that adds up: the difference that the changed rows make.
+    Step 3 for a select that is a sum over rows: the difference that changed rows make.
 -#}
 {% macro _engine_delta(schema) %}
 

@@ -1,115 +1,11 @@
 {#-
-    Step 1: the changes of an input since a model read it. A snapshot decides what is
-    new: there is no watermark and no timestamp comparison.
+    Step 1, continued: whether an input changed since a model read it, and its changes
+    as something to select from.
 -#}
 {% macro _engine_detect(schema) %}
 
--- The condition that a row of an input was written since. What the noting transaction
--- wrote itself stood in a log before, as _log_difference() makes sure; to a source it
--- came after, as _input_identity() does. A snapshot may hold its own transaction
--- visible.
-create or replace function {{ schema }}._unseen_sql(
-    input jsonb, seen {{ schema }}.inputs
-)
-returns text
-language sql stable
-as $$
-    select format(
-        case input ->> 'kind'
-            when 'source' then 'change_xid < pg_snapshot_xmax(pg_current_snapshot()) '
-                'and change_xid >= %1$L::xid8 and (change_xid = %2$L::xid8 '
-                'or not pg_visible_in_snapshot(change_xid, %3$L::pg_snapshot))'
-            else 'change_xid >= %1$L::xid8 and change_xid != %2$L::xid8 '
-                'and not pg_visible_in_snapshot(change_xid, %3$L::pg_snapshot)'
-        end,
-        pg_snapshot_xmin(seen.seen), seen.seen_xid, seen.seen
-    )
-$$;
-
-
--- A condition on the time of a source's unseen rows, by which the planner reads them
--- from few partitions: to plan for all columns of each takes the longest. True where
--- they are many or at odd times, null where there is none. Whether they are many is
--- only known, and not null, of a partitioned table.
-create or replace function {{ schema }}._unseen_time_sql(
-    input jsonb, unseen text, few integer, out condition text, out is_many boolean
-)
-language plpgsql stable
-as $$
-declare
-    time_column text;
-begin
-    select format('%I', attname) into time_column
-    from pg_partitioned_table
-    inner join pg_attribute on partrelid = attrelid and partattrs[0] = attnum
-    where partrelid = (input ->> 'source')::regclass
-        and atttypid = 'timestamptz'::regtype;
-    if time_column is null then
-        execute format('select ''true'' from %s where %s limit 1',
-            input ->> 'source', unseen) into condition;
-        return;
-    end if;
-    execute format(
-        'select case when sum(number) > %1$s or bool_or(month is null) then ''true'' '
-        'else string_agg(format(''(%2$s >= %%L and %2$s < %%L)'', month, '
-        'month + interval ''1 month''), '' or '') end, sum(number) > %1$s '
-        'from (select case when %2$s between ''0001-01-01'' and ''9999-12-31'' '
-        'then date_trunc(''month'', %2$s) end as month, count(*) as number '
-        'from (select %2$s from %3$s where %4$s limit %1$s + 1) as found '
-        'group by month) as months',
-        few, time_column, input ->> 'source', unseen
-    ) into condition, is_many;
-end;
-$$;
-
-
--- A query of an input's rows that were written since (sign 1), and of those that went
--- or came unseen, as they were (sign -1).
-create or replace function {{ schema }}._changes_sql(
-    input jsonb, seen {{ schema }}.inputs, present_condition text default 'true'
-)
-returns text
-language plpgsql stable
-as $$
-declare
-    source_name text;
-    view_sql text;
-    readable text;
-    unseen constant text := {{ schema }}._unseen_sql(input, seen);
-begin
-    if input ->> 'kind' = 'model' then
-        return format('select * from %s where %s', input ->> 'log', unseen);
-    end if;
-    view_sql := {{ schema }}._view_sql(input ->> 'relation');
-    source_name := {{ schema }}._from_source(input);
-    -- A `*` would need a right on every column. _hold_sources() has made sure that the
-    -- view's own are among these.
-    select string_agg(format('%I', attname), ', ' order by attnum) into readable
-    from pg_attribute
-    where attrelid = (input ->> 'source')::regclass
-        and attnum > 0 and not attisdropped
-        and has_column_privilege(attrelid, attnum, 'select');
-    return format(
-        'select *, 1 as sign from (%s) as present '
-        'union all select *, -1 from (%s) as former',
-        replace(view_sql, source_name, format(
-            'FROM (select %s from %s where %s and (%s)) %I', readable,
-            input ->> 'source', unseen, present_condition, input ->> 'source_table'
-        )),
-        replace(view_sql, source_name, format(
-            'FROM (select former.* from (select old_row from %s '
-            'where table_name = %L and %s) as tombstones, '
-            'jsonb_populate_record(null::%s, tombstones.old_row) as former) %I',
-            input ->> 'tombstones', input ->> 'source_table', unseen,
-            input ->> 'source', input ->> 'source_table'
-        ))
-    );
-end;
-$$;
-
-
--- Whether an unseen before-image of a source lacks a column: it had another name when
--- this was left.
+-- Whether an unseen before-image of a source lacks a column, which had another name
+-- when the before-image was stored.
 create or replace function {{ schema }}._has_lacking_images(
     input jsonb, unseen text, identity jsonb
 )
@@ -130,12 +26,13 @@ end;
 $$;
 
 
--- The changes of an input, as something to select from; null where there are none, or
+-- The changes of an input, as something to select from. Null where there are none, or
 -- where a before-image lacks a column.
--- Those of a source are looked for once for all models of a run that have seen the same
--- of it, and kept if they are few: to plan the search through all partitions takes
--- longer than to search. That there are none is kept in a setting of the transaction,
--- for most runs find most sources unchanged, and shall leave nothing to clear away.
+--
+-- The changes of a source are searched once for all models of a run that have seen the
+-- same of it, and kept in a temporary table if they are few: to plan the search through
+-- all partitions takes longer than to search. Most runs find most sources unchanged, so
+-- a setting of the transaction records that, and leaves no table to drop.
 create or replace function {{ schema }}._changes_of(
     input jsonb,
     seen {{ schema }}.inputs,
@@ -202,14 +99,14 @@ begin
         changes := 'pg_temp.' || table_name;
         return;
     end if;
-    -- So many are tombstones, or rows of a table without partitions.
+    -- So many are before-images, or rows of a table without partitions.
     execute format('drop table pg_temp.%s', table_name);
     changes := case when number > 0 then format('(%s)', query) end;
 end;
 $$;
 
 
--- Whether an input can't tell what changed in it since it was seen.
+-- Whether the changes of an input since it was seen are not known.
 create or replace function {{ schema }}._has_lost_track(
     input jsonb, seen {{ schema }}.inputs, identity jsonb
 )
@@ -217,8 +114,8 @@ returns boolean
 language plpgsql stable
 as $$
 declare
-    -- Partitions have a time of their own. A view that dbt made again with the same
-    -- select is the same view.
+    -- Partitions are compared by their time. A view that dbt created again with the
+    -- same select is the same view.
     apart constant text[] := '{partitions, rule}';
     last_cleared xid8;
 begin

@@ -1,8 +1,8 @@
 {#-
-    What a run leaves behind for the runs after it names persons: the log of a model
-    holds the rows that went with an erasure, change_tombstones the rows of the source.
-    forget() deletes what every reader has seen; called in READ COMMITTED after a
-    run. A log that another run holds is left to that run.
+    What a run stores for later runs may hold personal data: the log of a model has the
+    rows that an erasure deleted, and change_tombstones has the rows of the source.
+    forget() deletes what every reader has seen. Call it in READ COMMITTED after a run.
+    It skips a log that another run has locked.
 -#}
 {% macro _engine_forget(schema) %}
 

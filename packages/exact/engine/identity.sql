@@ -4,9 +4,9 @@
 -#}
 {% macro _engine_identity(schema) %}
 
--- What a source is known by: its table, view, columns and triggers, and which columns
--- of the view its before-images hold. A view is parsed only when it is new: that takes
--- longer than all else.
+-- What identifies a source: its table, view, columns and triggers, and the columns of
+-- the view that its before-images hold. A view is parsed only when it is new, because
+-- that takes longer than everything else.
 create or replace function {{ schema }}._source_identity(input jsonb) returns jsonb
 language plpgsql stable
 as $$
@@ -117,7 +117,7 @@ $$;
 
 
 -- Whether an input's before-images hold all that the model needs to know of a row that
--- went or changed.
+-- was deleted or changed.
 create or replace function {{ schema }}._is_known(input jsonb, identity jsonb)
 returns boolean
 language sql immutable
@@ -127,8 +127,8 @@ as $$
 $$;
 
 
--- For each input of a model that makes every run compute the model whole, or every run
--- in which it changes: the end of a sentence that says why, and what makes it cheap.
+-- A sentence for each input because of which a run computes the model in full: why, and
+-- what makes it cheap.
 create or replace function {{ schema }}.advice(model_name text)
 returns setof text
 language plpgsql stable
@@ -149,7 +149,7 @@ begin
     loop
         if input.identity ->> 'complaint' is not null then
             return next format(
-                'computed whole in every run, because changes of %s are not captured '
+                'computed in full in every run, because changes of %s are not captured '
                 '(%s): `%s` repairs that',
                 input.source, input.identity ->> 'complaint',
                 case
@@ -175,8 +175,8 @@ begin
                     where input.item -> 'needs' ? key
                 );
             return next format(
-                'computed whole whenever %s changes, because before-images of %s lack '
-                '%s: `%s` adds it',
+                'computed in full whenever %s changes, because before-images of %s '
+                'lack %s: `%s` adds it',
                 input.called, input.source, array_to_string(lacking, ', '),
                 format('{{ exact.how_to("add") }}', input.item ->> 'source_table',
                     array_to_string(lacking, ' '), array_to_string(lacking, ', '),

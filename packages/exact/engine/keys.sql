@@ -17,8 +17,8 @@ $$;
 
 -- A query of the keys by which the model looks up changed rows of an input: those of
 -- the rows, of another input, that have the same values in some columns. Only changes
--- of other columns count, where `changed` names these: the log of a model tells a row
--- that is new from one that is as it was.
+-- of other columns count, where `changed` names these: the log of a model shows
+-- which rows are new and which are as before.
 create or replace function {{ schema }}._lookup_sql(
     known {{ schema }}.models, input jsonb, changes text
 )
@@ -132,7 +132,7 @@ begin
             queries := queries || format('(select distinct %s from (%s) as changes)',
                 {{ schema }}._key_expressions(known, mapping), changes);
         end if;
-        -- Partitions that came, went or were emptied: their whole time.
+        -- Partitions that were added, dropped or emptied: all of their time.
         for partition in
             select value from jsonb_each(coalesce(identity -> 'partitions', '{}'))
             where seen.identity -> 'partitions' -> key is distinct from value
@@ -169,9 +169,9 @@ as $$
 $$;
 
 
--- Makes refresh_keys, the distinct keys that queries find. The columns' names and
--- types are the model's. The planner takes what changed for a few rows, and would sort
--- them where they are many: hashing takes half the time.
+-- Creates refresh_keys, the distinct keys that queries find, with the names and types
+-- of the model's columns. The planner expects few changed rows, and sorts them where
+-- they are many: a hash takes half the time.
 create or replace function {{ schema }}._collect_keys(
     known {{ schema }}.models, queries text[]
 )

@@ -1,7 +1,7 @@
 {#-
-    How a refresh begins. Runs of one model queue for its log. They take their snapshot
-    only then, and after the snapshot nothing that they read is emptied or replaced:
-    the snapshot would show it as empty.
+    How a refresh begins. Each run of a model locks its log, then takes its snapshot.
+    After the snapshot, no table that it reads may be emptied or replaced: the snapshot
+    would show it as empty.
 
     The caller begins a REPEATABLE READ transaction, runs the statements of
     before_refresh() in order, and asks hold(). Where that is false, the caller rolls
@@ -30,7 +30,7 @@ create or replace function {{ schema }}._statements_before(logs text[], inputs j
 returns setof text
 language sql stable
 as $$
-    -- A row that a policy would hide is an error from here on.
+    -- From here on, a row that a policy hides is an error.
     select 'set local row_security = off'
     union all
     select format('lock table %s in share update exclusive mode',
@@ -64,8 +64,8 @@ end;
 $$;
 
 
--- Keeps the sources that these models read, all by default, as they are until the
--- transaction ends. Returns whether the snapshot knows them so.
+-- Locks the sources of these models, all by default, until the transaction ends.
+-- Returns whether the snapshot shows them as they are now.
 create or replace function {{ schema }}.hold(only_models text[] default null)
 returns boolean
 language sql

@@ -1,14 +1,13 @@
 {#-
-    Whether a model's `keys` and `changes` agree with its select. The author promises
-    that the select over the input rows of a key gives the rows of that key. When a
-    model is built, a few of its keys are computed so, and compared.
+    Whether the config of a model agrees with its select. The author promises that the
+    select over the input rows of a key gives the rows of that key. When a model is
+    built, the engine computes a few of its keys in this way, and compares them.
 -#}
 {% macro _engine_sample(schema) %}
 
--- Fails where the select gives other rows for some keys, computed as a refresh
--- computes them, than it gave over all rows. Floats are left out: their sums depend on
--- the order of the rows. A select that adds up, or whose keys come from look-up
--- queries alone, has no part to compute.
+-- Fails where a refresh of some keys gives other rows than the select over all rows.
+-- Floats are not compared, because their sums depend on the order of the rows. A model
+-- without mappings (a delta, or look-ups alone) has nothing to compare.
 create or replace function {{ schema }}._refuse_other_rows(model_name text)
 returns void
 language plpgsql

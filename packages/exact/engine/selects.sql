@@ -1,8 +1,7 @@
 {#-
-    What a select may depend on: the rows of the relations that it names, and "now" as
-    far as the engine knows of it. All else changes without a trace, so it is refused.
-    The parsed select of a view says what a select reads and calls; comments and texts
-    play no part in it.
+    What a select may depend on: the rows of the relations that it names, and "now".
+    Anything else changes without a trace, so the engine refuses it. The parsed select
+    of a view lists what a select reads and calls, without its comments and texts.
 -#}
 {% macro _engine_selects(schema) %}
 
@@ -26,9 +25,9 @@ as $$
 $$;
 
 
--- What of a select can give other rows though nothing that it reads was written, as the
--- end of a sentence; null where there is nothing. Of a model: relations are those that
--- it may read, and definition is its text.
+-- Why a select may give other rows although no row that it reads was written, as the
+-- end of a sentence. Null where it may not. relations are those that a model may read,
+-- and definition is the text of its select.
 create or replace function {{ schema }}._select_problem(
     view_name text, relations text[] default null, definition text default ''
 )
@@ -51,7 +50,7 @@ begin
     );
     problem := coalesce(problem, (
         select format(
-            'calls %s, which a later run could not know of: use reporting_now()',
+            'calls %s, whose result a later run would not repeat: use exact.now()',
             (array['current_date', 'current_time', 'current_time', 'current_timestamp',
                 'current_timestamp', 'localtime', 'localtime', 'localtimestamp',
                 'localtimestamp', 'current_role', 'current_user', 'user',
@@ -94,7 +93,7 @@ begin
     if problem is null and parsed ~ '\{TABLESAMPLECLAUSE ' then
         problem := 'reads a sample, which is another one in another run';
     end if;
-    -- The parsed select holds a time of this word as what it means at present.
+    -- The parsed select holds such a word as the time that it means at present.
     if problem is null and (
         select count(*) from regexp_matches(
             regexp_replace(
@@ -105,8 +104,8 @@ begin
         select count(*)
         from regexp_matches(pg_get_viewdef(view_name::regclass), special, 'gi')
     ) then
-        problem := 'has a time such as ''today'', which a later run could not know of: '
-            'use reporting_now()';
+        problem := 'has a time such as ''today'', which a later run reads as another '
+            'day: use exact.now()';
     end if;
     return problem;
 end;

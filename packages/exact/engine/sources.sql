@@ -11,7 +11,7 @@ set search_path = pg_catalog
 as $$ select rtrim(pg_get_viewdef(view_name::regclass), ';') $$;
 
 
--- What tells one source from another: which view reads which table.
+-- The name of a source: which view reads which table.
 create or replace function {{ schema }}._source_name(input jsonb) returns text
 language sql immutable
 as $$ select concat_ws(' ', input ->> 'relation', input ->> 'source') $$;
@@ -27,8 +27,8 @@ as $$
 $$;
 
 
--- What tells that an input is still the one that was seen: another cluster, database,
--- table, partition, file (TRUNCATE), view or definition.
+-- What identifies an input. It differs after another cluster, database, table,
+-- partition, file (TRUNCATE), view or definition took the place of the former one.
 create or replace function {{ schema }}._input_identity(input jsonb) returns jsonb
 language plpgsql stable
 set plan_cache_mode = force_generic_plan
@@ -44,7 +44,7 @@ declare
 begin
     case input ->> 'kind'
     when 'source' then
-        -- This run would read these rows, but not take them for changes.
+        -- This run would read these rows, but not count them as changes.
         if pg_current_xact_id_if_assigned() is not null and exists (
             select from pg_locks
             where pid = pg_backend_pid() and locktype = 'relation'
@@ -126,13 +126,13 @@ end;
 $$;
 
 
--- Keeps the staging views among these inputs, their tables and partitions as they are
--- until the transaction ends: nobody empties, rewrites, drops or replaces one. Returns
--- whether the snapshot knows them so; if not, another transaction has to be begun, for
--- it would see a table as empty that was filled again after it.
+-- Locks the staging views among these inputs, their tables and partitions until the
+-- transaction ends: no process empties, rewrites, drops or replaces one. Returns
+-- whether the snapshot shows them as they are now. If not, the caller begins another
+-- transaction: this one would see a table as empty that was filled after its snapshot.
 --
--- LOCK could come before the snapshot, but is for those who may read whole tables. A
--- view replaced in place between snapshot and hold is noticed by the next run.
+-- LOCK before the snapshot would need a right on all columns. The next run notices a
+-- view that was replaced in place between the snapshot and the lock.
 create or replace function {{ schema }}._hold_sources(inputs jsonb) returns boolean
 language plpgsql
 as $$

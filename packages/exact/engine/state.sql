@@ -72,7 +72,7 @@ comment on table {{ schema }}.unbuilt is
 -- The version of the package.
 create or replace function {{ schema }}.version() returns text
 language sql immutable
-as $$ select '{{ exact.package_version() }}' $$;
+as $$ select '{{ exact._package_version() }}' $$;
 
 
 -- Names as a list of columns.

@@ -54,7 +54,7 @@ declare
     period jsonb;
     pattern boolean[];
     names text;
-    wanted text;
+    keys_sql text;
     conditions text;
     matches text;
     chunk record;
@@ -70,9 +70,9 @@ begin
         jsonb_object_agg(key, value)
     into expressions, mapping
     from jsonb_each(mapping) where key = any (keys);
-    -- A month at a time, so that the planner chooses for each between an index that
-    -- finds the keys and the rows of the time. A few days that hold many keys, or
-    -- have but their time to be found by, come one by one.
+    -- A month at a time, so that the planner chooses for each between an index on the
+    -- keys and the rows of that time. A few days that hold many keys, or that only
+    -- their time finds, are read one by one.
     has_index := {{ schema }}._has_index(input, mapping);
     for pattern in execute format(
         'select distinct array[%s] from refresh_keys',
@@ -87,7 +87,7 @@ begin
             format('%I is %s null', name,
                 case when not pattern[position] then 'not' end),
             ' and ' order by position
-        )) into wanted
+        )) into keys_sql
         from unnest(keys) with ordinality as columns (name, position);
         -- A null that a key has is looked for as such: an index may serve.
         select coalesce(input ->> 'filter', 'true') || coalesce(string_agg(
@@ -109,25 +109,25 @@ begin
             'from chunks where is_single union all '
             'select min(day), max(day) + 1, array_agg(day) '
             'from chunks where not is_single group by month',
-            period_column, has_index, wanted
+            period_column, has_index, keys_sql
         ) else format(
             'select %1$I as first_date, '
             '(%1$I + interval ''1 %3$s'')::date as next_date, '
             'null::date[] as days from %2$s group by %1$I',
-            period_column, wanted, period ->> 'period'
+            period_column, keys_sql, period ->> 'period'
         ) end loop
             select * into bounds from {{ schema }}._local_bounds(
                 chunk.first_date, chunk.next_date, period ->> 'zone'
             );
-            -- Where the bounds say it all, the period is no condition: the planner
-            -- would take it for a rare one.
+            -- Where the bounds are exact, the period is no condition: the planner would
+            -- expect few rows to meet it.
             select string_agg(
                 format('input."key %s" = keys.%I', name, name), ' and '
             ) into matches
             from unnest(keys) with ordinality as columns (name, position)
             where not pattern[position]
                 and (name != period_column or period is null or chunk.days is not null);
-            -- An index on days has UTC's.
+            -- An index on days is on days of UTC.
             if chunk.days is not null and period ->> 'zone' != 'UTC'
                 and matches is not null
             then
@@ -144,13 +144,13 @@ begin
                     ' and %1$s >= %2$L::timestamptz and %1$s < %3$L::timestamptz',
                     period ->> 'column', bounds.starts, bounds.ends
                 ) || case when bounds.is_exact then '' else format(
-                    -- A range would be taken for a rare one, a case is not.
+                    -- The planner expects few rows for a range, but not for a case.
                     ' and case when %1$s >= %2$L::date and %1$s < %3$L::date '
                     'then true else false end',
                     period ->> 'expression', chunk.first_date, chunk.next_date
                 ) end end,
                 case when matches is not null then format(
-                    'inner join (select * from %s where %s) as keys on %s', wanted,
+                    'inner join (select * from %s where %s) as keys on %s', keys_sql,
                     case when period is null then 'true'
                     when chunk.days is null then
                         format('%I = %L', period_column, chunk.first_date)

@@ -1,9 +1,9 @@
 {#-
-    The part of the engine that knows of types. A model without a contract takes its
-    types from the source. Where a column of the source gets another type, its table may
-    no longer hold what its select gives: too long a text is refused, but the digits
-    that a narrower numeric or timestamp leaves out are lost without an error. Only dbt
-    can make the table again; a refresh stops.
+    Types of columns. A model without a contract has the types of its source. Where a
+    column of the source gets another type, the table may be too narrow for what the
+    select gives. PostgreSQL refuses too long a text, but a narrower numeric or
+    timestamp loses digits without an error. So a refresh stops, and dbt creates the
+    table again.
 -#}
 {% macro _engine_types(schema) %}
 {%- set build = exact.how_to("build") -%}

@@ -1,7 +1,6 @@
 {#-
-    Models that another version of the engine kept, and that this one has not built yet.
-    Their tables stay as they are, so a run that went past them would leave readers with
-    rows of former times.
+    Models of another version of the engine that this one has not built yet. Their
+    tables stay as they are, so a run without them would leave stale rows.
 -#}
 {% macro _engine_unbuilt(schema) %}
 {%- set build = exact.how_to("build") -%}

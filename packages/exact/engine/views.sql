@@ -1,7 +1,7 @@
 {#-
-    What a staging view computes from its table: for each column the columns of the
-    table that decide it. The parsed select of a view names columns by number. An
-    unknown form matches nothing below, and so is not captured.
+    What a staging view computes from its table: for each column, the columns of the
+    table that decide it. The parsed select of a view names columns by number. A form
+    that the patterns below do not match counts as not captured.
 -#}
 {% macro _engine_views(schema) %}
 
@@ -57,14 +57,14 @@ as $$
 $$;
 
 
--- What a staging view must not do: each row of the source gives at most one row of it,
--- by its own values alone. Null where all is well.
+-- Why a view is no staging view, in which each row of the source gives at most one row
+-- by its own values alone. Null where it is one.
 create or replace function {{ schema }}._view_problem(view_name text, source regclass)
 returns text
 language sql stable
 as $$
     select case
-        -- What dbt's --empty makes has no rows that could be wrong.
+        -- A view of dbt's --empty has no rows.
         when pg_get_viewdef(view_name::regclass)
             ~ '\sWHERE false\s+LIMIT 0\) _dbt_limit_subq_' then null
         when array(

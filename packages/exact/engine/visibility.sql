@@ -1,8 +1,7 @@
 {#-
-    Rows that a role can't see are still there. Where row-level security hides rows of a
-    table from the role that reads it, a run would take them for deleted; so it is
-    refused. A policy may show all rows of today and hide those of tomorrow, so policies
-    are not looked at.
+    Where row-level security hides rows of a table from the role that reads it, a run
+    would count these rows as deleted, so the engine refuses it. The policies do not
+    matter: one that shows all rows today may hide some tomorrow.
 -#}
 {% macro _engine_visibility(schema) %}
 

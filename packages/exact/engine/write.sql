@@ -3,9 +3,9 @@
 -#}
 {% macro _engine_write(schema) %}
 
--- Writes the difference between the rows that should be and those that are, and leaves
--- it in refresh_difference. Both are tables or queries in brackets; `row_id` is what
--- the present rows have their place in the table by.
+-- Writes the difference between the rows of the select (made) and those of the table
+-- (present), and keeps it in refresh_difference. Both are tables, or queries in
+-- brackets. row_id names the column of the present rows that holds their ctid.
 create or replace function {{ schema }}._write_difference(
     known {{ schema }}.models,
     made text,
@@ -29,7 +29,7 @@ begin
     execute format('delete from %s where ctid = any (array(select row_id '
         'from refresh_difference where sign < 0))', known.relation);
     get diagnostics run.rows_removed = row_count;
-    -- In order, so that rows that are read together stand together.
+    -- In order, so that rows that are read together are stored together.
     execute format('insert into %1$s (%2$s) select %2$s from refresh_difference '
         'where sign > 0 %3$s', known.relation, names,
         'order by ' || {{ schema }}._column_list(nullif(known.key_columns, '{}')));
@@ -38,8 +38,8 @@ end;
 $$;
 
 
--- Names of the data tests that look at one row or one group, and fail for rows that
--- were written. Made holds all rows of their groups.
+-- Names the data tests that fail for the rows that were written. Made holds all rows of
+-- the keys that were computed.
 create or replace function {{ schema }}._failed_checks(
     known {{ schema }}.models, made text
 )
@@ -48,26 +48,27 @@ language plpgsql
 as $$
 declare
     names text[];
+    columns constant text := {{ schema }}._column_list(known.columns);
 begin
     execute format(
-        'select array_remove(array[%s], null) from refresh_difference '
-        'where sign > 0 group by ()',
-        (select string_agg(format('case when %s then %L end',
-            case when test ? 'grain' then format(
-                'exists (select from %s group by %s having count(*) > 1)',
-                made, test ->> 'grain'
-            ) else format('bool_or(%s)', test ->> 'fails') end,
-            test ->> 'name'), ', ' order by position)
-            from jsonb_array_elements(known.checks)
-                with ordinality as checks (test, position))
+        'with refresh_written as not materialized ('
+        'select %1$s from refresh_difference where sign > 0), '
+        'refresh_groups as not materialized (select %1$s from %2$s) '
+        'select array_remove(array[%3$s], null)',
+        columns, made,
+        (select string_agg(format(
+            'case when exists (%s) then %L end', test ->> 'query', test ->> 'name'
+        ), ', ' order by position)
+        from jsonb_array_elements(known.checks)
+            with ordinality as checks (test, position))
     ) into names;
     return names;
 end;
 $$;
 
 
--- Adds what was written to a model's log, for the models that read it, and clears what
--- they all have seen.
+-- Adds what was written to a model's log, for the models that read it, and deletes what
+-- all of them have seen.
 create or replace function {{ schema }}._log_difference(
     known {{ schema }}.models, run {{ schema }}.runs
 )
@@ -94,7 +95,7 @@ end;
 $$;
 
 
--- Notes that a model has now seen its inputs as this transaction sees them.
+-- Records that a model has seen its inputs as this transaction sees them.
 create or replace function {{ schema }}._remember(
     model_name text, how text, identities jsonb default '{}'
 )

@@ -1,6 +1,6 @@
 {#-
-    Begins the transaction of a model: engine/protocol.sql says why in this order. While
-    others hold a lock that it needs, it names them.
+    Begins the transaction of a model, in the order of engine/protocol.sql. While other
+    processes hold a lock that it needs, it names them.
 -#}
 {% macro _begin(registration, log) -%}
     {%- set schema = exact.engine_schema() -%}
@@ -36,8 +36,8 @@
     {%- endfor -%}
     {%- if not held.is_known -%}
         {%- do exceptions.raise_compiler_error(
-            "What " ~ model.name ~ " reads was emptied or replaced again and again: "
-            ~ "run it once more when that is over."
+            "Tables that " ~ model.name ~ " reads were emptied or replaced five times: "
+            ~ "run it again when that has ended."
         ) -%}
     {%- endif -%}
 {%- endmacro %}

@@ -1,9 +1,9 @@
 {#-
-    The select with the names and types of the contract, if there is one. A cast to a
-    type with a length cuts longer values without an error, so two of them could become
-    one.
+    The select with the names and types of the contract, if there is one. A type with a
+    length is refused: a cast to it cuts longer values without an error, so two values
+    could become one.
 -#}
-{% macro typed_select(definition) -%}
+{% macro _typed_select(definition) -%}
     {%- if config.get("contract").enforced -%}
         {%- for column in model.columns.values()
             if modules.re.match("^(var)?(char|bit)[^(]*\\(", column.data_type | lower)
@@ -26,14 +26,14 @@
 
 
 {#-
-    Whether tables are there with the columns and types that the select gives, in any
-    order. A log has two more. The select gives other types without being changed where
-    a column of the source gets another one.
+    Whether tables exist with the columns and types of the select, in any order. A log
+    has two more columns. An unchanged select gives other types where a column of the
+    source gets another one.
 -#}
 {% macro _has_same_columns(tables, definition) -%}
     {%- do run_query(
         "create temporary view refresh_columns as ("
-        ~ exact.typed_select(definition) ~ "\n)"
+        ~ exact._typed_select(definition) ~ "\n)"
     ) -%}
     {%- set is_same = run_query(
         "select bool_and(coalesce("

@@ -1,6 +1,6 @@
 {#-
-    The config of an exact model, under meta.exact: README.md describes it. What does
-    nothing is a compile error, and so is a select that depends on more than its inputs.
+    The config of an exact model, under meta.exact: README.md describes it. A part that
+    would have no effect is a compile error.
 -#}
 
 
@@ -10,7 +10,7 @@
 {%- endmacro %}
 
 
-{#- Stops at a config that can't mean what it says. -#}
+{#- Stops at a config with an unknown name, or with a part that has no effect. -#}
 {% macro _check_config() -%}
     {%- set meta = exact._config() -%}
     {%- set of_dbt = [
@@ -25,7 +25,7 @@
     {%- for key in model.config if key not in of_dbt and not key.startswith("_") -%}
         {%- do exact._refuse_config(
             "has the config key " ~ key ~ ", which dbt does not know: keys, inputs and "
-            ~ "clock stand under meta, as in config(meta={\"exact\": {\"keys\": []}})"
+            ~ "clock belong under meta, as in config(meta={\"exact\": {\"keys\": []}})"
         ) -%}
     {%- endfor -%}
     {%- do exact._check_names(
@@ -50,7 +50,7 @@
 {%- endmacro %}
 
 
-{#- Stops at an entry of `inputs` that can't mean what it says. -#}
+{#- Stops at such an entry of `inputs`. -#}
 {% macro _check_input(name, form, inputs, keys) -%}
     {%- set place = "inputs of " ~ name -%}
     {%- if form is not mapping -%}
@@ -87,14 +87,14 @@
 {%- endmacro %}
 
 
-{#- Stops at a sum that is not one input's, or has no column that counts. -#}
+{#- Stops at a delta of several inputs, or without a column that counts. -#}
 {% macro _check_delta(name, form, inputs) -%}
     {%- set place = "delta of " ~ name -%}
     {%- do exact._check_names(form, ["delta"], "inputs of " ~ name) -%}
     {%- do exact._check_names(form.delta, ["count", "neighbors"], place) -%}
     {%- if inputs | length > 1 -%}
         {%- do exact._refuse_config(
-            "has " ~ place ~ " beside other inputs: a sum is one input's"
+            "has " ~ place ~ " with other inputs: a delta is of one input"
         ) -%}
     {%- endif -%}
     {%- if not form.delta.count -%}
@@ -111,7 +111,7 @@
 {%- endmacro %}
 
 
-{#- Stops at a look-up that says not where, or by what. -#}
+{#- Stops at a look-up without `in` or `by`. -#}
 {% macro _check_lookup(name, form, inputs) -%}
     {%- set place = "lookup of " ~ name -%}
     {%- set lookup = form.lookup or {} -%}
@@ -138,7 +138,7 @@
 {%- endmacro %}
 
 
-{#- Stops at a name that means nothing in a dict of the config. -#}
+{#- Stops at an unknown name in a dict of the config. -#}
 {% macro _check_names(given, allowed, place) -%}
     {%- for key in given if key not in allowed -%}
         {%- do exact._refuse_config(
@@ -161,94 +161,4 @@
 {#- Stops with a sentence about the model. -#}
 {% macro _refuse_config(sentence) -%}
     {%- do exceptions.raise_compiler_error(model.name ~ " " ~ sentence ~ ".") -%}
-{%- endmacro %}
-
-
-{#-
-    Stops at a select that may give other rows though none of its inputs was written.
-    Returns whether it reads the clock. It is asked as a view, which PostgreSQL parses
-    and does not run.
--#}
-{% macro _check_definition(definition, inputs) -%}
-    {%- set schema = exact.engine_schema() -%}
-    {%- do run_query("create temporary view refresh_select as " ~ definition) -%}
-    {%- do exact._check_select(
-        "pg_temp.refresh_select", inputs | map(attribute="relation") | list, definition
-    ) -%}
-    {%- set reads_clock = run_query(
-        "select " ~ schema ~ "._reads_clock('pg_temp.refresh_select')"
-    ).columns[0].values()[0] -%}
-    {%- do run_query("drop view pg_temp.refresh_select") -%}
-    {{ return(reads_clock) }}
-{%- endmacro %}
-
-
-{#- Stops where a select, asked as a view, reads or calls what it must not. -#}
-{% macro _check_select(view, relations, text) -%}
-    {%- set question -%}
-        select {{ exact.engine_schema() }}._select_problem(
-            '{{ view }}',
-            array[{% for relation in relations %}'{{ relation }}'
-            {{- ", " if not loop.last }}{% endfor %}]::text[],
-            {{ exact.literal(text) }}
-        )
-    {%- endset -%}
-    {%- set problem = run_query(question).columns[0].values()[0] -%}
-    {%- if problem -%}
-        {%- do exact._refuse_config(problem) -%}
-    {%- endif -%}
-{%- endmacro %}
-
-
-{#-
-    The columns of a staging view that must be known of a row that was deleted or
-    changed: those that give its keys, that it is looked up by, and its filter's.
--#}
-{% macro _columns_needed(input, inputs) -%}
-    {%- set schema = exact.engine_schema() -%}
-    {%- set lookup = input.lookup or {} -%}
-    {%- set parts = (lookup.by or []) + (lookup.changed or []) -%}
-    {%- for mapping in (input.mappings or []) + (lookup.mappings or []) -%}
-        {%- for part in mapping.values() -%}
-            {%- do parts.append(part.expression) -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {%- do run_query(
-        "create temporary view changes as select *, 1::bigint as sign from "
-        ~ input.relation
-    ) -%}
-    {%- set reads -%}
-        select
-        {%- for part in parts %}
-            {{ part }} as part_{{ loop.index }}{{ "," if not loop.last }}
-        {%- endfor %}
-        from pg_temp.changes where {{ input.filter or "true" }}
-    {%- endset -%}
-    {%- do run_query("create temporary view refresh_needs as " ~ reads) -%}
-    {%- do exact._check_select(
-        "pg_temp.refresh_needs",
-        inputs | map(attribute="relation") | list + ["pg_temp.changes"], reads
-    ) -%}
-    {%- if run_query(
-        "select " ~ schema ~ "._reads_clock('pg_temp.refresh_needs')"
-    ).columns[0].values()[0] -%}
-        {%- do exact._refuse_clock(input.called) -%}
-    {%- endif -%}
-    {%- set needed = run_query(
-        "select name from unnest(" ~ schema ~ "._columns_needed("
-        ~ "'pg_temp.refresh_needs', 'pg_temp.changes')) as name where name != 'sign'"
-    ).columns[0].values() | list -%}
-    {%- do run_query("drop view pg_temp.refresh_needs, pg_temp.changes") -%}
-    {{ return(needed) }}
-{%- endmacro %}
-
-
-{#- Says which of a model's inputs make it dear, and what makes them cheap. -#}
-{% macro _log_advice() -%}
-    {%- for (sentence,) in run_query(
-        "select " ~ exact.engine_schema() ~ ".advice('"
-        ~ this.identifier ~ "')"
-    ).rows -%}
-        {%- do log(model.name ~ " is " ~ sentence, info=true) -%}
-    {%- endfor -%}
 {%- endmacro %}

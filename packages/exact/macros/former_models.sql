@@ -1,5 +1,5 @@
 {#-
-    Models that the project no longer has under the name by which the engine knows them.
+    Models that the project renamed or removed.
 -#}
 
 

@@ -1,6 +1,6 @@
 {#-
-    What messages tell a reader to do. A project that has commands of its own overrides
-    default__how_to, with `dispatch` in its dbt_project.yml.
+    The commands that messages of the package name. A project with other commands
+    overrides default__how_to, by `dispatch` in its dbt_project.yml.
 
     In `capture` and `add`, %1$s is the name of the table and %4$s with its schema;
     %2$s are columns with blanks between them, %3$s with commas.

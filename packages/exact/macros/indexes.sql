@@ -1,5 +1,5 @@
 {#- Makes the indexes that are missing: the config's, and one on the keys. -#}
-{% macro create_missing_indexes(relation) -%}
+{% macro _create_missing_indexes(relation) -%}
     {%- for index in exact._compare_indexes(relation).missing -%}
         {%- do run_query(get_create_index_sql(relation, index)) -%}
     {%- endfor -%}
@@ -7,11 +7,12 @@
 
 
 {#-
-    Drops the indexes that dbt made for a former config, if nobody is reading, else a
-    later run does; in a transaction of its own, for readers wait until it ends. As long
-    as others are missing only unique ones go, which might refuse rows of today.
+    Drops the indexes that dbt created for a former config. While readers use the table,
+    a later run drops them. Readers wait until it commits, so it is a transaction of its
+    own. While other indexes are missing, only unique ones are dropped: these might
+    refuse new rows.
 -#}
-{% macro drop_former_indexes(relation) -%}
+{% macro _drop_former_indexes(relation) -%}
     {%- set compared = exact._compare_indexes(relation) -%}
     {%- set former = compared.former_unique if compared.missing else compared.former -%}
     {%- if former -%}
@@ -24,15 +25,15 @@
 
 
 {#-
-    Compares a table's indexes with the config, as a dict: the wanted that are missing,
-    and the names of those that dbt made and the config no longer wants. What dbt makes
-    has a hash for a name.
+    Compares a table's indexes with the config, as a dict: those of the config that are
+    missing, and the names of those that dbt created for a former config. dbt names an
+    index by a hash.
 -#}
 {% macro _compare_indexes(relation) -%}
-    {%- set wanted = config.get("indexes", []) | list -%}
+    {%- set needed = config.get("indexes", []) | list -%}
     {%- set keys = exact._config().get("keys") or [] -%}
-    {%- if keys and keys not in wanted | map(attribute="columns") | list -%}
-        {%- do wanted.append({"columns": keys}) -%}
+    {%- if keys and keys not in needed | map(attribute="columns") | list -%}
+        {%- do needed.append({"columns": keys}) -%}
     {%- endif -%}
     {%- set indexes -%}
         select
@@ -59,7 +60,7 @@
     {%- set present = run_query(indexes).rows -%}
     {%- set missing = [] -%}
     {%- set serving = [] -%}
-    {%- for index in wanted -%}
+    {%- for index in needed -%}
         {%- set columns = index.columns | join(", ") | replace('"', "") | lower -%}
         {%- set is_unique = index.get("unique") or false -%}
         {%- set found = [] -%}

@@ -14,9 +14,9 @@
 
 
 {#-
-    Puts the engine in place at the start of a run, where it is missing or another
-    version, and forgets models that the project no longer has. `removed` names those
-    whose tables are to be dropped.
+    Installs the engine at the start of a run, where it is missing or another version,
+    and forgets models that the project no longer has. `removed` names the models whose
+    tables it drops.
 -#}
 {% macro install(removed=[]) -%}
     {{ return(adapter.dispatch("install", "exact")(removed)) }}
@@ -59,7 +59,7 @@
 {%- endmacro %}
 
 
-{#- Puts this engine in place, where another one is or none. -#}
+{#- Installs this engine where it is missing or another version. -#}
 {% macro _install_engine() -%}
     {%- set schema = exact.engine_schema() -%}
     {%- set engine = exact._engine(schema) -%}
@@ -82,8 +82,8 @@
 
 
 {#-
-    Gives every function of the engine its search_path: nobody can slip an object of
-    their own in front of what is meant.
+    Gives every function of the engine its search_path, so that no role can put an
+    object of its own before the intended one.
 -#}
 {% macro _pin_functions(schema) %}
 do $pin$
@@ -103,8 +103,8 @@ $pin$;
 
 
 {#-
-    Takes the lock of an installation. Any role may hold an advisory lock, so it is not
-    waited for without an end, and its holder is named.
+    Takes the lock of an installation. Any role may hold an advisory lock, so the wait
+    ends after 60 s, with the name of the holder.
 -#}
 {% macro _install_lock() %}
 do $lock$

@@ -9,14 +9,14 @@
         "select setting::bigint as timeout, version() like '%linux%' as is_linux "
         ~ "from pg_settings where name = 'statement_timeout'"
     ).rows[0] -%}
-    {%- set wanted = env_var("REFRESH_TIMEOUT", "3600") | int * 1000 -%}
+    {%- set limit = env_var("REFRESH_TIMEOUT", "3600") | int * 1000 -%}
     set local tcp_keepalives_idle = 60;
     set local tcp_keepalives_interval = 10;
     set local tcp_keepalives_count = 3
     {%- if present["is_linux"] -%}
         ; set local client_connection_check_interval = '5s'
     {%- endif -%}
-    {%- if wanted and (not present["timeout"] or present["timeout"] > wanted) -%}
-        ; set local statement_timeout = {{ wanted }}
+    {%- if limit and (not present["timeout"] or present["timeout"] > limit) -%}
+        ; set local statement_timeout = {{ limit }}
     {%- endif -%}
 {%- endmacro %}

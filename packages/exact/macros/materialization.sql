@@ -1,20 +1,18 @@
 {#-
     A table that after each run equals its select over the current rows, at a cost in
-    proportion to what changed. The model is a plain select; dbt makes the table, and
-    the refresh engine (engine.sql) keeps it so. docs/incremental.md has the picture.
+    proportion to what changed. dbt creates the table from the model's select, and the
+    engine applies changes to it. README.md describes its config, under meta.exact.
 
-    Its config stands under meta.exact: see README.md.
-
-    A changed select or config rebuilds the table in place. Changed columns replace the
-    table; refused while a view depends on it.
+    A changed select or config computes the table in full, in place. Changed columns
+    replace the table, which is refused while a view depends on it.
 -#}
 {% materialization exact, adapter="postgres" %}
     {%- set schema = exact.engine_schema() -%}
     {%- set target_relation = this.incorporate(type="table") -%}
-    {%- set definition = exact.definition_of(sql) -%}
+    {%- set definition = exact._definition_of(sql) -%}
     {%- do exact._check_config() -%}
     {%- set registration = exact._registration(definition) -%}
-    {#- What the rows depend on: a changed data test rebuilds nothing. -#}
+    {#- What the rows depend on. A changed data test computes nothing. -#}
     {%- set meaning = dict(registration) -%}
     {%- for name in ("checks", "is_logged", "definition") -%}
         {%- do meaning.pop(name) -%}
@@ -29,7 +27,7 @@
     {%- do run_query("create table if not exists " ~ log ~ " ()") -%}
     {%- do exact._allow_nulls(target_relation) -%}
     {%- do exact.identify_rows(target_relation) -%}
-    {%- do exact.drop_former_indexes(target_relation) -%}
+    {%- do exact._drop_former_indexes(target_relation) -%}
     {%- do exact._begin(registration, log) -%}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
 
@@ -96,7 +94,7 @@
         {%- endif -%}
     {%- endcall -%}
     {%- if method != "create" -%}
-        {%- do exact.create_missing_indexes(target_relation) -%}
+        {%- do exact._create_missing_indexes(target_relation) -%}
     {%- endif -%}
     {%- if method != "refresh" -%}
         {%- do run_query(
@@ -125,7 +123,7 @@
     The select as a later refresh can run it: "now" is the time of that refresh, and the
     database may have another name by then, as after a restore.
 -#}
-{% macro definition_of(sql) -%}
+{% macro _definition_of(sql) -%}
     {%- set definition = sql | replace(adapter.quote(target.database) ~ ".", "") -%}
     {%- if var("as_of", none) -%}
         {{ return(definition) }}

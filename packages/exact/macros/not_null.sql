@@ -9,7 +9,7 @@
 {%- endmacro %}
 
 
-{#- Which of a table's columns refuse null as it stands. -#}
+{#- The columns of a table that refuse null at present. -#}
 {% macro _columns_refusing_null(relation) -%}
     {{ return(run_query(
         "select attname from pg_attribute where attnotnull and attnum > 0 "
@@ -18,7 +18,7 @@
 {%- endmacro %}
 
 
-{#- Before new rows come: a column that may be null by now. -#}
+{#- Before rows are written: allows null where the contract does. -#}
 {% macro _allow_nulls(relation) -%}
     {%- set changes = [] -%}
     {%- for name in exact._columns_refusing_null(relation)
@@ -31,7 +31,7 @@
 {%- endmacro %}
 
 
-{#- When they are there: a column that is never null. -#}
+{#- After rows are written: refuses null where the contract does. -#}
 {% macro _refuse_nulls(relation) -%}
     {%- set refusing = exact._columns_refusing_null(relation) -%}
     {%- set changes = [] -%}

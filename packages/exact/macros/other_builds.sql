@@ -13,10 +13,9 @@
 
 
 {#-
-    Stops a run that would leave marts of two zones or of two presents, or tests those
-    of another one: what it doesn't build must be as this run builds it already. The
-    names are those of all models of the project, quoted. Stops as well at a zone that
-    the server doesn't know, which PostgreSQL would say only where it is first used.
+    Stops a run that would leave models of two zones or of two presents, or that would
+    test models of another one. `names` are those of all models of the project, quoted.
+    Also stops at a zone that the server does not know.
 -#}
 {% macro _refuse_other_builds(names) -%}
     {%- set schema = exact.engine_schema() -%}

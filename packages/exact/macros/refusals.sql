@@ -1,4 +1,4 @@
-{#- Stops, before any table is made, where a source table to be read is not there. -#}
+{#- Stops, before any table is created, where a source table does not exist. -#}
 {% macro _refuse_missing_sources() -%}
     {%- set names = [] -%}
     {%- for node in graph.nodes.values() if node.unique_id in selected_resources -%}
@@ -37,8 +37,8 @@
 
 
 {#-
-    What `--empty` builds selects nothing from then on: staging views, and by them every
-    mart that is there. So it is refused where a mart was built without it.
+    Stops `--empty` where a model was built without it: it creates staging views that
+    select nothing, so it would empty every table that reads them.
 -#}
 {% macro _refuse_to_empty() -%}
     {%- set schema = exact.engine_schema() -%}

@@ -74,12 +74,12 @@
     {%- do exact.refuse_dependents(relation, "set of columns") -%}
     {%- do run_query("drop table if exists " ~ next_relation) -%}
     {%- do run_query(
-        "set local work_mem = '" ~ exact._work_mem() ~ "'; "
+        "set local jit = off; set local work_mem = '" ~ exact._work_mem() ~ "'; "
         ~ "create table " ~ next_relation ~ " as "
-        ~ exact.typed_select(definition)
+        ~ exact._typed_select(definition)
     ) -%}
     {%- do exact._refuse_nulls(next_relation) -%}
-    {%- do exact.create_missing_indexes(next_relation) -%}
+    {%- do exact._create_missing_indexes(next_relation) -%}
     {%- do run_query("alter table " ~ next_relation ~ " replica identity full") -%}
     {%- do run_query("analyze " ~ next_relation) -%}
     {%- do exact.replace_relation(relation, next_relation) -%}

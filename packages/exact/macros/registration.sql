@@ -1,5 +1,5 @@
 {#-
-    What the engine has to know of a model, from its config and the graph of dbt.
+    What the engine has to know of a model, from its config and dbt's graph.
 -#}
 
 
@@ -151,7 +151,7 @@
 {%- endmacro %}
 
 
-{#- Whether the engine can tell what changes in a graph node. -#}
+{#- Whether the engine can follow the changes of a graph node. -#}
 {% macro _can_follow(node) -%}
     {%- if not node -%}
         {{ return(false) }}
@@ -185,46 +185,4 @@
         "zone": exact.timezone(),
         "has_none": has_none,
     }) }}
-{%- endmacro %}
-
-
-{#-
-    The model's data tests that need no other row than those of one group: a refresh
-    applies them to what it writes. `dbt test` applies all of them to everything.
--#}
-{% macro _checks() -%}
-    {%- set checks = [] -%}
-    {%- for node in graph.nodes.values()
-        if node.resource_type == "test" and node.attached_node == model.unique_id
-        and node.test_metadata and not node.config.where -%}
-        {%- set test = node.test_metadata -%}
-        {%- set arguments = test.kwargs -%}
-        {%- if test.name == "unique_grain" -%}
-            {%- set check = {"grain": arguments.columns | join(", ")} -%}
-        {%- elif test.name == "primary_key" -%}
-            {%- set check = {"grain": arguments.column_name} -%}
-        {%- elif test.name == "expression_is_true" -%}
-            {%- set check = {
-                "fails": "not coalesce(" ~ arguments.expression ~ ", false)"
-            } -%}
-        {%- elif test.name == "rate" -%}
-            {%- set check = {
-                "fails": arguments.column_name ~ " < 0 or "
-                    ~ arguments.column_name ~ " > 1"
-            } -%}
-        {%- elif test.name == "not_negative" -%}
-            {%- set check = {
-                "fails": "least("
-                    ~ (arguments.columns or [arguments.column_name]) | join(", ")
-                    ~ ") < 0"
-            } -%}
-        {%- else -%}
-            {%- set check = {} -%}
-        {%- endif -%}
-        {%- if check -%}
-            {%- do check.update({"name": node.name}) -%}
-            {%- do checks.append(check) -%}
-        {%- endif -%}
-    {%- endfor -%}
-    {{ return(checks | sort(attribute="name")) }}
 {%- endmacro %}

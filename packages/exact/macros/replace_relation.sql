@@ -1,7 +1,7 @@
 {#-
-    Puts a relation that was made under another name in the place of the one that is
-    there, if one is. Readers wait for the swap alone, and keep their privileges. What
-    others built on it is never dropped along.
+    Replaces a relation, if it exists, by one that was created under another name.
+    Readers wait for the swap alone, and keep their privileges. What depends on the
+    relation is never dropped with it.
 -#}
 {% macro replace_relation(relation, next_relation) -%}
     {%- set existing = load_cached_relation(relation) -%}
@@ -11,7 +11,7 @@
             "drop " ~ (existing.type | string).replace("_", " ") ~ " " ~ relation,
             relation
         ) -%}
-        {#- Nothing is left to drop: dbt takes note. -#}
+        {#- Nothing is left to drop: this updates dbt's cache. -#}
         {%- do adapter.drop_relation(existing) -%}
     {%- endif -%}
     {%- do adapter.rename_relation(next_relation, relation) -%}
@@ -60,7 +60,7 @@
 {%- endmacro %}
 
 
-{#- Stops where others built something on a relation that has to be made again. -#}
+{#- Stops where something depends on a relation that has to be created again. -#}
 {% macro refuse_dependents(relation, changed) -%}
     {%- set dependents = run_query(exact._dependents_sql(relation))
         .columns[0].values() -%}

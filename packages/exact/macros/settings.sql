@@ -35,8 +35,8 @@
 
 
 {#-
-    Gives them to the functions that a run calls: what these call has them too. A
-    function that sets something takes longer to call, so not all have them.
+    Pins these settings on the functions that begin a run: the functions that these call
+    have them too. A function with settings of its own takes longer to call.
 -#}
 {% macro _pin_settings(schema) %}
 do $pin$
@@ -48,11 +48,10 @@ begin
         where pronamespace = '{{ schema }}'::regnamespace
             and proname in ('refresh', 'refresh_all', 'verify')
     loop
-        execute concat('alter function ', present
-        {%- for name, value in exact._settings().items() -%}
-            , ' set {{ name }} = ''{{ value }}'''
-        {%- endfor -%}
-        );
+        execute 'alter function ' || present
+        {%- for name, value in exact._settings().items() %}
+            || $set$ set {{ name }} = '{{ value }}'$set$
+        {%- endfor %};
     end loop;
 end;
 $pin$;

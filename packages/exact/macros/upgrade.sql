@@ -9,14 +9,14 @@
 
 
 {#- The version of the package, as dbt_project.yml has it. -#}
-{% macro package_version() -%}
+{% macro _package_version() -%}
     {{ return("0.1.0") }}
 {%- endmacro %}
 
 
 {#- The version of the state that this engine reads and writes. -#}
 {% macro _state_version() -%}
-    {{ return(1) }}
+    {{ return(2) }}
 {%- endmacro %}
 
 
@@ -66,8 +66,11 @@ begin
     loop
         execute format('drop %s cascade', present);
     end loop;
-    if version = 0 then
+    if version < 1 then
         {{ exact._upgrade_to_1(schema) }}
+    end if;
+    if version < 2 then
+        {{ exact._upgrade_to_2(schema) }}
     end if;
 end;
 $upgrade$;
@@ -119,6 +122,24 @@ $upgrade$;
                 ('whole', 'full')
         ) as names (former, present)
         where method = names.former;
+{% endmacro %}
+
+
+{#- Version 2 keeps a data test as a query, and not as a condition or columns. -#}
+{% macro _upgrade_to_2(schema) %}
+        update {{ schema }}.models set checks = (
+            select jsonb_agg(jsonb_build_object(
+                'name', test -> 'name',
+                'query', case when test ? 'grain' then concat(
+                    'select from refresh_groups group by ', test ->> 'grain',
+                    ' having count(*) > 1'
+                ) else concat(
+                    'select from refresh_written where ', test ->> 'fails'
+                ) end
+            ) order by position)
+            from jsonb_array_elements(checks) with ordinality as checks (test, position)
+        )
+        where checks != '[]';
 {% endmacro %}
 
 

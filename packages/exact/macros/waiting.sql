@@ -1,7 +1,7 @@
 {#-
-    Locks that others may hold for hours, such as an idle transaction that has read a
-    view. A statement that waits for a lock makes all later sessions wait behind it, so
-    none waits long, and each says which process is in its way.
+    Locks that other processes may hold for hours, such as an idle transaction that has
+    read a view. A statement that waits for a lock makes all later sessions wait behind
+    it, so none waits long, and each names the process in its way.
 -#}
 
 
@@ -96,10 +96,9 @@
 
 
 {#-
-    Runs a statement that needs a relation without readers for a moment. It gives way
-    after 50 ms and tries again once a second, for DBT_LOCK_WAIT seconds; the first time
-    it names the process that is in its way. One that isn't needed is tried once, and
-    left.
+    Runs a statement that needs a relation without readers for a moment. It gives up
+    after 50 ms and tries again once a second, for DBT_LOCK_WAIT seconds. The first time
+    it names the process in its way. With is_needed false it tries once.
 -#}
 {% macro run_between_readers(statement, relation, is_needed=true) -%}
     {%- set seconds = env_var("DBT_LOCK_WAIT", "60") | int -%}
@@ -141,9 +140,9 @@
 
 
 {#-
-    Waits until tables can be locked in a mode that no reader needs, so to queue for it
-    delays no reader. After ten seconds it names the process that is in its way, and it
-    gives up after an hour. A snapshot must not be older than such a lock and a `do`
+    Waits until tables can be locked in a mode that does not conflict with readers, so
+    no reader waits behind it. After ten seconds it names the process in its way, and it
+    gives up after an hour. A snapshot must not be older than such a lock, and a `do`
     block takes one, so the caller locks again in a transaction of its own.
 -#}
 {% macro _wait_in_queue(tables, mode, blocking_modes) -%}

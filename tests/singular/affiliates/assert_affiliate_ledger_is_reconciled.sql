@@ -3,7 +3,7 @@
 -- programme looks into it. A warning, because the marts are right and the ledger is
 -- not. A balance that wholly comes from payouts in another currency than their
 -- commissions is left to payouts_in_another_currency.
-{{ config(severity="warn") }}
+{{ config(severity="warn", store_failures=true) }}
 
 with earnings as (
     select * from {{ ref("fct_affiliate_earnings") }}

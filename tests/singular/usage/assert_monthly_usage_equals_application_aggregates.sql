@@ -4,7 +4,8 @@
 -- whose events were deleted or corrected since.
 {{ config(
     enabled=var("reporting_timezone", "UTC") == "UTC",
-    meta={"has_fixes": true}
+    meta={"has_fixes": true},
+    store_failures=true
 ) }}
 
 with comparable_months as (

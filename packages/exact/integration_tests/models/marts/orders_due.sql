@@ -1,4 +1,4 @@
--- Time that passes: an order becomes overdue though nobody writes to it.
+-- Time that passes: an order becomes overdue although no process writes to it.
 {{ config(meta={"exact": {
     "keys": ["customer_id"],
     "inputs": {"stg_orders": {"moments": ["due_at"]}},
