@@ -9,7 +9,7 @@
     4. writes the difference, and records the snapshot (write).
 
     The files in brackets hold the steps; find and apply call them. sources, views,
-    triggers and identity know what an input is, and capture and track store its changes.
+    triggers and identity describe an input; capture and track store its changes.
 
     It runs in the caller's REPEATABLE READ transaction: it is exact in one snapshot,
     it applies everything or nothing, and no reader waits.
