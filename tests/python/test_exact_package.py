@@ -35,6 +35,8 @@ WRITES = (
     "select id, 500, 'paid', timestamptz '2026-01-01 00:00+00' + random() * "
     "interval '60 days', now() + (random() - 0.5) * interval '2 seconds' "
     "from shop.customers order by random() limit 3",
+    "update shop.orders set due_at = case when due_at is null then ordered_at end "
+    "where id in (select id from shop.orders order by random() limit 2)",
     "update shop.orders set status = (array['open', 'paid'])[1 + floor(random() * 2)], "
     "ordered_at = ordered_at + (random() - 0.5) * interval '20 days' where id in "
     "(select id from shop.orders order by random() limit 3)",

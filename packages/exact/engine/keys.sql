@@ -15,6 +15,24 @@ as $$
 $$;
 
 
+-- A query of the keys that a mapping gives to rows: `of_rows` is a FROM clause. A row
+-- without a finite time has no key, except where the mapping says that it has one.
+create or replace function {{ schema }}._keys_sql(
+    known {{ schema }}.models, mapping jsonb, of_rows text
+)
+returns text
+language sql stable
+as $$
+    select format('(select * from (select distinct %s from %s) as found (%s)%s)',
+        {{ schema }}._key_expressions(known, mapping), of_rows,
+        {{ schema }}._column_list(known.key_columns), ' where ' || string_agg(
+            format('%I is not null', part.key), ' and '
+        ))
+    from jsonb_each(mapping) as part
+    where part.value ? 'period' and not (part.value ->> 'has_none')::boolean
+$$;
+
+
 -- A query of the keys by which the model looks up changed rows of an input: those of
 -- the rows, of another input, that have the same values in some columns. Only changes
 -- of other columns count, where `changed` names these: the log of a model shows
@@ -25,19 +43,15 @@ create or replace function {{ schema }}._lookup_sql(
 returns text
 language sql stable
 as $$
-    select string_agg(case
-        when driving is null then format(
-            '(select distinct %s from (%s) as changes)',
-            {{ schema }}._key_expressions(known, mapping), changes
-        )
+    select string_agg({{ schema }}._keys_sql(known, mapping, case
+        when driving is null then format('(%s) as changes', changes)
         else format(
-            '(select distinct %1$s from %2$s where (%3$s) '
-            'and (%4$s) in (select %4$s from (%5$s) as changes%6$s))',
-            {{ schema }}._key_expressions(known, mapping), driving ->> 'relation',
-            coalesce(driving ->> 'filter', 'true'), looked_up_by, changes,
+            '%1$s where (%2$s) and (%3$s) in (select %3$s from (%4$s) as changes%5$s)',
+            driving ->> 'relation', coalesce(driving ->> 'filter', 'true'),
+            looked_up_by, changes,
             ' group by ' || looked_up_by || ' having sum(sign) != 0' || has_changed
         )
-    end, ' union ')
+    end), ' union ')
     from (values (input -> 'lookup')) as lookups (lookup)
     cross join lateral (
         select
@@ -129,8 +143,9 @@ begin
     end if;
     for mapping in select * from jsonb_array_elements(input -> 'mappings') loop
         if changes is not null then
-            queries := queries || format('(select distinct %s from (%s) as changes)',
-                {{ schema }}._key_expressions(known, mapping), changes);
+            queries := queries || {{ schema }}._keys_sql(
+                known, mapping, format('(%s) as changes', changes)
+            );
         end if;
         -- Partitions that were added, dropped or emptied: all of their time.
         for partition in
@@ -159,11 +174,10 @@ create or replace function {{ schema }}._due_sql(
 returns text
 language sql stable
 as $$
-    select string_agg(format(
-        '(select distinct %s from %s where %I between %L and %L)',
-        {{ schema }}._key_expressions(known, mapping), input ->> 'relation', moment,
+    select string_agg({{ schema }}._keys_sql(known, mapping, format(
+        '%s where %I between %L and %L', input ->> 'relation', moment,
         least(known.refreshed_at, now()), greatest(known.refreshed_at, now())
-    ), ' union ')
+    )), ' union ')
     from jsonb_array_elements(input -> 'mappings') as mapping
     cross join jsonb_array_elements_text(input -> 'moments') as moment
 $$;
@@ -181,19 +195,12 @@ set enable_sort = off
 as $$
 begin
     execute format('create temporary table refresh_keys on commit drop as '
-        'select distinct * from (%s) as found %s',
+        'select distinct * from (%s) as found',
         array_to_string(
             format('(select %s from %s limit 0)',
                 {{ schema }}._column_list(known.key_columns), known.relation
             ) || queries, ' union all '
-        ),
-        (select 'where ' || string_agg(format('%I is not null', part.key), ' and ')
-            from jsonb_array_elements(known.inputs) as each_input (item),
-                jsonb_array_elements(each_input.item -> 'mappings')
-                    as each_mapping (item),
-                jsonb_each(each_mapping.item) as part
-            where part.value ? 'period'
-                and not (part.value ->> 'has_none')::boolean));
+        ));
 end;
 $$;
 {% endmacro %}
