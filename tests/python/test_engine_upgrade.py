@@ -121,10 +121,12 @@ def test_tests_of_version_1_apply_until_the_next_build(
     marts: Database, tmp_path: Path
 ) -> None:
     marts.execute(
-        f"""update {SCHEMA}.models set checks = '[
-            {{"name": "no_events", "fails": "event_count > 0"}},
-            {{"name": "one_row_a_day", "grain": "usage_date"}}
-        ]' where model = 'fct_usage_daily';
+        f"""update {SCHEMA}.models set checks = case model
+            when 'fct_usage_daily' then '[
+                {{"name": "no_events", "fails": "event_count > 0"}},
+                {{"name": "one_row_a_day", "grain": "usage_date"}}
+            ]'::jsonb
+            else '[]' end;
         comment on schema {SCHEMA} is 'exact 1 0123'"""
     )
     command = ("run", "--select", "dim_currencies")

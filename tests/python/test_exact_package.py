@@ -123,10 +123,11 @@ def shop(
         database.execute((made.root / "shop.sql").read_text("utf-8"))
         made.dbt("deps")
         for table in SOURCES:
-            made.dbt(
+            said = made.dbt(
                 *("run-operation", "exact.track"),
                 *("--args", f"{{table: shop.{table}}}"),
             )
+            assert f"exact captures shop.{table}: id, " in said
         made.dbt("build")
         yield made
 

@@ -74,3 +74,11 @@
     {%- set arguments = dict(test.kwargs, model=relation) -%}
     {{ return(macros["test_" ~ test.name](**arguments) | trim) }}
 {%- endmacro %}
+
+
+{#- Logs the tests that the rows that were written fail; an empty text is none. -#}
+{% macro _log_failed_checks(names) -%}
+    {%- if names -%}
+        {%- do log(model.name ~ " wrote rows that fail " ~ names, info=true) -%}
+    {%- endif -%}
+{%- endmacro %}

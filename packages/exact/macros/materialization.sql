@@ -89,12 +89,14 @@
             select 'created' as method,
                 {{ schema }}._remember('{{ this.identifier }}', 'created')
         {%- else -%}
-            select run.method, run.key_count, run.rows_removed, run.rows_added
+            select run.method, run.key_count, run.rows_removed, run.rows_added,
+                array_to_string(run.failed_checks, ', ') as failed_checks
             from {{ schema }}.refresh('{{ this.identifier }}', {{ rebuild }}) as run
         {%- endif -%}
     {%- endcall -%}
     {%- if method != "create" -%}
         {%- do exact._create_missing_indexes(target_relation) -%}
+        {%- do exact._log_failed_checks(load_result("main").data[0][4]) -%}
     {%- endif -%}
     {%- if method != "refresh" -%}
         {%- do run_query(

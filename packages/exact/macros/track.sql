@@ -9,10 +9,10 @@
     {%- set schema = exact.engine_schema() -%}
     {%- do exact._install_engine() -%}
     {%- set kept = run_query(
-        "select " ~ schema ~ ".track(" ~ exact.literal(table) ~ ", "
+        "select unnest(" ~ schema ~ ".track(" ~ exact.literal(table) ~ ", "
         ~ ("null" if columns is none
-            else exact.literal("{" ~ columns | join(",") ~ "}")) ~ ")"
-    ).columns[0].values()[0] -%}
+            else exact.literal("{" ~ columns | join(",") ~ "}")) ~ "))"
+    ).columns[0].values() -%}
     {%- do run_query("commit") -%}
     {%- do log("exact captures " ~ table ~ ": " ~ kept | join(", "), info=true) -%}
 {%- endmacro %}
