@@ -124,7 +124,7 @@ def test_tests_of_version_1_apply_until_the_next_build(
         f"""update {SCHEMA}.models set checks = case model
             when 'fct_usage_daily' then '[
                 {{"name": "no_events", "fails": "event_count > 0"}},
-                {{"name": "one_row_a_day", "grain": "usage_date"}}
+                {{"name": "one_row_in_all", "grain": "event_count > 0"}}
             ]'::jsonb
             else '[]' end;
         comment on schema {SCHEMA} is 'exact 1 0123'"""
@@ -137,7 +137,7 @@ def test_tests_of_version_1_apply_until_the_next_build(
 
     assert done.returncode == 1
     assert "no_events" in done.stderr
-    assert "one_row_a_day" in done.stderr
+    assert "one_row_in_all" in done.stderr
 
 
 def test_a_later_engine_is_not_replaced(marts: Database, tmp_path: Path) -> None:
