@@ -32,7 +32,7 @@ from tests.python.test_properties import MARTS
 # What the planted faults have to make fail.
 FAILING = {
     "assert_affiliate_earnings_equal_counters",
-    "affiliate_counters_unlike_their_rows",
+    "affiliate_counter_mismatch",
 }
 WARNING = "assert_affiliate_ledger_is_reconciled"
 
