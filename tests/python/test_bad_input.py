@@ -203,7 +203,10 @@ def test_a_server_that_is_too_old_is_refused() -> None:
         message = refusal(run("migrate", env=environment(DATABASE_URL=url)))
         server.shutdown()
 
-    assert message == "the server is PostgreSQL 13: version 14 or later is needed"
+    assert message == (
+        "the server is PostgreSQL 13: name a server of version 14 or later in "
+        "DATABASE_URL"
+    )
 
 
 def test_something_else_that_listens_there_is_no_server() -> None:
@@ -299,7 +302,7 @@ def test_a_read_only_server_is_told(empty_database: Database) -> None:
 
     message = refusal(run("migrate", env=empty_database.environment()))
 
-    assert "read-only transaction: this server is a standby or read-only" in message
+    assert "read-only transaction, on a standby or read-only server" in message
 
 
 # --- What is in the database or in the files ------------------------------------------

@@ -138,7 +138,7 @@ def test_a_timeout_that_is_no_number_of_seconds_is_refused(
         timeout=60,
         check=False,
     )
-    assert "REFRESH_TIMEOUT is no number of seconds" in refusal(result)
+    assert "REFRESH_TIMEOUT is not a number of seconds" in refusal(result)
 
 
 def test_a_shorter_timeout_of_the_server_stays(marts: Database) -> None:
