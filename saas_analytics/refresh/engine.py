@@ -82,8 +82,8 @@ def refresh(
         except (errors.SerializationFailure, errors.DeadlockDetected, _Late):
             if attempt == ATTEMPTS:
                 raise Busy(
-                    "other processes kept changing the marts or their inputs: run it again, or one "
-                    "run at a time"
+                    "other processes kept changing the marts or their inputs: run "
+                    "it again, or one run at a time"
                 ) from None
         except errors.LockNotAvailable:
             who = _holders(connection, schema) or "a process that has ended since"

@@ -315,7 +315,7 @@ def test_somebody_elses_tables_are_left_alone(empty_database: Database) -> None:
 
     message = refusal(run("migrate", env=empty_database.environment()))
 
-    assert 'schema "public" already has what' in message
+    assert 'schema "public" already has objects of' in message
     assert "001_initial_schema.sql" in message
     assert ": usage_events, users:" in message
     assert "DB_SCHEMA" in message
@@ -385,7 +385,7 @@ def test_what_depends_on_the_tables_keeps_them_from_being_taken_back(
     message = refusal(run("rollback", "base", env=database.environment()))
 
     assert "view reports.people depends on table public.users" in message
-    assert "drop what depends on it first" in message
+    assert "drop the dependent objects first" in message
     assert applied(database) == migrate.revisions()
 
 
@@ -461,7 +461,7 @@ def test_ctrl_c_undoes_the_migration_under_way_and_stops_it_on_the_server(
         process.send_signal(signal.SIGINT)
         message = refusal(outcome(process), code=130)
 
-    assert message == "interrupted: what was not finished was undone"
+    assert message == "interrupted: unfinished changes were rolled back"
     deadline = time.monotonic() + 300
     while sleepers(empty_database):
         assert time.monotonic() < deadline

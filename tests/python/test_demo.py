@@ -828,7 +828,7 @@ def test_a_company_that_is_there_stays_if_asked_so(company: Database) -> None:
     result = run("demo", "--if-empty", env=company.environment())
 
     assert result.returncode == 0, result.stderr
-    assert "There is a company already" in result.stdout
+    assert "The schema already has users" in result.stdout
     assert company.execute("select count(*), max(updated_at) from users") == before
 
 

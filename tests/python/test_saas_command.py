@@ -139,7 +139,7 @@ def test_every_make_target_resolves() -> None:
         (NotRun("there are no marts"), 2, "there are no marts"),
         (Busy("held by process 7"), 75, "held by process 7"),
         (Interrupted("interrupted: go on"), 130, "interrupted: go on"),
-        (KeyboardInterrupt(), 130, "interrupted: what was not finished was undone"),
+        (KeyboardInterrupt(), 130, "interrupted: unfinished changes were rolled back"),
         (click.UsageError("No such option"), 2, "No such option (see --help)"),
         (psycopg2.DataError("a bad value"), 1, "a bad value"),
         (PermissionError(13, "Permission denied"), 1, "[Errno 13] Permission denied"),
