@@ -53,7 +53,7 @@ class Figures:
     type=click.IntRange(min=1_000),
     default=companies.USERS,
     show_default=True,
-    help="Users of the company, who share two licences in five.",
+    help="Users of the company, who share two licenses in five.",
 )
 @click.option("--runs", default=3, show_default=True, help="Runs to take medians of.")
 @click.option(

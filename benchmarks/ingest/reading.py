@@ -184,7 +184,7 @@ def time_erasing(designs: Sequence[Design]) -> Iterator[Timing]:
     ):
         times: dict[str, list[float]] = {design.name: [] for design in designs}
         for number in range(SAMPLES):
-            # Every licence of these numbers has a team; the first are the busy ones.
+            # Every license of these numbers has a team; the first are the busy ones.
             account = 2 * (number + 1) ** 3 // 10 * 10 + 1
             statement = sql.SQL("delete from {} where id = md5({})::uuid").format(
                 sql.Identifier(table), sql.Literal(f"{prefix}{account}")

@@ -82,7 +82,7 @@ where id in (
     limit 2
 );
 
--- Erased: their licences go along, and their events become nobody's.
+-- Erased: their licenses go along, and their events become nobody's.
 delete from users
 where id in (
     select id from users
