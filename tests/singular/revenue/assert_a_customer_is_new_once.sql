@@ -1,6 +1,6 @@
--- A license's movements in a currency tell one story: new comes first and once, after
--- churn comes a reactivation and nothing else, and each movement opens where the one
--- before closed. One row per license, currency and month that breaks the story.
+-- A license's movements in a currency are consistent: new comes first and once, only a
+-- reactivation follows churn, and each movement opens with the previous closing. One
+-- row per license, currency and month that is inconsistent.
 with license_months as (
     select
         movement_month,

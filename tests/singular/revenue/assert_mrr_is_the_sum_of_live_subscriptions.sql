@@ -1,7 +1,6 @@
--- At each month's end, MRR is what the subscriptions that live then bring, and
--- customers are their licenses: counted anew by looking at every subscription at every
--- month's end, while the mart adds up changes. One row per month, currency and plan
--- that differs.
+-- At each month's end, MRR is the sum of the live subscriptions, and customers are
+-- their licenses. This test reads every subscription at every month's end, while the
+-- mart adds up changes. One row per month, currency and plan that differs.
 {{ config(group="revenue") }}
 
 with months as (
