@@ -1,4 +1,4 @@
-"""A server of the benchmarks' own, or scratch databases on the one in DATABASE_URL."""
+"""A private server for benchmarks, or scratch databases on the one in DATABASE_URL."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from saas_analytics import settings
 from saas_analytics.server import embedded
 from saas_analytics.urls import build_url
 
-# PostgreSQL's defaults, but for what keeps the server private and single plans stable.
+# PostgreSQL's defaults, except settings that keep the server private and plans stable.
 CONFIGURATION = (
     ("listen_addresses", ""),
     ("unix_socket_permissions", "0700"),

@@ -45,7 +45,7 @@ def build(scratch: server.Server, total: int) -> Iterator[tuple[list[Design], Ro
 def build_with_groups(
     scratch: server.Server, table: str, total: int
 ) -> Iterator[tuple[list[Design], Rows]]:
-    """Without capture, with it, and with the index of groups and days besides."""
+    """Without capture, with it, and with the index of groups and days, too."""
     with contextlib.ExitStack() as stack:
         built = [
             stack.enter_context(designs.ours(scratch, name, up_to=revision))

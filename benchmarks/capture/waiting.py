@@ -1,4 +1,4 @@
-"""Writers beside refreshes: does one ever wait for a lock?"""
+"""Writers during refreshes: does one ever wait for a lock?"""
 
 import contextlib
 import itertools
@@ -53,7 +53,7 @@ class Writing:
 
 
 @dataclass
-class Beside:
+class Together:
     """What clients did in some seconds, and what was seen meanwhile."""
 
     seconds: float
@@ -65,9 +65,9 @@ class Beside:
     """How often a writer was seen to wait for a lock or to be waited for, by type."""
 
 
-def write_beside_refreshes(
+def write_during_refreshes(
     design: Design, rows: Rows, *, clients: int, seconds: float, with_refreshes: bool
-) -> Beside:
+) -> Together:
     """Let clients insert, update and delete while all marts are refreshed in a loop."""
     columns, prepared = rows.for_single_inserts(clients * 1_000)
     dsn = make_dsn(
@@ -75,9 +75,9 @@ def write_beside_refreshes(
         application_name=WRITER,
         options=f"-c lock_timeout={LOCK_TIMEOUT}",
     )
-    beside = Beside(seconds, Writing())
+    together = Together(seconds, Writing())
     ends = threading.Event()
-    refreshing = threading.Thread(target=_refresh, args=(design, beside, ends))
+    refreshing = threading.Thread(target=_refresh, args=(design, together, ends))
     with multiprocessing.get_context("spawn").Pool(clients) as pool:
         if with_refreshes:
             refreshing.start()
@@ -91,32 +91,32 @@ def write_beside_refreshes(
                 chunksize=1,
             )
             while not done.ready():
-                _look_for_waits(design, beside)
+                _look_for_waits(design, together)
                 time.sleep(SAMPLE_SECONDS)
             for each in done.get():
-                beside.writing.writes += each.writes
-                beside.writing.timeouts += each.timeouts
-                beside.writing.longest = max(beside.writing.longest, each.longest)
+                together.writing.writes += each.writes
+                together.writing.timeouts += each.timeouts
+                together.writing.longest = max(together.writing.longest, each.longest)
         finally:
             ends.set()
             if with_refreshes:
                 refreshing.join()
-    return beside
+    return together
 
 
-def _refresh(design: Design, beside: Beside, ends: threading.Event) -> None:
+def _refresh(design: Design, together: Together, ends: threading.Event) -> None:
     with contextlib.closing(psycopg2.connect(design.dsn)) as connection:
         while not ends.is_set():
             began = time.perf_counter()
             engine.refresh(connection, ENGINE)
-            beside.refreshes.append(time.perf_counter() - began)
+            together.refreshes.append(time.perf_counter() - began)
 
 
-def _look_for_waits(design: Design, beside: Beside) -> None:
+def _look_for_waits(design: Design, together: Together) -> None:
     with design.connection.cursor() as cursor:
         cursor.execute(WAITS, (WRITER, WRITER))
-        beside.samples += 1
-        beside.waits.update(locktype for (locktype,) in cursor)
+        together.samples += 1
+        together.waits.update(locktype for (locktype,) in cursor)
 
 
 def write(

@@ -1,4 +1,4 @@
-"""python -m benchmarks.incremental: a refresh beside the usual ways to keep marts."""
+"""python -m benchmarks.incremental: compares a refresh with other ways to keep marts."""
 
 import statistics
 import sys
@@ -63,13 +63,12 @@ class Figures:
     help="Whether to measure the other ways too, or refresh and rebuild alone.",
 )
 def main(rows: tuple[int, ...], users: int, runs: int, peers: bool) -> None:
-    """What a refresh costs after a change, beside the usual ways to keep marts.
+    """Measure a refresh after a change, and the usual ways to update marts.
 
-    Changes are cumulative: each run adds its rows and then refreshes the same tables
-    in every way. After the largest change the full rebuild is one of that change, which
-    it has to write; else it is one that finds nothing to write. Only the work of the
-    database is timed, dbt's start apart. Uses
-    DATABASE_URL, as a superuser, where it is set, else a private embedded server.
+    Changes are cumulative: each run adds its rows and then refreshes the same tables in
+    every way. After the largest change the full rebuild has to write that change; after
+    the others it finds nothing to write. The times exclude dbt's start. Uses
+    DATABASE_URL, as a superuser, if it is set, else a private embedded server.
     """
     with server.scratch_server() as scratch:
         click.echo(f"{scratch.describe()}, DuckDB {duckdb.__version__}\n")
@@ -276,7 +275,7 @@ def _report(count: int, figures: Figures, chains: dict[str, list[str]]) -> None:
 def _report_growth(
     growth: dict[int, Figures], shortest: int, chains: dict[str, list[str]]
 ) -> None:
-    """The same changes onto a longer history, beside a rebuild of it."""
+    """The same changes onto a longer history, compared with a rebuild of it."""
     click.echo("The same change onto a longer history: seconds of a refresh\n")
     lines = []
     for mart, names in {"all models": ["all"], **chains}.items():

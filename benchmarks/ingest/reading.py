@@ -13,8 +13,8 @@ from benchmarks.ingest.designs import SHARES, Design, Rows
 
 SAMPLES = 15
 
-# What the application looks up by, besides the time. Values of the first columns are
-# drawn by event; of the others, which have few, the most frequent and the rarest.
+# The columns by which the application searches, in addition to the time. Values of the
+# first columns are drawn by event; of the others, the most frequent and the rarest.
 MANY_VALUES = {
     "usage_events": ("user_id", "license_id", "team_id", "session_id"),
     "api_usage": ("user_id", "license_id"),

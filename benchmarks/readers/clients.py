@@ -1,6 +1,6 @@
-"""The sessions beside a run, each a process of its own until it is told to stop.
+"""The sessions during a run, each a separate process until a signal stops it.
 
-Apart from the command, so that new processes can import it.
+It is a separate module, so that new processes can import it.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from benchmarks import server
 
 # Time that a reader looks at what it got.
 PAUSE = 0.01
-# How long somebody leaves a transaction open.
+# In seconds: how long an idle session keeps a transaction open.
 IDLE_SECONDS = 5.0
 EVENTS_A_WRITE = 25
 WRITES_A_SECOND = 4

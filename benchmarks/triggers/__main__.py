@@ -1,4 +1,4 @@
-"""python -m benchmarks.triggers: cost per commission, whatever the history."""
+"""python -m benchmarks.triggers: cost per commission, by length of history."""
 
 import contextlib
 import multiprocessing
@@ -66,10 +66,10 @@ class Design:
     "--seconds", default=8.0, show_default=True, help="Length of a round of clients."
 )
 def main(rounds: int, seconds: float) -> None:
-    """What keeping the counters costs, beside re-summing and beside no trigger.
+    """Compare triggers that update counters with summing again and with no trigger.
 
     Commits don't wait for the disk (synchronous_commit = off), which would hide the
-    difference. Uses DATABASE_URL where it is set, else a private embedded server.
+    difference. Uses DATABASE_URL if it is set, else a private embedded server.
     """
     with server.scratch_server() as scratch, _build(scratch) as designs:
         click.echo(f"{scratch.describe()}, but off in this benchmark\n")

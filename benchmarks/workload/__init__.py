@@ -1,1 +1,1 @@
-"""Many rounds of writes, accidents and refreshes, each compared with a rebuild."""
+"""Rounds of random writes, accidents and refreshes, each compared with a rebuild."""
