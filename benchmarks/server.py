@@ -30,10 +30,10 @@ CONFIGURATION = (
 
 @dataclass(frozen=True)
 class Server:
-    """A server that the benchmark may make databases on."""
+    """A server on which the benchmark may create databases."""
 
     url: str
-    """URL of a database that is only used to make and drop others."""
+    """URL of the database from which others are created and dropped."""
 
     databases: list[str] = field(default_factory=list)
 
@@ -110,7 +110,7 @@ def run_file(connection: Connection, path: Path) -> None:
 
 @contextlib.contextmanager
 def scratch_server() -> Iterator[Server]:
-    """The server of DATABASE_URL, or a private embedded one that goes at the end."""
+    """The server of DATABASE_URL, or a private embedded one, removed at the end."""
     configured = settings.load().database_url
     if configured is not None:
         server = Server(configured)

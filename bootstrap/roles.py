@@ -269,7 +269,7 @@ def _check_source(cursor: Cursor, schema: str, transformer: str, user: str) -> N
     if (cursor.fetchone() or (None,))[0] is False:
         raise UserError(
             f'user "{user}" may not grant others the right to read the source: run '
-            "this as the user who migrates it"
+            "this as the user that migrates it"
         )
 
 

@@ -19,11 +19,11 @@ from saas_analytics.refresh import engine
 
 ENGINE = "analytics_refresh"
 
-# Far shorter than a refresh, longer than a process may have to wait for a CPU.
+# Much shorter than a refresh, and longer than a process waits for a CPU.
 LOCK_TIMEOUT = "50ms"
 SAMPLE_SECONDS = 0.005
 
-# Where a writer waits, or is waited for.
+# Locks for which a writer waits, or which a writer holds while others wait.
 WRITER = "benchmark writer"
 WAITS = """
 select locks.locktype from pg_locks as locks
@@ -43,7 +43,7 @@ DELETE = "delete from usage_events where occurred_at = %s and id = %s"
 
 @dataclass
 class Writing:
-    """What one client did."""
+    """The writes of one client."""
 
     writes: int = 0
     timeouts: int = 0
@@ -54,7 +54,7 @@ class Writing:
 
 @dataclass
 class Together:
-    """What clients did in some seconds, and what was seen meanwhile."""
+    """The writes of clients in some seconds, with the observed waits."""
 
     seconds: float
     writing: Writing
@@ -62,7 +62,7 @@ class Together:
     """Seconds of each refresh."""
     samples: int = 0
     waits: Counter[str] = field(default_factory=Counter)
-    """How often a writer was seen to wait for a lock or to be waited for, by type."""
+    """The number of observed waits of or for a writer, by type of lock."""
 
 
 def write_during_refreshes(

@@ -1,4 +1,4 @@
--- A made-up company that goes on at one pace, always the same for the same numbers.
+-- A generated company with a constant rate of events. Equal arguments give equal rows.
 --
 -- The clock starts with event 0; every 13,700 events make a day, so 5 million are a year
 -- and 20 million four years of the same company. Its users, with a long tail, share two

@@ -31,7 +31,7 @@ FEW_VALUES = {
 
 @dataclass(frozen=True)
 class Shape:
-    """A way to read what was looked up."""
+    """A way to read the matching rows."""
 
     name: str
     selected: str

@@ -27,7 +27,7 @@ ENGINE = "analytics_refresh"
 
 CLIENTS = 16
 ANALYSTS = 2
-# Of the application's transactions, by their file.
+# The weights of the application's transactions, by file.
 TRAFFIC = {"event": 80, "commission": 10, "subscription": 10}
 
 REFRESH = ("python", "-m", "refresh")

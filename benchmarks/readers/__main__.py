@@ -26,7 +26,7 @@ READERS = 4
 WRITERS = 2
 MARTS = "analytics"
 ENGINE = f"{MARTS}_refresh"
-# The same models as dbt's own tables.
+# The same models, as tables of dbt.
 SWAPPED = "swapped"
 
 
@@ -126,7 +126,7 @@ def main(rows: int, rounds: int, seconds: float) -> None:
 
 @contextlib.contextmanager
 def _swapping_project() -> Iterator[Path]:
-    """A copy of the dbt project whose models are dbt's own tables."""
+    """A copy of the dbt project whose models are tables of dbt."""
     with tempfile.TemporaryDirectory(prefix="saas-benchmark-") as folder:
         root = Path(folder, "project")
         for name in ("models", "macros", "packages", "seeds", "snapshots"):

@@ -78,7 +78,7 @@ def check_arguments(
             raise UserError(f"--until must be {EARLIEST_UNTIL} or later, not {until}")
         if moment > now:
             raise UserError(
-                f"--until must be a day that is over in UTC, not {until}; "
+                f"--until must be a complete day in UTC, not {until}; "
                 "without it the demo ends now"
             )
     begin = start_of_day(moment) - dt.timedelta(days=HISTORY_DAYS)

@@ -26,7 +26,7 @@ def explain(error: psycopg2.Error) -> str:
             "allows; give it more with `alter role … set temp_file_limit`"
         )
     if code == "53100":
-        return f"the server's disk is full ({message}): make room and run it again"
+        return f"the server's disk is full ({message}): free space and run it again"
     if code == "55P03":
         return f"{message}: another session uses the table; run it again"
     return message
