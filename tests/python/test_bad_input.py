@@ -514,7 +514,7 @@ def test_ctrl_c_ends_a_build_with_one_line(
                 time.sleep(0.05)
             process.send_signal(signal.SIGINT)
             message = refusal(outcome(process), code=130)
-    assert message.startswith("interrupted: what was built stays")
+    assert message.startswith("interrupted, finished models are kept")
     assert database.execute(waiting) == [(0,)]
 
 

@@ -224,9 +224,9 @@ def test_a_second_schema_is_not_made_without_a_word(database: Database) -> None:
     migrated = run("migrate", "001", env=env)
 
     assert status.returncode == 1
-    assert 'schema "public" has them; correct DB_SCHEMA' in status.stderr
+    assert 'schema "public" has them: correct DB_SCHEMA' in status.stderr
     first = migrated.stdout.splitlines()[0]
-    assert first == 'making schema "ap", though schema "public" has them'
+    assert first == 'creating schema "ap", though schema "public" has them'
 
 
 # --- Databases and users that will not do ---------------------------------------------

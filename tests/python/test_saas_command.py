@@ -351,7 +351,7 @@ def test_outside_of_a_project_it_says_in_one_line_what_to_do(
     assert run(below).stdout == "postgresql://localhost/x\n"
     assert run(away, DBT_PROJECT_DIR=str(below.parent)).returncode == 0
     (below.parent / "dbt_project.yml").write_text("name: another\n")
-    assert "is in no project" in refusal(run(below))
+    assert "is not in a project" in refusal(run(below))
     assert "correct it" in refusal(run(away, DBT_PROJECT_DIR=str(below.parent)))
 
 
