@@ -3,9 +3,9 @@ them.
 
 An updated row has its transaction (change_xid, xmin), its command and its place in the
 table. So an erasure updates all its rows once more, in one statement or in random
-order, together with other rows: activity without a person, and erased accounts. It
-selects rows by owner, because one transaction of the application can write to an erased
-account and to thousands of live ones.
+order, together with other rows. These are activity without a person, and erased
+accounts. It selects rows by owner, because one transaction of the application can write
+to an erased account and to thousands of live ones.
 """
 
 from psycopg2 import sql

@@ -1,7 +1,7 @@
 """python -m tests.mutation: which test catches each planted fault?
 
 Plants the faults of faults.yml one at a time, in the models, the macros, the schema and
-the data, and prints for each the first test that fails. A fault without one survives.
+the data. For each it prints the first test that fails. A fault without one survives.
 """
 
 from __future__ import annotations

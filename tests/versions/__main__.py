@@ -1,7 +1,7 @@
 """python -m tests.versions: are the marts the same on every PostgreSQL?
 
-On a server of each version, without a superuser's rights, it runs the migrations, the
-roles, the demo company, every mart with all its tests, a refresh after writes, and the
+It needs no superuser's rights. On a server of each version it runs the migrations, the
+roles, the demo company, a build with all tests, a refresh after writes, and the
 rollback. It compares the marts with those of the first version, row by row.
 """
 
