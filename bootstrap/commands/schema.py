@@ -45,7 +45,7 @@ def rollback(revision: str, yes: bool) -> None:
     """
     from bootstrap import migrate as migrations
 
-    plan = migrations.plan_way_back(revision)
+    plan = migrations.plan_reversal(revision)
     if plan.rows:
         _confirm_loss(revision, plan.rows, yes)
     migrations.downgrade(revision)

@@ -8,6 +8,7 @@ Alembic's own table shows when a file was edited after it ran.
 from bootstrap.migrate.commands import downgrade, stamp, upgrade
 from bootstrap.migrate.files import FOLDER, checksum, revisions, statements
 from bootstrap.migrate.objects import tables_by_file
+from bootstrap.migrate.reversal import Reversal, plan_reversal
 from bootstrap.migrate.running import (
     LOCK_NUMBER,
     prepare,
@@ -21,7 +22,6 @@ from bootstrap.migrate.state import (
     states,
     unrecorded,
 )
-from bootstrap.migrate.way_back import WayBack, plan_way_back
 
 __all__ = [
     "CHECKSUM_TABLE",
@@ -29,10 +29,10 @@ __all__ = [
     "LOCK_NUMBER",
     "VERSION_TABLE",
     "MigrationState",
-    "WayBack",
+    "Reversal",
     "checksum",
     "downgrade",
-    "plan_way_back",
+    "plan_reversal",
     "prepare",
     "record_checksums",
     "revisions",

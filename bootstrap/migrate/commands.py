@@ -7,7 +7,7 @@ from alembic import command
 from alembic.util import CommandError
 
 from bootstrap.migrate.files import config, existing
-from bootstrap.migrate.way_back import plan_way_back
+from bootstrap.migrate.reversal import plan_reversal
 from saas_analytics.database import locks
 from saas_analytics.errors import UserError
 
@@ -30,7 +30,7 @@ def downgrade(revision: str = "-1") -> None:
     Raises:
         UserError: the server, the database or a file doesn't allow it.
     """
-    target = plan_way_back(revision).target
+    target = plan_reversal(revision).target
     with _alembic_errors():
         command.downgrade(config(), target)
 

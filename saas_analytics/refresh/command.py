@@ -51,7 +51,7 @@ def refresh(
     """Refresh MODELS without dbt, in one snapshot.
 
     Without MODELS it refreshes all. `saas build` creates and changes the models; this
-    command applies new rows of the source to them. Its cost grows with the changes. It
+    command applies changes of the source to them. Its cost grows with the changes. It
     runs the data tests of single rows and groups on the rows that it writes.
     """
     configuration = settings.load()

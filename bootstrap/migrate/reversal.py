@@ -19,7 +19,7 @@ NOTES = (
 
 
 @dataclass(frozen=True)
-class WayBack:
+class Reversal:
     """The effect of a downgrade."""
 
     target: str
@@ -27,7 +27,7 @@ class WayBack:
     """The number of rows of each dropped table that has any."""
 
 
-def plan_way_back(revision: str) -> WayBack:
+def plan_reversal(revision: str) -> Reversal:
     """The effect of a downgrade, without a change.
 
     Raises:
@@ -56,7 +56,7 @@ def plan_way_back(revision: str) -> WayBack:
                 for table in tables
                 if table not in NOTES and (count := _count(cursor, schema, table))
             }
-    return WayBack(target=target, rows=rows)
+    return Reversal(target=target, rows=rows)
 
 
 def _after(target: str, applied: list[str]) -> list[str]:
