@@ -39,7 +39,7 @@ def end_of_expression(source: str, start: int) -> int:
 
 
 def without_jinja(source: str) -> str:
-    """The SQL without Jinja, each character at its offset; an expression becomes a name."""
+    """The SQL without Jinja, at the same offsets; an expression becomes a name."""
     parts = []
     end = 0
     while found := JINJA.search(source, end):
