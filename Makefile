@@ -3,16 +3,16 @@
 # Settings come from the environment or from .env (see .env.example). With no
 # DATABASE_URL the embedded server below .postgres/ is used.
 
-# The interpreter that .venv is made from: make demo PYTHON=python3.12. Left empty,
-# python3, or if that will not do, another one of 3.10 to 3.13.
+# The interpreter for .venv: make demo PYTHON=python3.12. The default is python3 if it is
+# 3.10 to 3.13, or else another of these.
 PYTHON ?=
 # More arguments for dbt or pytest: make build ARGS="--select fct_mrr_monthly"
 ARGS ?=
-# Test processes: one more than cores, as each waits for servers now and then.
+# Test processes: one more than cores, because each waits for servers at times.
 TEST_WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 export PYTHON
-# dbt and its libraries phone home unless told not to: in the tests, too.
+# Without these variables dbt and its libraries send usage statistics, even from tests.
 export DO_NOT_TRACK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 
@@ -23,16 +23,17 @@ SAAS := .venv/bin/saas
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-# One server, one target folder: the steps queue up, also under `make -j`.
+# Targets share a server and a target folder, so they run one by one, even with `make -j`.
 .NOTPARALLEL:
 .PHONY: help setup demo build expectations refresh test test-versions test-zones audit judge mutation lint down format freshness docs requirements FORCE
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-setup: $(RUNTIME) ## Make .venv with what the project needs to run
+setup: $(RUNTIME) ## Install the project and its requirements into .venv
+	@echo "The project is installed in .venv. Next: make demo, or .venv/bin/saas --help."
 
-demo: $(RUNTIME) ## Set everything up: schema, a made-up company, every mart
+demo: $(RUNTIME) ## Create the schema, load a demo company, build every mart
 	@$(SAAS) up
 	@$(SAAS) migrate
 	@$(SAAS) roles
@@ -40,26 +41,26 @@ demo: $(RUNTIME) ## Set everything up: schema, a made-up company, every mart
 	@$(SAAS) build
 	@$(SAAS) tour
 
-build: $(RUNTIME) ## Build and test every mart (what a scheduler runs)
+build: $(RUNTIME) ## Build and test every mart (for a scheduler)
 	@$(SAAS) build $(ARGS)
 
-expectations: $(EXPECTATIONS) ## Judge volumes, distributions and drift (after a build)
+expectations: $(EXPECTATIONS) ## Check volumes, distributions and drift (after a build)
 	@$(SAAS) up
 	@$(SAAS) expectations $(ARGS)
 
-refresh: $(RUNTIME) ## Take in what changed, without dbt (ARGS="--every 60")
+refresh: $(RUNTIME) ## Apply source changes to the marts, without dbt (ARGS="--every 60")
 	@$(SAAS) refresh $(ARGS)
 
-freshness: $(RUNTIME) ## Fail when the source tables have gone stale
+freshness: $(RUNTIME) ## Fail if a source table has had no new rows for too long
 	@$(SAAS) freshness $(ARGS)
 
-docs: $(RUNTIME) ## Write the catalogue of models to target/static_index.html
+docs: $(RUNTIME) ## Write the catalog of models to target/static_index.html
 	@$(SAAS) docs $(ARGS)
 
 down: ## Stop the embedded server (its data stays)
-	@if [ -x $(SAAS) ]; then $(SAAS) down; else echo "There is no .venv, so no server of ours is running."; fi
+	@if [ -x $(SAAS) ]; then $(SAAS) down; else echo "There is no .venv, so the embedded server is not running."; fi
 
-test: $(DEVELOPMENT) ## Run every test, on servers of their own
+test: $(DEVELOPMENT) ## Run every test, on temporary servers
 	@.venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-versions: $(RUNTIME) ## Compare the marts on PostgreSQL 14 to 18 (ARGS="14 18")
@@ -73,13 +74,13 @@ audit: $(DEVELOPMENT) ## Run dbt-bouncer, dbt-score and dbt-coverage (after a bu
 
 judge: audit ## The former name of audit
 
-mutation: $(DEVELOPMENT) ## Plant faults, and tell which a test catches (ARGS="--only ID")
+mutation: $(DEVELOPMENT) ## Plant faults, and show which a test catches (ARGS="--only ID")
 	@.venv/bin/python -m tests.mutation $(ARGS)
 
-lint: $(DEVELOPMENT) ## Check the style and the soundness of SQL and Python
+lint: $(DEVELOPMENT) ## Run every linter over SQL, Python and prose
 	@scripts/lint $(ARGS)
 
-format: $(DEVELOPMENT) ## Correct what the linters can correct
+format: $(DEVELOPMENT) ## Correct the findings that linters can correct
 	@scripts/lint --fix
 
 requirements: ## Compile requirements*.txt from pyproject.toml (needs uv)

@@ -1,1 +1,1 @@
-"""Every figure of docs/performance.md, repeatable. Not needed to run the project."""
+"""Benchmarks for the figures in the docs. The project runs without them."""

@@ -15,7 +15,7 @@ def rate(value: float) -> str:
 
 
 def ratio(value: float, other: float) -> str:
-    """How many times the other value."""
+    """The ratio of two values."""
     return f"{value / other:.2f}×"
 
 

@@ -1,4 +1,4 @@
-"""A server of the benchmarks' own, or scratch databases on the one in DATABASE_URL."""
+"""A private server for benchmarks, or scratch databases on the one in DATABASE_URL."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ from saas_analytics import settings
 from saas_analytics.server import embedded
 from saas_analytics.urls import build_url
 
-# PostgreSQL's defaults, but for what keeps the server private and single plans stable.
+# PostgreSQL's defaults, except settings that keep the server private and plans stable.
 CONFIGURATION = (
     ("listen_addresses", ""),
     ("unix_socket_permissions", "0700"),
@@ -30,10 +30,10 @@ CONFIGURATION = (
 
 @dataclass(frozen=True)
 class Server:
-    """A server that the benchmark may make databases on."""
+    """A server on which the benchmark may create databases."""
 
     url: str
-    """URL of a database that is only used to make and drop others."""
+    """URL of the database from which others are created and dropped."""
 
     databases: list[str] = field(default_factory=list)
 
@@ -110,7 +110,7 @@ def run_file(connection: Connection, path: Path) -> None:
 
 @contextlib.contextmanager
 def scratch_server() -> Iterator[Server]:
-    """The server of DATABASE_URL, or a private embedded one that goes at the end."""
+    """The server of DATABASE_URL, or a private embedded one, removed at the end."""
     configured = settings.load().database_url
     if configured is not None:
         server = Server(configured)

@@ -1,1 +1,1 @@
-"""From an empty server to a schema with data: migrations, roles, partitions, demo."""
+"""Everything between an empty server and a schema with data."""

@@ -1,8 +1,8 @@
-"""Databases of the fifteen migrations that there were before 0.1.0.
+"""Databases of the fifteen migrations from before 0.1.0.
 
-They were merged into nine before the first release. A database at the last of the
-fifteen has the schema of the nine: that is proved, and its version is moved over. An
-older one has to be brought to the last one first, by the former release.
+Nine migrations replaced them before the first release. A database at the last of the
+fifteen has the schema of the nine. `migrate` proves that, and moves its version over.
+The former release must bring an older database to the last one first.
 """
 
 import re
@@ -14,17 +14,17 @@ from psycopg2.extensions import cursor as Cursor
 
 from saas_analytics.errors import UserError
 
-# The last migration before 0.1.0, and the one that makes the same schema now.
+# The last migration before 0.1.0, and the one with the same schema now.
 LAST = "015_long_names"
 SAME_AS = "009_stale_usage"
 
-# The commit is one that has the fifteen.
+# The commit has the fifteen migrations.
 BRING = (
     f"bring it to {LAST} first, with the former release (`git checkout 4451698`, "
     "`make setup`, `python -m bootstrap migrate`), then migrate with this one"
 )
 
-# SHA-256 of the first three, whose names are still in use; the others by their names.
+# SHA-256 of the first three, whose names are still in use. Names identify the others.
 SAME_NAMES = {
     "001_initial_schema": (
         "15c51fe34ddec26e9ee4a55830624db13a0588a7c0be25f8707926ad1dc62dad"
@@ -49,10 +49,10 @@ SCRATCH = "saas_analytics_expected"
 
 
 def former_revision(heads: Collection[str], checksums: Mapping[str, str]) -> str | None:
-    """The migration before 0.1.0 that a database is at, if it is at one.
+    """The migration before 0.1.0 that a database is at, or None.
 
     Args:
-        heads: the revisions that it is at.
+        heads: the revisions of the database.
         checksums: SHA-256 of each file that ran, by revision.
     """
     for head in heads:
@@ -64,35 +64,35 @@ def former_revision(heads: Collection[str], checksums: Mapping[str, str]) -> str
 
 
 def refuse(revision: str) -> None:
-    """Stop at a database that is at a migration before 0.1.0.
+    """Refuse a database that is at a migration before 0.1.0.
 
     Raises:
-        UserError: always; it says what to do.
+        UserError: always, with the command that moves the database over.
     """
     if revision == LAST:
         raise UserError(
             f"the database is at {revision}, the last migration before 0.1.0: run "
-            f"`saas migrate`, which notes it as {SAME_AS}"
+            f"`saas migrate`, which records it as {SAME_AS}"
         )
     raise UserError(
-        f"the database is at migration {revision} of before 0.1.0: {BRING}; "
+        f"the database is at migration {revision} from before 0.1.0: {BRING}; "
         "nothing was changed"
     )
 
 
 def prove(cursor: Cursor, schema: str, files: Mapping[str, str]) -> None:
-    """Compare a schema with what the migrations make now; leave nothing behind.
+    """Compare a schema with the one that the migrations make, without a change.
 
-    They make it in a schema of its own, which is rolled back. Until the transaction
-    ends, no table of ours can be altered.
+    The migrations run in a scratch schema, which is rolled back. Until the transaction
+    ends, no other session can alter the compared tables.
 
     Args:
         cursor: of the owner, in a transaction.
-        schema: the one to judge.
+        schema: the one to compare.
         files: the statements of each migration, in order, by the name of its file.
 
     Raises:
-        UserError: something differs, or the user may not make a schema.
+        UserError: something differs, or the user may not create a schema.
     """
     cursor.execute("set local lock_timeout = '10s'")
     _lock(cursor, schema, "\n".join(files.values()))
@@ -103,14 +103,14 @@ def prove(cursor: Cursor, schema: str, files: Mapping[str, str]) -> None:
     if found:
         raise UserError(
             f"the database is at {LAST}, but its schema is not the one of {SAME_AS}: "
-            f"{found}; nothing was changed: make it equal and migrate again, or, "
-            "if you changed it on purpose, run `saas stamp "
+            f"{found}; nothing was changed: remove the differences and migrate again, "
+            "or, if they are deliberate, run `saas stamp "
             f"{SAME_AS}`"
         )
 
 
 def _lock(cursor: Cursor, schema: str, statements: str) -> None:
-    """Keep other sessions from altering the tables; they may go on to write."""
+    """Lock the tables against changes of their definition, but not against writes."""
     names = re.findall(r"^create table (\w+)", statements, flags=re.MULTILINE)
     cursor.execute(
         "select relname::text from pg_class where relkind in ('r', 'p') "
@@ -128,7 +128,7 @@ def _lock(cursor: Cursor, schema: str, statements: str) -> None:
 
 
 def differences(cursor: Cursor, schema: str) -> str:
-    """The first things that a schema lacks of the expected one; "" for none."""
+    """The first differences of a schema from the expected one; "" for none."""
     cursor.execute(
         "select set_config('search_path', quote_ident(%s), true), "
         "set_config('saas_analytics.expected', %s, true)",
@@ -140,22 +140,22 @@ def differences(cursor: Cursor, schema: str) -> str:
 
 
 def make_expected(cursor: Cursor, files: Collection[str]) -> None:
-    """Run migrations in a schema of their own.
+    """Run migrations in the scratch schema.
 
     Raises:
-        UserError: it exists, or the user may not make a schema.
+        UserError: it exists, or the user may not create a schema.
     """
     scratch = sql.Identifier(SCRATCH)
     try:
         cursor.execute(sql.SQL("create schema {}").format(scratch))
     except errors.DuplicateSchema:
         raise UserError(
-            f"there is a schema {SCRATCH}, which this compares with: "
+            f"schema {SCRATCH}, which migrate creates for a comparison, exists: run "
             f"`drop schema {SCRATCH} cascade`, and migrate again"
         ) from None
     except errors.InsufficientPrivilege:
         raise UserError(
-            f"no schema {SCRATCH} can be made to compare with: "
+            f"schema {SCRATCH} can't be created for the comparison: "
             "grant the user create on the database until it has migrated"
         ) from None
     for statements in files:

@@ -1,14 +1,14 @@
 -- For a database that psql brought to 015_long_names, the last migration before 0.1.0:
 --
---     psql "$DATABASE_URL" -f bootstrap/adopt_015.sql
+-- psql "$DATABASE_URL" -f bootstrap/adopt_015.sql
 --
--- It proves that the schema is the one of 009_stale_usage, and notes that where a
--- version is noted. Where something differs, it names the first differences, changes
--- nothing and exits with 3. `saas migrate` does the same by itself.
+-- It proves that the schema is the one of 009_stale_usage, and records that version. If
+-- the schema differs, it prints the first differences, changes nothing and exits with
+-- 3. `saas migrate` does the same.
 --
--- The migrations make the schema to compare with in saas_analytics_expected, which is
--- dropped at the end, or by hand after an interruption. For another schema than public:
--- PGOPTIONS='-c search_path=my_schema'.
+-- The migrations create the expected schema in saas_analytics_expected. The script
+-- drops it at the end; drop it yourself after an interruption. For another schema than
+-- public: PGOPTIONS='-c search_path=my_schema'.
 
 \set ON_ERROR_STOP on
 \set QUIET on
@@ -18,7 +18,7 @@ select current_schema() as home \gset
 \o /dev/null
 
 set lock_timeout = '10s';
--- No other migration runs meanwhile.
+-- This lock keeps other migrations from running.
 select pg_advisory_lock(7226001);
 
 do $$
@@ -55,7 +55,7 @@ set saas_analytics.expected = 'saas_analytics_expected';
 
 begin;
 
--- Until the end, no table can be altered; its rows can.
+-- Until the end, other sessions can't alter the tables, but can write rows.
 do $$
 declare
     ours regclass;
@@ -82,7 +82,7 @@ begin
         and to_regclass('alembic_version') is not null
     then
         update alembic_version set version_num = '009_stale_usage';
-        -- The next migration notes the checksums of the files.
+        -- The next migration records the checksums of the files.
         delete from migration_checksums;
     end if;
 end;

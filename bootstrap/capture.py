@@ -1,4 +1,4 @@
-"""Which columns of a source table the before-images of its changed rows keep."""
+"""The columns of a source table that before-images of changed rows have."""
 
 from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
@@ -8,22 +8,22 @@ from bootstrap import columns as classified
 from saas_analytics.errors import UserError
 from saas_analytics.settings import Settings
 
-# Writers of the table wait for as long at most.
+# In seconds: how long the change waits for a lock, while writes queue behind it.
 LOCK_SECONDS = 10
 
 
 def keep(
     connection: Connection, settings: Settings, table: str, columns: tuple[str, ...]
 ) -> list[str]:
-    """Make the triggers of change capture on a table, which keep more columns.
+    """Create the triggers of change capture on a table, for more columns.
 
-    What they kept stays kept, by the name that it has now.
+    The former columns remain captured, under their present names.
 
     Returns:
-        All columns that are kept from now on.
+        All columns that are captured from now on.
 
     Raises:
-        UserError: the table or a column is not there, or one may hold personal data.
+        UserError: the table or a column is missing, or one may hold personal data.
     """
     with connection, connection.cursor() as cursor:
         cursor.execute("set local lock_timeout = %s", (f"{LOCK_SECONDS}s",))
@@ -39,12 +39,12 @@ def keep(
             )
         except errors.UndefinedFunction as error:
             if "capture_changes" not in (error.diag.message_primary or ""):
-                # A column whose values can't be compared, as json.
+                # The values of some types, such as json, can't be compared.
                 raise UserError(
-                    f"{error.diag.message_primary}: keep columns of another type"
+                    f"{error.diag.message_primary}: name columns of another type"
                 ) from None
             raise UserError(
-                "this schema can't do that yet: run `saas migrate` first"
+                "the schema has no change capture: run `saas migrate` first"
             ) from None
         (kept,) = cursor.fetchone() or ([],)
     return list(kept)
@@ -56,6 +56,6 @@ def _relation(cursor: Cursor, schema: str, table: str) -> str:
     if (cursor.fetchone() or (True,))[0]:
         raise UserError(
             f"there is no table {table} in schema {schema}: give its present name, or "
-            "name its schema in DB_SCHEMA"
+            "set DB_SCHEMA to its schema"
         )
     return name

@@ -1,4 +1,4 @@
-"""Tombstones of changed source rows, which are kept until every run has seen them."""
+"""Tombstones: before-images of source rows, kept until every run has read them."""
 
 import datetime
 
@@ -13,10 +13,10 @@ TABLES = ("change_tombstones", "change_tombstones_cleared", "erasures_to_forget"
 def clear_tombstones(
     connection: Connection, schema: str, days_kept: int = DAYS_KEPT
 ) -> int | None:
-    """Delete the tombstones that are older; marts not run for so long are rebuilt.
+    """Delete older tombstones. A mart that was not refreshed for so long is rebuilt.
 
     Returns:
-        How many there were; None where the tables aren't there yet.
+        The number of deleted rows; None before the tables exist.
     """
     with connection, connection.cursor() as cursor:
         cursor.execute(

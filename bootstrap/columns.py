@@ -1,6 +1,6 @@
-"""Columns of the source by what they hold: personal data, or what everybody may read.
+"""The columns of the source, classified as personal or open to every role.
 
-A column of the contract's tables that is on no list counts as personal.
+An unlisted column of the contract's tables counts as personal.
 """
 
 import csv
@@ -14,10 +14,9 @@ from saas_analytics.errors import UserError
 
 CONTRACT = Path(__file__).with_name("contract") / "columns.csv"
 
-# Columns that may identify a person, or are a secret, and that nothing of dbt reads.
-# Two that may identify one are read: the staging view takes a number from
-# usage_events.event_data, and by payment_transactions.stripe_invoice_id a test finds
-# what was charged twice.
+# Columns that may identify a person, or are a secret. dbt reads none of them. It reads
+# two other columns that may identify a person: the staging view extracts a number from
+# usage_events.event_data, and a test compares payment_transactions.stripe_invoice_id.
 PRIVATE_COLUMNS = {
     "affiliate_clicks": (
         *("ip_address", "user_agent", "referrer_url", "landing_page"),
@@ -49,19 +48,19 @@ PRIVATE_COLUMNS = {
     "users": ("email", "password_hash", "full_name", "metadata"),
 }
 
-# Those two: dbt reads them where they are, and nothing may keep a copy of them.
+# Those two columns. dbt may read them, but no table may store a copy of them.
 PERSONAL_COLUMNS: dict[str, tuple[str, ...]] = {
     "payment_transactions": ("stripe_invoice_id",),
     "usage_events": ("event_data",),
 }
 
-# Columns that are not in the contract, and hold no personal data: those of one's own.
+# Your own columns that hold no personal data. The contract doesn't have them.
 OPEN_COLUMNS: dict[str, tuple[str, ...]] = {}
 
-# What our migrations add to every table that is captured.
+# The column that migrations add to every captured table.
 ADDED_COLUMNS = ("change_xid",)
 
-# Where one classifies a column, for messages.
+# The place to classify a column, for messages.
 HOME = "bootstrap/columns.py"
 
 
@@ -76,7 +75,7 @@ def contract() -> dict[str, tuple[str, ...]]:
 
 
 def each(columns: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
-    """Table and column, one by one."""
+    """Pairs of table and column."""
     for table, names in columns.items():
         for name in names:
             yield table, name
@@ -88,7 +87,7 @@ def personal(table: str) -> set[str]:
 
 
 def of_source(cursor: Cursor, schema: str) -> dict[str, list[str]]:
-    """The columns of each table and view in the source's schema, but for partitions."""
+    """The columns of each table and view in the source's schema, except partitions."""
     cursor.execute(
         "select relname::text, array_agg(attname::text order by attnum) "
         "from pg_class inner join pg_attribute on pg_class.oid = attrelid "
@@ -101,7 +100,7 @@ def of_source(cursor: Cursor, schema: str) -> dict[str, list[str]]:
 
 
 def unclassified(source: dict[str, list[str]]) -> list[tuple[str, str]]:
-    """The columns of the contract's tables that are on no list."""
+    """The unlisted columns of the contract's tables."""
     return [
         (table, column)
         for table, names in contract().items()
@@ -114,7 +113,7 @@ def unclassified(source: dict[str, list[str]]) -> list[tuple[str, str]]:
 
 
 def readable(table: str, present: list[str]) -> list[str] | None:
-    """The columns of a table that are open to dbt; None for all, those to come too."""
+    """The columns of a table that are open to dbt; None for all, also future ones."""
     closed = {*PRIVATE_COLUMNS.get(table, ())}
     if table not in contract() and not closed:
         return None
@@ -123,19 +122,19 @@ def readable(table: str, present: list[str]) -> list[str] | None:
 
 
 def refuse_missing(source: dict[str, list[str]]) -> None:
-    """Stop where a listed table or column has another name, by which it is on no list.
+    """Refuse a schema that lacks a listed table or column, which may be renamed.
 
     Raises:
         UserError: one is missing.
     """
-    # Alembic takes long to import.
+    # Alembic is slow to import.
     from bootstrap import migrate
 
     made = migrate.tables_by_file()
     files = {made[table] for table in source if table in made}
     for table, column in (*each(PRIVATE_COLUMNS), *each(PERSONAL_COLUMNS)):
         if table not in source and made.get(table, "") not in files:
-            # Its migration is still to come.
+            # A later migration creates the table.
             continue
         if table not in source:
             missing, home = f"table {table}", f"{HOME} and {CONTRACT.name}"
@@ -144,15 +143,15 @@ def refuse_missing(source: dict[str, list[str]]) -> None:
         else:
             continue
         raise UserError(
-            f"{missing} may hold personal data and is missing: put its present name in "
-            f"its place in {home}, or take it off the list if it was dropped"
+            f"{missing} may hold personal data and is missing: replace it by its "
+            f"present name in {home}, or remove it from the list if it was dropped"
         )
 
 
 def refuse_personal(
     cursor: Cursor, schema: str, table: str, wanted: tuple[str, ...]
 ) -> None:
-    """Stop where columns may hold personal data, by the lists or because of a rename.
+    """Refuse columns that may hold personal data, by the lists or after a rename.
 
     Raises:
         UserError: one of them may.
@@ -161,7 +160,7 @@ def refuse_personal(
         if column in personal(table):
             raise UserError(
                 f"{table}.{column} may hold personal data, which before-images must "
-                "not keep: let the model do without it, or derive a column that holds "
+                "not store: use another column in the model, or derive one that holds "
                 "none"
             )
     source = of_source(cursor, schema)

@@ -1,7 +1,8 @@
 """Indexes of names, whose keys depend on the types of their columns.
 
-Migration 006 makes them: a text is cut as the macro name_of() cuts it, any other type,
-such as an enum, is a key as it is. PostgreSQL refuses to cut an enum in an index.
+Migration 006 creates them. It truncates a text as the macro name_of() does. A column of
+another type, such as an enum, is a key without a change, because PostgreSQL refuses to
+truncate an enum in an index.
 """
 
 import re
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 
 from psycopg2.extensions import cursor as Cursor
 
-# How many characters of each column count, in the order of the index: as in the macro
-# name_limits() and in migration 006.
+# The lengths in characters of each column, in the order of the index. The macro
+# name_limits() and migration 006 have the same numbers.
 KEYS = {
     "api_usage_endpoint_day_idx": {"endpoint": 257, "method": 201},
     "error_logs_type_day_idx": {"error_type": 201, "severity": 201, "source": 201},
@@ -19,7 +20,7 @@ KEYS = {
     "affiliate_referrals_campaign_idx": {"utm_campaign": 257},
 }
 
-# A partitioned index is shown as one of the parent "only".
+# PostgreSQL shows a partitioned index as one of "only" the parent.
 _INDEXES = """
 select
     indexrelid::regclass::text, pg_class.relname::text, attname::text,
@@ -36,14 +37,14 @@ where pg_index.indrelid = %(table)s::regclass
 
 @dataclass(frozen=True)
 class Index:
-    """An index to make again."""
+    """An index to recreate."""
 
     name: str
     definition: str
 
 
 def others(cursor: Cursor, key: dict[str, object], *, is_text: bool) -> list[Index]:
-    """The indexes that have another key once this column has a type of that kind."""
+    """The indexes whose key changes when this column becomes a text, or no text."""
     cursor.execute(_INDEXES, key)
     changed = []
     for name, short_name, column, quoted, definition in cursor.fetchall():
@@ -57,11 +58,11 @@ def others(cursor: Cursor, key: dict[str, object], *, is_text: bool) -> list[Ind
 
 
 def with_key(definition: str, column: str, characters: int, *, is_text: bool) -> str:
-    """An index's definition with the key of a column that is a text, or none."""
+    """An index's definition for a column that is a text, or is not."""
     cut = f"(({column})::character varying({characters}))"
     if not is_text:
         return definition.replace(cut, column)
     if cut in definition:
         return definition
-    # A key ends with a comma or the parenthesis, unlike the column in the condition.
+    # A comma or parenthesis ends a key, but not the column in the index's condition.
     return re.sub(rf"(?<=[( ]){re.escape(column)}(?=[,)])", lambda _: cut, definition)

@@ -1,4 +1,4 @@
-"""Monthly partitions of the event tables, made ahead of time."""
+"""Monthly partitions of the event tables, created in advance."""
 
 import datetime
 
@@ -8,8 +8,8 @@ from psycopg2.extensions import connection as Connection
 EVENT_TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
 MONTHS_AHEAD = 3
 
-# Events of a wrong clock stay in the default partition: no month is made for them. The
-# marts leave the same ones out (macros/time.sql, plausible_time).
+# Events of a wrong clock get no month, and remain in the default partition. The marts
+# omit the same events (macros/time.sql, plausible_time).
 PLAUSIBLE = """
     case
         when occurred_at >= '1970-01-01 00:00:00+00'
@@ -23,14 +23,14 @@ PLAUSIBLE = """
 def create_ahead(
     connection: Connection, schema: str, months_ahead: int = MONTHS_AHEAD
 ) -> int | None:
-    """Make the partitions from this month on, and those that waiting events need.
+    """Create the partitions from this month on, and those for waiting events.
 
-    Events that came before their month's partition wait in a default partition; they
-    are moved. Each month is a transaction of its own, so that nobody waits for long;
-    the function lets several runs queue up.
+    Events without a partition for their month are in a default partition, and move to
+    the new one. Each month is one transaction, so that locks are short. Concurrent runs
+    queue.
 
     Returns:
-        How many partitions were made; None where the event tables aren't there yet.
+        The number of created partitions; None before the event tables exist.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -66,6 +66,6 @@ def create_ahead(
 
 
 def _add_months(day: datetime.date, months: int) -> datetime.date:
-    """The first day of the month that lies so many months later."""
+    """The first day of the month that is so many months later."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return datetime.date(year, month + 1, 1)

@@ -1,8 +1,8 @@
-"""Another type for a column of the source that triggers and views of dbt read.
+"""Changes the type of a source column that triggers and views of dbt read.
 
-PostgreSQL refuses it while they are there. So they are made again around the change, as
-they were: owners, privileges, options, comments, and in which sessions a trigger fires.
-An index of names gets the key that suits the new type.
+PostgreSQL refuses the change while they exist, so they are dropped and recreated with
+the same owners, privileges, options, comments and trigger modes. An index of names gets
+the key for the new type.
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from saas_analytics import database
 from saas_analytics.errors import UserError
 from saas_analytics.settings import Settings
 
-# Readers and writers of the table wait for as long at most.
+# In seconds: how long the change waits for a lock, while other sessions queue.
 LOCK_SECONDS = 10
 
-# By number, as it is in the catalogue: how a trigger is enabled again.
+# The statement's keyword for each trigger mode of pg_trigger.tgenabled.
 _ENABLE = {"O": "enable", "D": "disable", "A": "enable always", "R": "enable replica"}
 
 _VIEWS = """
@@ -103,7 +103,7 @@ order by 1
 
 @dataclass(frozen=True)
 class Retyped:
-    """What was made again."""
+    """The recreated objects."""
 
     views: list[str]
     triggers: list[str]
@@ -113,11 +113,11 @@ class Retyped:
 def retype(
     connection: Connection, settings: Settings, table: str, column: str, data_type: str
 ) -> Retyped:
-    """Give a column another type, all or nothing.
+    """Change a column's type in one transaction.
 
     Raises:
-        UserError: there is no such column or type, or something depends on the column
-            that can't be made again.
+        UserError: the column or type does not exist, or an object depends on the column
+            that can't be recreated.
     """
     name = sql.Identifier(settings.source_schema, table).as_string(connection)
     with connection, connection.cursor() as cursor:
@@ -131,7 +131,8 @@ def retype(
             quoted = {key: sql.SQL(text) for key, text in more.items()}
             cursor.execute(sql.SQL(statement).format(**names, **quoted))
 
-        # No other view is built on it meanwhile. Definitions name every schema.
+        # The lock keeps other sessions from creating a view on the table. The empty
+        # search_path makes definitions name every schema.
         run("lock table {table} in access exclusive mode")
         run("set local search_path = pg_catalog, pg_temp")
         cursor.execute(_VIEWS, key)
@@ -142,7 +143,7 @@ def retype(
             if not is_plain:
                 raise UserError(
                     f"{view} reads {table}.{column}, and is a materialized view or has "
-                    "rules or triggers: drop it first, and make it again afterwards"
+                    "rules or triggers: drop it first, and recreate it afterwards"
                 )
         for view, *_ in reversed(views):
             run("drop view {view}", view=view)
@@ -189,20 +190,21 @@ def _number(cursor: Cursor, name: str, table: str, column: str) -> int:
     found = cursor.fetchone()
     if found is None:
         raise UserError(
-            f"there is no column {table}.{column}: give the present name of a table "
-            "and of its column, or name the schema in DB_SCHEMA"
+            f"there is no column {table}.{column}: give the present names of table and "
+            "column, or set DB_SCHEMA to its schema"
         )
     return int(found[0])
 
 
 def _type(cursor: Cursor, data_type: str, schema: str) -> tuple[str, bool]:
-    """A type with its schema, unless it is PostgreSQL's own; and whether it is text.
+    """The qualified name of a type, and whether it is a text.
 
-    A name without a schema is looked up in the source's as well.
+    PostgreSQL's own types have no schema. A name without a schema is also resolved in
+    the source's schema.
     """
     cursor.execute("savepoint type_check")
     try:
-        # It parses the text as a type, and nothing else.
+        # This function parses the text only as a type.
         cursor.execute(
             "select case when nspname = 'pg_catalog' or %(type)s like '%%(%%' "
             "then %(type)s else format('%%I.%%I', nspname, typname) end, "

@@ -1,6 +1,6 @@
-"""Least-privilege roles: of dbt, of those who read the marts, and of the application.
+"""Least-privilege roles: of dbt, of the analysts and of the application.
 
-All are made without a login; an administrator gives them one, or members:
+They have no login. An administrator adds a login or members:
 
     alter role saas_transformer login password '…';
     create role ada login password '…' in role saas_analyst;
@@ -17,23 +17,22 @@ from saas_analytics.settings import Settings
 
 
 def create(connection: Connection, settings: Settings) -> list[str]:
-    """Make the roles and grant them what they need, all or nothing; safe to repeat.
+    """Create the roles and grant their rights, in one transaction; safe to repeat.
 
-    It also hands marts over to the transformer that the user built before.
+    The transformer becomes the owner of marts that the user has built.
 
     Returns:
         The columns of the source that stay closed because they are not classified.
 
     Raises:
-        UserError: the user may not make roles or doesn't own the source, a private
-            column is missing, or the transformer could read private columns all the
-            same.
+        UserError: the user may not create roles or doesn't own the source, a private
+            column is missing, or the transformer could still read private columns.
     """
     with connection, connection.cursor() as cursor:
         cursor.execute("select current_user, current_database()")
         user, database = cursor.fetchone() or ("", "")
         _refuse_greater(cursor, settings)
-        # To hand schemas over to the transformer, one must belong to it.
+        # Only a member of the transformer may make it the owner of a schema.
         missing = _missing_role(cursor, settings.transformer_role, member=user)
         missing += _missing_role(cursor, settings.analyst_role)
         missing += _missing_role(cursor, settings.application_role)
@@ -61,8 +60,8 @@ def create(connection: Connection, settings: Settings) -> list[str]:
         _check_source(cursor, settings.source_schema, settings.transformer_role, user)
 
         if settings.database_url is None:
-            # The embedded server lets in its own system user alone, as any role. What
-            # is in the marts' schemas then never runs as the superuser.
+            # The embedded server accepts only its own system user, as any role. With a
+            # login for the transformer, code of the marts never runs as the superuser.
             run("alter role {transformer} login")
         for schema in settings.dbt_schemas():
             trust.refuse(cursor, schema, setting="DBT_SCHEMA")
@@ -71,7 +70,7 @@ def create(connection: Connection, settings: Settings) -> list[str]:
         run("grant connect on database {database} to {analyst}")
         run("grant usage on schema {marts} to {analyst}")
         run("grant select on all tables in schema {marts} to {analyst}")
-        # For marts to come, whether the transformer or this user builds them.
+        # This covers future marts, built by the transformer or by this user.
         for builder in ("transformer", "user"):
             run(
                 f"alter default privileges for role {{{builder}}} in schema {{marts}} "
@@ -94,8 +93,8 @@ def create(connection: Connection, settings: Settings) -> list[str]:
 
 
 def _refuse_greater(cursor: Cursor, settings: Settings) -> None:
-    """Stop where a role that is to have little has much already."""
-    # What the transformer could read is looked at in the end.
+    """Refuse a role that already has greater rights than its purpose needs."""
+    # _refuse_open_columns checks the transformer's rights at the end.
     named = {
         "DB_ANALYST_ROLE": settings.analyst_role,
         "DB_APPLICATION_ROLE": settings.application_role,
@@ -116,13 +115,13 @@ def _refuse_greater(cursor: Cursor, settings: Settings) -> None:
         (greater,) = cursor.fetchone() or (None,)
         if greater is not None:
             raise UserError(
-                f'{setting} names the role "{role}", which is {greater}: name one that '
-                "is to have no more than it needs"
+                f'{setting} names the role "{role}", which is {greater}: name one with '
+                "fewer rights"
             )
 
 
 def _close_schema(cursor: Cursor, settings: Settings) -> None:
-    """Let only its owner and the source's create in the source's schema.
+    """Let only the owners of the source's schema and tables create in it.
 
     PostgreSQL 14 lets every role create in the schema public.
     """
@@ -149,10 +148,10 @@ def _close_schema(cursor: Cursor, settings: Settings) -> None:
 def _open_source(
     cursor: Cursor, settings: Settings, source: dict[str, list[str]]
 ) -> None:
-    """Let the transformer read the source but for its private columns.
+    """Let the transformer read the source except its private columns.
 
-    What earlier versions granted goes: whole tables, and whatever table was to come.
-    Partitions are read through their table.
+    Earlier versions granted whole tables and future tables; these grants are revoked.
+    The transformer reads partitions through their table.
     """
     names = {
         "source": sql.Identifier(settings.source_schema),
@@ -189,8 +188,8 @@ def _open_source(
 
 
 def _keep_from(cursor: Cursor, settings: Settings) -> None:
-    """Keep from the application what migrations and runs note of the source."""
-    # Alembic takes long to import.
+    """Revoke the application's rights on the tables of migrations and runs."""
+    # Alembic is slow to import.
     from bootstrap import migrate
 
     for table in (migrate.VERSION_TABLE, migrate.CHECKSUM_TABLE, *changes.TABLES):
@@ -209,7 +208,7 @@ def _keep_from(cursor: Cursor, settings: Settings) -> None:
 
 
 def _let_forget(cursor: Cursor, settings: Settings) -> None:
-    """Let the application erase, and the transformer forget what it has read."""
+    """Let the application erase, and the transformer delete tombstones."""
     for function, role in (
         ("note_erasure(uuid[])", settings.application_role),
         ("forget_erasures(xid8)", settings.transformer_role),
@@ -232,12 +231,12 @@ def _let_forget(cursor: Cursor, settings: Settings) -> None:
 def _missing_role(
     cursor: Cursor, role: str, member: str | None = None
 ) -> list[sql.Composed]:
-    """The statements that make a role where it is missing, and a member one of it."""
+    """The statements that create a missing role, and grant it to a member."""
     names = {"role": sql.Identifier(role), "member": sql.Identifier(member or "")}
     cursor.execute("select from pg_roles where rolname = %s", (role,))
     missing = ["create role {role}"] if cursor.fetchone() is None else []
     if member is not None:
-        # A superuser, and the role itself, count as members.
+        # A superuser and the role itself count as members.
         cursor.execute(
             "select not exists (select from pg_roles where rolname = %(role)s "
             "and pg_has_role(oid, 'usage'))",
@@ -255,13 +254,13 @@ def _make_roles(cursor: Cursor, statements: list[sql.Composed]) -> None:
     except errors.InsufficientPrivilege:
         wanted = "; ".join(each.as_string(cursor) for each in statements)
         raise UserError(
-            "this user may not make the roles or belong to them: ask an "
-            f"administrator to run `{wanted}`, or skip this step; it is optional"
+            "this user may not create the roles or join them: ask an administrator to "
+            f"run `{wanted}`, or skip this step, which is optional"
         ) from None
 
 
 def _check_source(cursor: Cursor, schema: str, transformer: str, user: str) -> None:
-    """Make sure that the grants took effect: PostgreSQL only warns if they did not."""
+    """Check that the grants took effect, because PostgreSQL only warns otherwise."""
     cursor.execute(
         "select has_any_column_privilege("
         "%s, to_regclass(format('%%I.users', %s::text)), 'select')",
@@ -270,14 +269,14 @@ def _check_source(cursor: Cursor, schema: str, transformer: str, user: str) -> N
     if (cursor.fetchone() or (None,))[0] is False:
         raise UserError(
             f'user "{user}" may not grant others the right to read the source: run '
-            "this as the user who migrates it"
+            "this as the user that migrates it"
         )
 
 
 def _check_private(
     cursor: Cursor, settings: Settings, closed: list[tuple[str, str]]
 ) -> None:
-    """Make sure that nothing else opens what is closed, such as an owner's right."""
+    """Refuse other rights that open closed columns, such as an owner's."""
     private = (*columns.each(columns.PRIVATE_COLUMNS), *closed)
     cursor.execute(
         "select tables.relname || '.' || attname "
@@ -300,13 +299,13 @@ def _check_private(
         raise UserError(
             f'role "{settings.transformer_role}" could still read {found[0]}, '
             "as a superuser, as the owner of the source, as a member of another role "
-            "or by another role's grant: take that right from it, or name another "
-            "role in DB_TRANSFORMER_ROLE"
+            "or by another role's grant: revoke that right, or name another role in "
+            "DB_TRANSFORMER_ROLE"
         )
 
 
 def _hand_over(cursor: Cursor, schema: str, owner: str) -> None:
-    """Make a schema, and whatever is in it already, the owner's."""
+    """Make a role the owner of a schema and of all objects in it."""
     names = {"schema": sql.Identifier(schema), "owner": sql.Identifier(owner)}
     cursor.execute("select to_regnamespace(quote_ident(%s)) is null", (schema,))
     if (cursor.fetchone() or (True,))[0]:

@@ -1,14 +1,13 @@
--- What a schema lacks of another one, in one line; '' where it lacks nothing.
+-- The differences of a schema from an expected one, in one line; '' if it has none.
 --
--- The schema to judge is the first of the search_path. The one that it should equal is
--- named by the setting saas_analytics.expected. The answer is a row, and the setting
+-- The schema to compare is the first of the search_path. The setting
+-- saas_analytics.expected names the expected one. The result is a row, and the setting
 -- saas_analytics.differences.
 --
--- No difference is what an owner may add: tables, columns, indexes, constraints,
--- triggers, partitions by month, settings, privileges, and columns that before-images
--- keep. A column of texts may have become wider, or text. PostgreSQL gives expressions
--- other casts to text, and other parentheses, after that and after a dump is restored:
--- these are not compared.
+-- An owner's additions are not differences: tables, columns, indexes, constraints,
+-- triggers, partitions by month, settings, privileges, and columns of before-images. A
+-- column of texts may be wider, or text. After that change, and after the restore of a
+-- dump, PostgreSQL writes other casts to text and parentheses: these are not compared.
 
 with prefixes as (
     select
@@ -107,7 +106,7 @@ table_objects (is_expected, kind, name, definition) as (
         pg_get_constraintdef(pg_constraint.oid)
     from relations
     inner join pg_constraint on relations.oid = pg_constraint.conrelid
-    -- Of a column that is not null, its own row tells.
+    -- A column's own row shows whether it is not null.
     where pg_constraint.contype <> 'n'
     union all
     select

@@ -1,6 +1,6 @@
 {#-
     Billing periods. Payment providers count them in calendar months of UTC, from an
-    anchor: the 31st is the last day of a shorter month, and the 31st again after it.
+    anchor. The 31st is the last day of a shorter month, and the 31st again after it.
 -#}
 
 

@@ -1,9 +1,9 @@
 {#-
     A query of the periods (`period_start`) whose application aggregate should equal the
-    usage marts: aggregated before this run began, not marked stale since, and none of
-    whose events was written afterwards. An hour is left for transactions that were
-    under way. `period_type` is day or month. The application's days are those of UTC,
-    so this holds for a reporting zone of UTC only.
+    usage marts. They were aggregated at least an hour before this run, are not marked
+    stale, and have no event written afterwards. The hour covers open transactions.
+    `period_type` is day or month. The application's days are in UTC, so this requires
+    the reporting zone UTC.
 -#}
 {% macro comparable_usage_periods(period_type) %}
     {%- if period_type == "day" -%}

@@ -1,5 +1,5 @@
 {#-
-    Where dbt's own behaviour doesn't suit: dbt looks here before it takes its default.
+    Overrides of macros of dbt, which prefers a project's macros to its own.
 -#}
 
 
@@ -13,8 +13,8 @@
 
 
 {#-
-    The empty query that states a contract's column types. dbt's own warns at each bare
-    `numeric`; here that type is meant: PostgreSQL's numeric without a scale is exact.
+    The empty query that states a contract's column types. dbt warns at each bare
+    `numeric`. This project uses it deliberately: numeric without a scale is exact.
 -#}
 {% macro postgres__get_empty_schema_sql(columns) %}
     {%- set missing = [] -%}

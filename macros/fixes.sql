@@ -1,6 +1,6 @@
 {#-
-    An expression of the statement that makes an application's aggregate of a day or a
-    month again. `period_type` is day or month, `period_start` a date column.
+    An expression of the statement that recreates an application's aggregate of a day or
+    a month. `period_type` is day or month, `period_start` a date column.
 -#}
 {% macro aggregation_statement(period_type, period_start) -%}
     {{ return(adapter.dispatch("aggregation_statement", "saas_analytics")(
@@ -21,8 +21,8 @@
 
 
 {#-
-    Prints, at the end of a run, the statements that fix what failed tests found. A test
-    that knows them has a column `fix`, and says so in its meta: `has_fixes`.
+    Prints, at the end of a run, the statements that fix the findings of failed tests. A
+    test with such statements has a column `fix`, and `has_fixes` in its meta.
 -#}
 {% macro print_fixes(results) -%}
     {{ return(adapter.dispatch("print_fixes", "saas_analytics")(results)) }}

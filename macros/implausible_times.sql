@@ -1,10 +1,8 @@
 {#-
-    A query of the times of a source table that the marts leave out or pass over because
-    they are not plausible (plausible_time), and of those in 1970, the year of a zero or
-    of a clock without its setting. `columns` are judged as they are; `ends` are named
-    only before 1971, because a far-off end is a way to say "never", which is how the
-    marts read it. `created_at`, where given, is compared with the own time of an
-    event.
+    A query of the times of a source table that are not plausible (plausible_time),
+    which the marts omit, and of times in 1970, the year of a zero or of an unset clock.
+    Of `ends` it returns only times before 1971: a distant end means "never", and the
+    marts read it so. If `created_at` is given, it limits the time of an event.
 -#}
 {% macro implausible_times(table, columns, ends=[], created_at=none) -%}
     {%- for column in columns + ends %}

@@ -1,8 +1,8 @@
 {#-
     The number under a top-level key of a JSON column, as numeric, if it is at least
-    `at_least` and less than `below`. Null otherwise: the key is missing, the column
-    holds no object, the value is out of the range, or it is no number, as "12" in
-    quotes is text. Never an error, whatever the document holds. The range keeps sums
+    `at_least` and less than `below`. Otherwise null: the key is missing, the column
+    holds no object, or the value is out of range or not a number. "12" in quotes is
+    text. It never raises an error. The range keeps sums
     away from the 131,072 digits that a JSON number may have.
 -#}
 {% macro json_number(column, key, at_least, below) -%}

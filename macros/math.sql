@@ -1,10 +1,10 @@
-{#- Arithmetic that engines, or hurried authors, get wrong. -#}
+{#- Arithmetic that engines differ in, and that is easy to get wrong. -#}
 
 
 {#-
     numerator / denominator as numeric, null where the denominator is 0 or null. Every
-    rate of the project is made here, so that none divides integers or by zero. Zeros at
-    the end are cut off: 0.5 and not 0.50000000000000000000.
+    rate of the project uses it, so that none divides integers or by zero. It removes
+    trailing zeros: 0.5 and not 0.50000000000000000000.
 -#}
 {% macro safe_ratio(numerator, denominator) -%}
     {{ return(
@@ -19,7 +19,7 @@
 
 {#-
     A whole amount (minor units) divided into equal parts, as bigint, a half rounded
-    away from zero: a yearly price as what it brings per month.
+    away from zero: for example a yearly price per month.
 -#}
 {% macro divide_round(amount, divisor) -%}
     {{ return(adapter.dispatch("divide_round", "saas_analytics")(amount, divisor)) }}

@@ -1,10 +1,10 @@
 {#-
-    How many characters of a name the marts count, by the kind of the name.
+    The number of characters of a name that the marts use, by the kind of the name.
 
-    PostgreSQL drops a cast to the length that a column already has, in views and
-    indexes alike, and nothing brings it back when the column is widened later. So these
-    are numbers that no application declares, above the 200 and 256 that many do. Three
-    names of 201 characters of four bytes fit into a key of a b-tree (2,704 bytes).
+    In views and indexes PostgreSQL omits a cast to the length that a column already
+    has, and does not restore it when the column is widened later. So these are lengths
+    that no application declares, above the usual 200 and 256. Three names of 201
+    characters of four bytes fit into a key of a b-tree (2,704 bytes).
 
     Migration 006 and bootstrap/name_indexes.py have the same numbers.
 -#}
@@ -14,11 +14,10 @@
 
 
 {#-
-    A name as the marts count it: its first characters, as many as name_limits() gives
-    its kind, as text. Where an application widens a column to text, one name of 3,000
-    bytes would otherwise be too large for the indexes that the marts are keyed by, and
-    stop every run. A column that can't hold more is read as it is: the planner leaves
-    the cast out, so indexes and statistics of the column serve.
+    The first characters of a name as text; name_limits() gives their number. If an
+    application widens a column to text, a name of 3,000 bytes would be too large for
+    the keys of the marts' indexes, and stop every run. For a shorter column the planner
+    omits the cast, so the column's indexes and statistics apply.
 
     The indexes of migration 006 are on the same expressions.
 -#}
@@ -33,10 +32,10 @@
 
 
 {#-
-    A query of the rows whose name is longer than the marts count it (name_of), by their
-    id and without the text. `names` gives, for each source table, its columns and how
-    many characters of each count. A column whose type can't hold more is not read, nor
-    is one that is no text, such as an enum.
+    A query of the rows whose name is longer than name_of() keeps, by their id and
+    without the text. `names` gives, for each source table, its columns with their
+    numbers of characters. It skips shorter columns, and columns of another type, such
+    as an enum.
 -#}
 {% macro names_cut_off(names) -%}
     {%- set parts = [] -%}

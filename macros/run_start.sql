@@ -1,8 +1,8 @@
 {#-
-    The instant at which this run began (timestamptz), whatever `as_of` says. A test
-    that compares a mart with live source rows leaves out what was written since: the
-    mart can't have seen it. Not covered: a transaction that began earlier than the run
-    and was committed after the mart was built.
+    The instant at which this run began (timestamptz), independent of `as_of`. A test
+    that compares a mart with live source rows ignores rows written since then, which
+    the mart can't contain. It does not cover a transaction that began before the run
+    and committed after the mart was built.
 -#}
 {% macro run_start() -%}
     {{ return(adapter.dispatch("run_start", "saas_analytics")()) }}

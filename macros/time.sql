@@ -102,8 +102,8 @@
 
 
 {#-
-    The time if it is plausible, else null: from 1970 to before 2100 (UTC) and, where
-    `created_at` is given, at most 24 hours after the row was written. The values of the
+    The time if it is plausible, else null. It must be from 1970 to before 2100 (UTC).
+    If `created_at` is given, it must be at most 24 hours later. The values of the
     row decide, never the clock: a row does not become plausible as days pass. A missing
     `created_at` sets no limit: before-images of earlier versions lack it.
 

@@ -1,1 +1,1 @@
-"""`python -m refresh`, which crontabs have; the code is in saas_analytics/refresh."""
+"""`python -m refresh`, for existing crontabs; the code is in saas_analytics/refresh."""

@@ -1,3 +1,3 @@
-"""The commands of the project, and what they share: settings, database, errors."""
+"""The commands of the project, and the settings, connections and errors they share."""
 
 __version__ = "0.1.0"

@@ -28,27 +28,27 @@ TARGET = "target"
 
 @dataclass(frozen=True)
 class Coverage:
-    """A share of columns (for unit tests, of models) that is to be covered."""
+    """The least share of columns (for unit tests, of models) that is covered."""
 
     kind: str
     least: float
     folder: str = ""
-    """Where they are defined; all of them when empty."""
+    """The folder of the models; every folder when empty."""
 
 
 COVERAGE = (
-    # Columns of sources, seeds, snapshots, views and intermediate tables too.
+    # This includes columns of sources, seeds, snapshots, views and intermediate tables.
     Coverage("doc", 1.0),
-    # Only tests that stand with a column are seen. Here one of a table names several of
-    # its columns (the grain, counts that fit together); not null is in the contract.
+    # dbt-coverage sees only tests of single columns. This project's tests of a table
+    # name several columns (the grain, counts that agree). Contracts declare not null.
     Coverage("test", 0.27, "models/marts"),
-    # Three dimensions take over columns as they are.
+    # Three dimensions copy columns without a change, and have no unit test.
     Coverage("unit-test", 0.87, "models/marts"),
 )
 
 
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a program of the virtual environment, keeping what it prints, uncoloured."""
+    """Run a program of the virtual environment; its captured output has no colors."""
     finished = subprocess.run(
         [PROGRAMS / program, *arguments],
         cwd=project.root(),
@@ -63,17 +63,17 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def read(name: str) -> dict[str, Any]:
-    """What dbt or another program wrote into its folder."""
+    """A JSON file that dbt or another program wrote into dbt's folder."""
     path = project.root() / TARGET / name
     contents: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return contents
 
 
 def make_artifacts() -> None:
-    """Have dbt describe the project, and the database that it was built in.
+    """Make dbt write its manifest and its catalog of the database.
 
     Raises:
-        UserError: dbt can't, or models are missing in the database.
+        UserError: dbt fails, or models are missing in the database.
     """
     made = run("dbt", "--quiet", "docs", "generate", "--target-path", TARGET)
     if made.returncode:
@@ -92,19 +92,19 @@ def make_artifacts() -> None:
 
 
 def bouncer() -> tuple[bool, str]:
-    """Whether dbt-bouncer has nothing to say against the project, and what it says."""
+    """Whether the project passes dbt-bouncer, and the program's output."""
     answer = run("dbt-bouncer", "run", "--show-all-failures")
     return answer.returncode == 0, answer.stdout
 
 
 def score() -> tuple[bool, str]:
-    """The same of dbt-score."""
+    """Whether the project passes dbt-score, and the program's output."""
     answer = run("dbt-score", "lint", "--manifest", f"{TARGET}/manifest.json")
     return answer.returncode == 0, answer.stdout
 
 
 def coverage(wanted: Coverage) -> tuple[bool, str]:
-    """Whether enough is covered, and how much is."""
+    """Whether enough columns are covered, and the share or the uncovered columns."""
     report = f"coverage-{wanted.kind}.json"
     answer = run(
         *("dbt-coverage", "compute", wanted.kind),
@@ -122,7 +122,7 @@ def coverage(wanted: Coverage) -> tuple[bool, str]:
 
 
 def uncovered(report: dict[str, Any]) -> Iterator[str]:
-    """What dbt-coverage misses, one line for each table."""
+    """The columns without coverage, one line for each table."""
     for table in report["tables"]:
         columns = [
             column["name"] for column in table["columns"] if not column["covered"]
@@ -132,7 +132,7 @@ def uncovered(report: dict[str, Any]) -> Iterator[str]:
 
 
 def report_on(program: str, answer: tuple[bool, str]) -> bool:
-    """Print an answer: its last line if the project passed, else all of it."""
+    """Print an answer: its last line if the project passed, or all lines if not."""
     passed, text = answer
     lines = [line for line in text.splitlines() if any(map(str.isalnum, line))]
     if passed:
@@ -147,8 +147,8 @@ def audit() -> int:
     """Run dbt-bouncer, dbt-score and dbt-coverage, after a build."""
     if not (PROGRAMS / "dbt-bouncer").exists():
         raise UserError(
-            "the audit needs the development set on Python 3.11 or later: remove "
-            ".venv, then `make audit PYTHON=python3.11`"
+            "the audit needs the development requirements on Python 3.11 or later: "
+            "remove .venv, then `make audit PYTHON=python3.11`"
         )
     start()
     make_artifacts()

@@ -1,4 +1,4 @@
-"""The file .env in the project's folder: one NAME=value a line."""
+"""The file .env in the project's folder: one NAME=value per line."""
 
 import difflib
 import io
@@ -12,7 +12,7 @@ from dotenv.parser import parse_stream
 
 from saas_analytics.errors import UserError
 
-# What `.env` may hold for this project. Other names in it belong to other programs.
+# The names that this project reads. Other names in `.env` belong to other programs.
 NAMES = (
     *("DATABASE_URL", "OWNER_DATABASE_URL"),
     *("DB_HOST", "DB_PORT", "DB_NAME", "DB_USER", "DB_PASSWORD", "DB_SCHEMA"),
@@ -20,14 +20,14 @@ NAMES = (
     *("DBT_SCHEMA", "DBT_PRODUCTION", "DBT_THREADS"),
     *("DBT_LOCK_WAIT", "REFRESH_TIMEOUT"),
 )
-# From 0 to 1; DB_POOL and TEST_DATABASE_URL are below it, DB_PASSWD is above.
+# A similarity from 0 to 1. It takes DB_PASSWD for a typo, but not DB_POOL.
 ALIKE = 0.85
 
 _WARNED: set[Path] = set()
 
 
 def read(path: Path) -> dict[str, str]:
-    """The file's values as they stand: a $ in a password means nothing."""
+    """The values of the file, without interpolation: a password may contain a $."""
     try:
         content = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -35,7 +35,7 @@ def read(path: Path) -> dict[str, str]:
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UserError(
-            f"{path.name} can't be read ({reason}): mend or remove it"
+            f"{path.name} can't be read ({reason}): correct or remove it"
         ) from None
     _warn_of_readers(path, content)
     values: dict[str, str] = {}
@@ -43,10 +43,10 @@ def read(path: Path) -> dict[str, str]:
         if binding.error or (binding.key is not None and binding.value is None):
             text = binding.original.string
             blank_lines = text[: len(text) - len(text.lstrip())].count("\n")
-            # The line itself is not shown: it may hold a password.
+            # The message omits the line itself, which may hold a password.
             raise UserError(
                 f"{path.name} has no NAME=value in line "
-                f"{binding.original.line + blank_lines}: mend it, see .env.example"
+                f"{binding.original.line + blank_lines}: correct it, see .env.example"
             )
         if binding.key is not None and binding.value is not None:
             values[binding.key] = binding.value
@@ -59,13 +59,13 @@ def _refuse_typos(names: Iterable[str], path: Path) -> None:
         meant = difflib.get_close_matches(name.upper(), NAMES, n=1, cutoff=ALIKE)
         if meant and name not in NAMES:
             raise UserError(
-                f"{path.name} sets {name}, which is no setting: correct it to "
+                f"{path.name} sets {name}, which is not a setting: correct it to "
                 f"{meant[0]}, or remove the line"
             )
 
 
 def _warn_of_readers(path: Path, content: str) -> None:
-    """Say so, once, where other users can read a password in the file."""
+    """Warn once if the file holds a password and other users may read it."""
     mode = stat.S_IMODE(path.stat().st_mode)
     holds_one = re.search(
         r"^\s*(?:export\s+)?DB_PASSWORD\s*=|://[^/\s]*:[^/\s]*@|"

@@ -1,18 +1,18 @@
-"""The errors that a user can act on, and the exit codes of every command."""
+"""Errors that a user can resolve, and the exit codes of every command."""
 
 DONE, FAILED, NOT_RUN, BUSY, INTERRUPTED = 0, 1, 2, 75, 130
 
 EXIT_CODES = {
     DONE: "done",
-    FAILED: "refused, failed, or found something wrong",
-    NOT_RUN: "wrong usage, or nothing could be run",
-    BUSY: "another run holds what is needed",
+    FAILED: "refused, failed, or found errors in the data",
+    NOT_RUN: "wrong usage, or a check could not run",
+    BUSY: "another process holds a lock",
     INTERRUPTED: "Ctrl-C",
 }
 
 
 class UserError(Exception):
-    """What is wrong and what to do, in one line; ends a command."""
+    """Ends a command with one line: "object state: command that fixes it"."""
 
     exit_code = FAILED
 
@@ -21,18 +21,18 @@ class UserError(Exception):
 
 
 class NotRun(UserError):
-    """A judgement that could not begin: exit code 1 says that it found something."""
+    """A check that could not run, unlike one that ran and found errors."""
 
     exit_code = NOT_RUN
 
 
 class Busy(UserError):
-    """Others hold what is needed for longer than the command would wait."""
+    """Another process holds a lock for longer than the command waits."""
 
     exit_code = BUSY
 
 
 class Interrupted(UserError):
-    """Ctrl-C, and what it means for what was begun."""
+    """Ctrl-C; the message says what the command leaves in the database."""
 
     exit_code = INTERRUPTED

@@ -2,9 +2,9 @@
 
 dbt's profile can only read environment variables. `saas_analytics.pth` imports this
 module when Python starts. The program `dbt` gets the variables at once. In any other
-program, such as one that calls dbtRunner, they are set whenever dbt reads profiles.yml
-for this project. A program without dbt pays for the import of this module, which
-imports nothing else.
+program, such as one that calls dbtRunner, this module sets them each time dbt reads
+profiles.yml for this project. A program without dbt only pays for this import, so the
+module imports no other one.
 """
 
 import sys
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-# Whatever runs dbt reads profiles.yml by a function of this module.
+# Every program that runs dbt reads profiles.yml by a function of this module.
 READER = "dbt.config.profile"
 
 
 class Watch:
-    """A finder that has modules found as ever, and alters one when it is loaded."""
+    """A finder that patches READER when it is loaded, and finds no other module."""
 
     @staticmethod
     def find_spec(
         name: str, path: object = None, target: object = None
     ) -> "ModuleSpec | None":
-        """What Python asks of a finder."""
+        """The spec of READER, with a loader that patches it; None for other modules."""
         if name != READER:
             return None
         remove()
@@ -44,7 +44,7 @@ class Watch:
 
 
 def _alter(module: "ModuleType") -> None:
-    """Let dbt have the variables before it reads a profile."""
+    """Set the variables before dbt reads a profile."""
     read = getattr(module, "read_profile", None)
     if read is None:
         return
@@ -62,9 +62,10 @@ _is_installed = False
 
 
 def install() -> None:
-    """Act for the program that Python starts with.
+    """Set the variables for the program `dbt`, or watch for dbt in another program.
 
-    Python reads the .pth files of a virtual environment twice: once is enough.
+    Python reads the .pth files of a virtual environment twice. The second call returns
+    at once.
     """
     global _is_installed
     if _is_installed:
@@ -79,6 +80,6 @@ def install() -> None:
 
 
 def remove() -> None:
-    """Do nothing any more: whoever runs dbt has set the variables."""
+    """Stop watching for dbt: its caller has set the variables."""
     if Watch in sys.meta_path:
         sys.meta_path.remove(Watch)

@@ -1,11 +1,11 @@
-"""Connections that run what is in the marts' schemas, as the role that owns them.
+"""Connections that act as the role that owns the marts' schemas.
 
 The owner of a schema can plant code in it: a trigger, a view that calls a function, a
-default, or the select that the refresh engine keeps as text. It must not run with the
-rights of a greater role. `set role` alone doesn't prevent that, because the code can
-undo it (`reset role`). So a greater role is refused, unless the owner is a role that no
-one else can act as. The embedded server, which trusts its own user, is entered as the
-owner.
+default, or the select that the refresh engine stores as text. That code must not run
+with the rights of a greater role. `set role` alone doesn't prevent that, because the
+code can undo it (`reset role`). So a greater role is refused, unless no other role can
+act as the owner. On the embedded server, which trusts its own user, the connection
+logs in as the owner.
 """
 
 import contextlib
@@ -20,8 +20,8 @@ from saas_analytics import database
 from saas_analytics.errors import UserError
 from saas_analytics.settings import Settings
 
-# macros/adapter/marts_owner.sql asks the same. What belongs or was granted to a role is
-# in pg_shdepend.
+# macros/adapter/marts_owner.sql applies the same rule. pg_shdepend lists the objects
+# and privileges of a role.
 _OWNERS = """
 select
     owner.rolname::text,
@@ -58,8 +58,8 @@ where me.rolname = session_user
 order by 1
 """
 
-# Only a relation's owner can replace it. The engine's schema holds nothing else; in the
-# schema of staging views others may have some of their own.
+# Only a relation's owner can replace it. The schema of staging views may also hold
+# views of other projects, so only names of this project are compared there.
 _BUILT_BY_ANOTHER = r"""
 select
     format('%%I.%%I', nspname, relname),
@@ -79,17 +79,17 @@ limit 1
 
 @dataclass(frozen=True)
 class Identity:
-    """As whom to connect, and which role to take then; None for as configured."""
+    """The user to connect as and the role to set; None for the configured user."""
 
     user: str | None = None
     role: str | None = None
 
 
 def identify(connection: Connection, settings: Settings) -> Identity:
-    """As whom this user may run what is in the marts' schemas.
+    """The identity under which this user may use the marts' schemas.
 
     Raises:
-        UserError: it has rights that their owner lacks, or may not act as it.
+        UserError: the user has rights that the owner lacks, or may not act as it.
     """
     schemas = {"schemas": settings.dbt_schemas()}
     with connection, connection.cursor() as cursor:
@@ -103,7 +103,7 @@ def identify(connection: Connection, settings: Settings) -> Identity:
         names = " and ".join(f'"{name}"' for name, *_ in owners)
         raise UserError(
             f"the marts' schemas belong to {names}: run `saas roles`, "
-            "which gives them one owner"
+            "which gives all of them one owner"
         )
     ((owner, may_log_in, may_become, is_greater, is_closed),) = owners
     if settings.database_url is None and may_log_in:
@@ -112,12 +112,12 @@ def identify(connection: Connection, settings: Settings) -> Identity:
         return Identity(role=owner)
     refusal = (
         f'the marts belong to "{owner}", and "{user}" '
-        f"{'may do more than it' if may_become else 'is no member of it'}: connect as "
+        f"{'has more rights' if may_become else 'is not a member of it'}: connect as "
         f'"{owner}", with its URL in DATABASE_URL '
         "(`alter role … login password …` gives it one)"
     )
     if not may_become:
-        refusal += ", or hand the marts over with `saas roles` as the source's owner"
+        refusal += ", or run `saas roles` as the source's owner to transfer the marts"
     raise UserError(refusal)
 
 
@@ -134,7 +134,7 @@ def _refuse_what_another_built(
         raise UserError(
             f'{found[0]} belongs to "{found[1]}", and '
             f'"{role or connection.info.user}" builds the marts: run `saas roles` '
-            "as the source's owner, which hands the marts over"
+            "as the source's owner, which transfers the marts"
         )
 
 
@@ -143,7 +143,7 @@ def connected(settings: Settings) -> Iterator[Connection]:
     """A connection that acts as the owner of the marts, closed at the end.
 
     Raises:
-        UserError: this user may not, or has rights that the owner lacks.
+        UserError: this user may not act as the owner, or has rights that it lacks.
     """
     with database.connected(settings) as connection:
         identity = identify(connection, settings)
@@ -156,25 +156,25 @@ def connected(settings: Settings) -> Iterator[Connection]:
 
 
 def dbt_variables(settings: Settings, options: str) -> dict[str, str]:
-    """What dbt's environment needs to act as the owner of the marts.
+    """The environment variables with which dbt acts as the owner of the marts.
 
-    The role is an option of the connection: dbt's own `set role` is undone where dbt
-    rolls back its first transaction. Behind a pooler that passes no options on, dbt
-    tries that as well, and stops if it was undone.
+    The role is an option of the connection, because dbt loses its own `set role` when
+    it rolls back its first transaction. Some poolers pass no options on. There dbt sets
+    the role itself, and stops if the role was reset.
 
     Args:
         settings: they name the database.
         options: those of dbt's connection; without a search_path dbt sets its own.
 
     Raises:
-        UserError: this user may not, has rights that the owner lacks, or can't replace
-            what another role has built.
+        UserError: this user may not act as the owner, has rights that the owner lacks,
+            or can't replace relations that another role has built.
     """
     database.url_in_use(settings)
     try:
         connection = database.connect(settings)
     except UserError:
-        # dbt tries it too, and says what it tried.
+        # dbt makes the same attempt, and its message names the connection.
         return {}
     with contextlib.closing(connection):
         identity = identify(connection, settings)

@@ -1,16 +1,16 @@
-"""Text of a database as text on a terminal, and nothing more."""
+"""Values of a database as harmless text for a terminal."""
 
 import unicodedata
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-# Control characters, what directs or joins text unseen, ends of lines and paragraphs,
-# and halves of characters.
+# Control characters, invisible characters that reorder or join text, line and paragraph
+# separators, and surrogates.
 HARMFUL = {"Cc", "Cf", "Zl", "Zp", "Cs"}
 
 
 def plain(value: object) -> str:
-    """A value in one line, each character that a terminal would act on replaced."""
+    """A value in one line, with every character that controls a terminal replaced."""
     return "".join(
         REPLACEMENT if unicodedata.category(character) in HARMFUL else character
         for character in str(value)

@@ -1,4 +1,4 @@
-"""The project's folder: there are dbt_project.yml, .env and the embedded server."""
+"""The project's folder, which holds dbt_project.yml, .env and the embedded server."""
 
 import contextlib
 import os
@@ -9,27 +9,27 @@ from pathlib import Path
 
 from saas_analytics.errors import UserError
 
-# dbt's name of the project.
+# The project's name in dbt_project.yml.
 NAME = "saas_analytics"
 
 FILE = "dbt_project.yml"
 
-# A checkout has the package beside the models; an installed package lies elsewhere.
+# In a checkout the package is next to the models. An installed package is elsewhere.
 _CHECKOUT = Path(__file__).resolve().parent.parent
 
-# The project that dbt runs, where its caller names another than the present folder's.
+# The project that dbt runs, if its caller names another folder than the working one.
 _SERVED: ContextVar[Path | None] = ContextVar("served", default=None)
 
 
 def root() -> Path:
     """The folder of the project.
 
-    The package of a checkout serves that checkout alone, wherever it is called. An
-    installed one serves the project that DBT_PROJECT_DIR names, or the one that the
-    working folder is in.
+    The package of a checkout serves that checkout alone, from any working folder. An
+    installed package serves the project that DBT_PROJECT_DIR names. Without that
+    variable it serves the project that contains the working folder.
 
     Raises:
-        UserError: there is no project there.
+        UserError: that folder holds no project.
     """
     if (_CHECKOUT / FILE).is_file():
         return _CHECKOUT
@@ -46,8 +46,8 @@ def root() -> Path:
         if is_project(folder):
             return folder
     raise UserError(
-        f"{here} is in no project: change to the folder with the {FILE} of {NAME}, or "
-        "name that folder in DBT_PROJECT_DIR"
+        f"{here} is not in a project: change to the folder with the {FILE} of {NAME}, "
+        "or name that folder in DBT_PROJECT_DIR"
     )
 
 
@@ -63,13 +63,13 @@ def is_project(folder: Path) -> bool:
 
 
 def serves(*folders: Path) -> bool:
-    """Whether one of these is the project, or a copy of it."""
+    """Whether one of these folders is the project, or a copy of it."""
     return any(map(is_project, folders))
 
 
 @contextlib.contextmanager
 def served(*folders: Path) -> Iterator[None]:
-    """Take the first of these that is a project for the one of an installed package."""
+    """Make an installed package serve the first of these folders that is a project."""
     token = _SERVED.set(next(filter(is_project, folders), None))
     try:
         yield

@@ -1,7 +1,7 @@
-"""Every setting, its default and where it comes from.
+"""Every setting, its default and its source.
 
-The environment wins over `.env` in the project's root. Without DATABASE_URL and DB_HOST
-the embedded server is meant.
+The environment overrides `.env` in the project's root. Without DATABASE_URL and DB_HOST
+the database is on the embedded server.
 """
 
 import os
@@ -15,10 +15,10 @@ from saas_analytics.urls import build_url, checked_url, port_number
 
 OLDEST_SERVER = 14
 
-# PostgreSQL cuts longer names, and would then find another object than was meant.
+# In bytes. PostgreSQL truncates longer names, so they could name another object.
 LONGEST_NAME = 63
 
-# In milliseconds it is still an integer of PostgreSQL.
+# In seconds. In milliseconds it fits an integer of PostgreSQL.
 LONGEST_TIMEOUT = 2_000_000
 
 
@@ -39,7 +39,7 @@ class Settings:
     """Role that dbt runs as."""
 
     analyst_role: str
-    """Role that reads the marts and nothing else."""
+    """Role that may only read the marts."""
 
     application_role: str
     """Role that writes the rows of the OLTP tables."""
@@ -48,10 +48,10 @@ class Settings:
     """libpq URL of the OLTP tables' owner; None means `database_url`."""
 
     is_production: bool = False
-    """Whether commands that delete data or rebuild all of it are to be refused."""
+    """Whether commands that delete data or rebuild everything are refused."""
 
     refresh_timeout: float = 3600
-    """Seconds that a statement of a run may take; 0 for as long as it needs."""
+    """Seconds that a statement of a run may take; 0 for no limit."""
 
     def for_owner(self) -> "Settings":
         """The settings of a command that changes the OLTP tables."""
@@ -61,7 +61,7 @@ class Settings:
         """Names of all schemas that the transformer writes to, the marts' first."""
         parts = (
             *("staging", "intermediate", "seeds", "snapshots", "test_failures"),
-            # What runs remember of each other.
+            # The schemas in which runs record their state.
             *("refresh", "expectations"),
         )
         return [self.marts_schema, *(f"{self.marts_schema}_{part}" for part in parts)]
@@ -74,10 +74,10 @@ def environment() -> dict[str, str]:
         UserError: the file can't be read.
     """
     from_file = env_file.read(project.root() / ".env")
-    # DATABASE_URL stands above DB_HOST, but not when only the file has it.
+    # DATABASE_URL overrides DB_HOST within one source, and the environment the file.
     if os.environ.get("DB_HOST"):
         from_file.pop("DATABASE_URL", None)
-    # Who names a server for one command means it for the owner's commands too.
+    # A server that the environment names applies to the owner's commands, too.
     if os.environ.get("DATABASE_URL") or os.environ.get("DB_HOST"):
         from_file.pop("OWNER_DATABASE_URL", None)
     merged = {**from_file, **os.environ}
@@ -105,7 +105,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
     _check_threads(env)
     names = {
         "DB_SCHEMA": settings.source_schema,
-        # The longest of the schemas that begin with it.
+        # The longest name of a schema that begins with it.
         "DBT_SCHEMA": max(settings.dbt_schemas(), key=len),
         "DB_TRANSFORMER_ROLE": settings.transformer_role,
         "DB_ANALYST_ROLE": settings.analyst_role,
@@ -135,8 +135,8 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
             )
     if len(set(roles.values())) < len(roles):
         raise UserError(
-            f"{', '.join(roles)} name one role twice: each is to have less than the "
-            "one before it, so name three"
+            f"{', '.join(roles)} name one role twice: name three roles, each with "
+            "fewer rights than the one before it"
         )
     if settings.source_schema in settings.dbt_schemas():
         raise UserError(
@@ -149,7 +149,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
 def _check_threads(env: Mapping[str, str]) -> None:
     threads = env.get("DBT_THREADS", "1")
     if not (threads.isascii() and threads.isdecimal()) or not 0 < int(threads) < 1000:
-        raise UserError("DBT_THREADS is no number of threads: give 1 to 999")
+        raise UserError("DBT_THREADS is not a number of threads: give 1 to 999")
 
 
 def _is_production(env: Mapping[str, str]) -> bool:
@@ -198,7 +198,7 @@ def _database_url(env: Mapping[str, str]) -> str | None:
 def _seconds(text: str) -> float:
     if not (text.isascii() and text.isdecimal()) or int(text) > LONGEST_TIMEOUT:
         raise UserError(
-            f"REFRESH_TIMEOUT is no number of seconds: give one from 0 (no limit) to "
-            f"{LONGEST_TIMEOUT}"
+            "REFRESH_TIMEOUT is not a number of seconds: give one from 0 (no limit) "
+            f"to {LONGEST_TIMEOUT}"
         )
     return float(text)

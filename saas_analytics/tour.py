@@ -1,4 +1,4 @@
-"""The screen after a build: what the marts say, and where to look next."""
+"""The summary after a build: figures of the marts, and further commands."""
 
 from collections.abc import Sequence
 from textwrap import shorten
@@ -18,7 +18,7 @@ from saas_analytics.settings import Settings
 BARS = "▁▂▃▄▅▆▇█"
 DAYS_SHOWN = 28
 
-# Today and the running month are left out: they are not over yet.
+# Today and the current month are omitted, because they are incomplete.
 ACTIVE_USERS = """
 select activity_date, daily_active_users, weekly_active_users, monthly_active_users,
     stickiness
@@ -68,7 +68,7 @@ order by adoption_rate desc nulls last, feature_name
 limit 5
 """
 
-# A balance that isn't 0 comes first, so that a long list can't hide it.
+# A currency with an unreconciled balance comes first, so it is always shown.
 LEDGER = """
 select earnings.currency, currencies.minor_digits, count(*),
     sum(total_earnings_cents), sum(paid_cents), sum(payouts_completed_cents),
@@ -90,7 +90,7 @@ limit 3
 
 
 def show(connection: Connection, settings: Settings, console: Console) -> None:
-    """Print what the marts say of the company, one block per domain.
+    """Print figures of the marts, one block per domain.
 
     Raises:
         UserError: the marts aren't built yet.
@@ -116,12 +116,12 @@ def show(connection: Connection, settings: Settings, console: Console) -> None:
     _ledger(console, ledger)
     _incidents(console, incidents)
     if not any(found):
-        console.print("The marts are built, and have nothing to show yet.\n")
+        console.print("The marts are built and hold no complete day or month yet.\n")
     _where_next(console, settings)
 
 
 def _harmless(value: Any) -> Any:
-    """A value of the database, a text as one that a terminal acts on in no way."""
+    """A value of the database; a text without characters that control a terminal."""
     return plain(value) if isinstance(value, str) else value
 
 
@@ -161,7 +161,7 @@ def _features(console: Console, features: list[tuple[Any, ...]]) -> None:
         return
     table = _table(
         f"Most adopted features, {features[0][-1]:%B %Y}",
-        ("", "licences", "of", "adoption"),
+        ("", "licenses", "of", "adoption"),
     )
     for name, active, eligible, rate, _ in features:
         _add_row(table, name, f"{active:,}", f"{eligible:,}", percent(rate))
@@ -214,7 +214,7 @@ def _by_currency(
             style="bold" if is_total else None,
             end_section=is_total,
         )
-    # By itself: as the table's title it would be as narrow as the table.
+    # Printed separately, because rich wraps a table's title to the table's width.
     console.print(title, style="bold", markup=False)
     console.print(table)
     others = sorted(currency for currency, _ in columns[len(shown) :])
@@ -225,7 +225,7 @@ def _by_currency(
 
 
 def _width_of(lines: Sequence[str], columns: Sequence[tuple[str, list[str]]]) -> int:
-    """The width of a table: three blanks between two cells, and some at its sides."""
+    """The width of a table, with three blanks between cells and its margins."""
     cells = [max(map(len, lines)), *(max(map(len, texts)) for _, texts in columns)]
     return sum(max(cell, 3) + 3 for cell in cells) + 1
 
@@ -251,12 +251,12 @@ def _incidents(console: Console, endpoints: list[tuple[Any, ...]]) -> None:
 
 def _where_next(console: Console, settings: Settings) -> None:
     marts = settings.marts_schema
-    console.print("Where next", style="bold")
+    console.print("Next commands", style="bold")
     query = f"select * from {marts}.fct_mrr_monthly order by mrr_month"  # noqa: S608
     actions = [
         ("query a mart", ".venv/bin/saas psql"),
         ("", f"{query};"),
-        ("what each mart means", "docs/marts.md"),
+        ("read about each mart", "docs/marts.md"),
         ("browse models and columns", "make docs"),
         ("build again", "make build"),
     ]
@@ -283,18 +283,18 @@ def _table(title: str | None, columns: Sequence[str]) -> Table:
 def _add_row(
     table: Table, *cells: str, style: str | None = None, end_section: bool = False
 ) -> None:
-    """Add a row of texts that mean nothing to rich: `[link=…]` is one of them."""
+    """Add a row of plain texts: rich does not interpret markup such as `[link=…]`."""
     table.add_row(*map(Text, cells), style=style, end_section=end_section)
 
 
 def sparkline(values: Sequence[int]) -> str:
-    """One bar per value, the highest eight eighths tall; nothing for no values."""
+    """One bar per value, scaled to the highest; an empty text for no values."""
     top = max(values, default=0) or 1
     return "".join(BARS[round(value / top * (len(BARS) - 1))] for value in values)
 
 
 def money(minor_units: Any, digits: int) -> str:
-    """An amount in minor units as people write it: 123456 with 2 digits is 1,234.56."""
+    """An amount in minor units as text: 123456 with 2 digits is 1,234.56."""
     return f"{minor_units / 10**digits:,.{digits}f}"
 
 

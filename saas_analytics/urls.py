@@ -1,4 +1,4 @@
-"""URLs of databases, as libpq takes them."""
+"""URLs of databases in libpq's form."""
 
 from urllib.parse import quote, urlencode
 
@@ -11,7 +11,7 @@ URL_FORM = "postgresql://user:password@host:5432/database"
 
 
 def checked_url(url: str, setting: str = "DATABASE_URL") -> str:
-    """The URL as libpq takes it. Errors never repeat it: it may hold a password."""
+    """The URL in libpq's form. Errors omit it, because it may hold a password."""
     scheme, separator, rest = url.partition("://")
     # SQLAlchemy names the driver in the scheme: postgresql+psycopg2://
     if not separator or scheme.split("+")[0] not in ("postgresql", "postgres"):
@@ -19,7 +19,7 @@ def checked_url(url: str, setting: str = "DATABASE_URL") -> str:
     url = f"postgresql://{rest}"
     authority, _, path = rest.partition("?")[0].partition("/")
     try:
-        # libpq would take a part of such a password for the host, which errors show.
+        # libpq would read a part of such a password as the host, which errors show.
         if "@" in path or authority.count("@") > 1:
             raise psycopg2.ProgrammingError
         parameters = parse_dsn(url)

@@ -18,11 +18,11 @@ from pglast.parser import ParseError, scan
 
 MAX_LINE_LENGTH = 88
 INDENT = 4
-# Where PostgreSQL's own dialect is meant: no other engine runs these.
+# Folders whose SQL may use PostgreSQL's dialect, because no other engine runs it.
 POSTGRES_ONLY = (Path("macros", "adapter"), Path("packages"))
 
 JINJA = re.compile(r"(?P<comment>\{#)|(?P<statement>\{%)|(?P<expression>\{\{)")
-# An expression may hold braces of its own, in dicts and in texts.
+# An expression may contain braces, in dicts and in texts.
 BRACE_OR_TEXT = re.compile(r"[{}]|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 
 DOLLAR_QUOTED = re.compile(r"(\$\w*\$)(?P<text>.*)\1", re.DOTALL)
@@ -39,7 +39,7 @@ def end_of_expression(source: str, start: int) -> int:
 
 
 def without_jinja(source: str) -> str:
-    """The SQL alone, each character at its offset; an expression leaves a name."""
+    """The SQL without Jinja, at the same offsets; an expression becomes a name."""
     parts = []
     end = 0
     while found := JINJA.search(source, end):
@@ -55,7 +55,7 @@ def without_jinja(source: str) -> str:
 
 
 def layout_faults(source: str) -> Iterator[tuple[int, str]]:
-    """What is wrong with a line as a line, Jinja included."""
+    """The layout errors of a line, including its Jinja."""
     for number, line in enumerate(source.splitlines(), start=1):
         if len(line) > MAX_LINE_LENGTH:
             yield number, f"the line is too long ({len(line)} > {MAX_LINE_LENGTH})"
@@ -72,7 +72,7 @@ def layout_faults(source: str) -> Iterator[tuple[int, str]]:
 def token_faults(
     sql: str, postgres_only: bool, first_line: int = 1
 ) -> Iterator[tuple[int, str]]:
-    """What is wrong with a word or a sign of SQL whose first line has this number."""
+    """The style errors of tokens of SQL, whose first line has this number."""
     lines = sql.splitlines()
     for token in scan(sql):
         text = sql[token.start : token.end + 1]
@@ -84,11 +84,11 @@ def token_faults(
         if word and not text.startswith('"') and text != text.lower():
             yield line, f"write {text.lower()}, in lower case"
         elif token.name == "TYPECAST" and not postgres_only:
-            yield line, "write cast(… as …): :: exists on PostgreSQL only"
+            yield line, "write cast(… as …): only PostgreSQL has ::"
         elif text == "<>":
             yield line, "write !="
         elif text == "," and lines[lines_before].lstrip().startswith(","):
-            yield line, "the comma belongs to the end of the line before"
+            yield line, "move the comma to the end of the previous line"
 
 
 def faults(source: str, postgres_only: bool = False) -> Iterator[tuple[int, str]]:
@@ -100,7 +100,7 @@ def faults(source: str, postgres_only: bool = False) -> Iterator[tuple[int, str]
 
 
 def sql_files(arguments: list[str]) -> Iterator[Path]:
-    """The files named, and those below the folders named."""
+    """The given files, and the SQL files in the given folders."""
     for argument in arguments:
         path = Path(argument)
         yield from sorted(path.rglob("*.sql")) if path.is_dir() else [path]
@@ -109,7 +109,7 @@ def sql_files(arguments: list[str]) -> Iterator[Path]:
 def main(arguments: list[str]) -> int:
     paths = list(sql_files(arguments))
     if not paths:
-        print("Name the files or folders to check; none was found.", file=sys.stderr)
+        print("no SQL file found: name files or folders to check", file=sys.stderr)
         return 2
     failed = False
     for path in paths:

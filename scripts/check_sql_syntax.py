@@ -19,12 +19,12 @@ from pglast.parser import ParseError
 
 
 def fault_of(error: ParseError) -> str:
-    """The parser's message alone."""
+    """The parser's message, without its position."""
     return str(error.args[0])
 
 
 def error_offset(error: ParseError) -> int:
-    """Where the parser stopped, as far as it says so."""
+    """The offset at which the parser stopped, if it reports one."""
     offset = error.args[1] if len(error.args) > 1 else None
     return offset if isinstance(offset, int) else 0
 
@@ -36,7 +36,7 @@ def first_line(source: str, offset: int) -> int:
 
 
 def text_option(options: tuple[ast.DefElem, ...] | None, name: str) -> str | None:
-    """One option of CREATE FUNCTION or DO; the body and the language are options."""
+    """One option of CREATE FUNCTION or DO, such as the body or the language."""
     for element in options or ():
         if element.defname == name:
             value = element.arg[0] if isinstance(element.arg, tuple) else element.arg
@@ -45,7 +45,7 @@ def text_option(options: tuple[ast.DefElem, ...] | None, name: str) -> str | Non
 
 
 def routine_fault(statement: ast.Node | None, source: str) -> str | None:
-    """What is wrong inside the body of a routine, if anything."""
+    """The syntax error in the body of a routine, if it has one."""
     if isinstance(statement, ast.CreateFunctionStmt):
         name = ".".join(str(part.sval) for part in statement.funcname or ())
         options, language = statement.options, None
@@ -81,9 +81,9 @@ def faults(source: str) -> Iterator[tuple[int, str]]:
 
 
 def line_within(source: str, start: int, text: str, fault: str) -> int:
-    """The line a fault is on: that of the word it names, or else the routine's first.
+    """The line of an error: that of the word it names, or else the routine's first.
 
-    PL/pgSQL's parser gives no position. A word that occurs once is beyond doubt.
+    PL/pgSQL's parser reports no position. A word that occurs once identifies its line.
     """
     named = re.search(r'at or near "(.+)"', fault)
     if named and text.count(named.group(1)) == 1:
@@ -97,7 +97,7 @@ def line_within(source: str, start: int, text: str, fault: str) -> int:
 
 
 def sql_files(arguments: list[str]) -> Iterator[Path]:
-    """The files named, and those below the folders named."""
+    """The given files, and the SQL files in the given folders."""
     for argument in arguments:
         path = Path(argument)
         yield from sorted(path.rglob("*.sql")) if path.is_dir() else [path]
@@ -106,7 +106,7 @@ def sql_files(arguments: list[str]) -> Iterator[Path]:
 def main(arguments: list[str]) -> int:
     paths = list(sql_files(arguments))
     if not paths:
-        print("Name the files or folders to parse; none was found.", file=sys.stderr)
+        print("no SQL file found: name files or folders to parse", file=sys.stderr)
         return 2
     failed = False
     for path in paths:

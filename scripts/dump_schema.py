@@ -1,9 +1,9 @@
-"""Write bootstrap/schema.sql: what all migrations together make, to be read.
+"""Write bootstrap/schema.sql: the schema that all migrations make, for readers.
 
     .venv/bin/python -m scripts.dump_schema
 
-Partitions are left out: which months have one depends on the day. A server of its own
-is started for this, so that nobody's data is touched.
+It omits partitions, because their months depend on the day. It starts a temporary
+server, so that it touches no user's data.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HEADING = """\
 
 """
 
-# Column options and storage parameters of PostgreSQL's documentation.
+# Column options and storage parameters from PostgreSQL's documentation.
 OPTIONS = (
     "autosummarize|autovacuum_[a-z_]+|buffering|check_option|deduplicate_items"
     "|fastupdate|fillfactor|gin_pending_list_limit|log_autovacuum_min_duration"
@@ -36,7 +36,7 @@ OPTIONS = (
     "|vacuum_[a-z_]+"
 )
 
-# What says nothing about the schema: Alembic's tables, months, the programs' versions.
+# Objects that are not part of the schema: Alembic's tables and monthly partitions.
 LEFT_OUT = (
     *(migrate.VERSION_TABLE, migrate.CHECKSUM_TABLE),
     *("*_y[0-9][0-9][0-9][0-9]m[0-9][0-9]",),
@@ -44,7 +44,7 @@ LEFT_OUT = (
 
 
 def dump(url: str, left_out: tuple[str, ...] = LEFT_OUT) -> str:
-    """The schema of a database as SQL, the same for the same schema."""
+    """The schema of a database as SQL; equal schemas give equal texts."""
     result = subprocess.run(
         [
             str(programs.binaries() / "pg_dump"),
@@ -60,7 +60,7 @@ def dump(url: str, left_out: tuple[str, ...] = LEFT_OUT) -> str:
 
 
 def without_noise(text: str) -> str:
-    """A dump without what differs from run to run, or tells no reader anything."""
+    """A dump without run-specific lines and headings."""
     for noise in (
         r"^--\n-- (?:Name|PostgreSQL database dump).*\n--\n",
         r"^-- Dumped .*\n",
@@ -77,7 +77,7 @@ def without_noise(text: str) -> str:
 
 
 def _without_notes(match: re.Match[str]) -> str:
-    """Options without what a server notes among them, as PostgreSQL 15.20 does."""
+    """Options without a server's internal ones, which PostgreSQL 15.20 adds."""
     statement, given = match.group(0), match.group(2)
     kept = [
         each for each in given.split(", ") if re.match(f"(toast\\.)?({OPTIONS})=", each)

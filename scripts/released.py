@@ -1,10 +1,10 @@
 """Check that no migration of a release was edited, or record those of a new release.
 
-    scripts/released.py            # what `make lint` runs
-    scripts/released.py --record   # when a release is cut
+    scripts/released.py            # in `make lint`
+    scripts/released.py --record   # for a release
 
-bootstrap/migrations/released.sha256 has a line for each, as sha256sum writes it. A way
-back (.down.sql) may be corrected: no database remembers it.
+bootstrap/migrations/released.sha256 has a line for each, in the form of sha256sum. A
+reversal (.down.sql) may be corrected, because no database records it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 def recorded(folder: Path) -> dict[str, str]:
-    """The same of each released migration, as it was released."""
+    """The recorded SHA-256 of each released migration, by the name of its file."""
     lines = (folder / FILE).read_text("utf-8").splitlines()
     return {name: checksum for checksum, name in map(str.split, lines)}
 
@@ -38,7 +38,7 @@ def complaints(folder: Path) -> list[str]:
     return [
         f"bootstrap/migrations/{name} was released and is "
         f"{'edited' if name in present else 'removed'}: restore it (`git log -- "
-        f"bootstrap/migrations/{name}` shows its versions), and write a new migration "
+        f"bootstrap/migrations/{name}` lists its versions), and write a new migration "
         "(CONTRIBUTING.md)"
         for name, checksum in recorded(folder).items()
         if present.get(name) != checksum
@@ -46,7 +46,7 @@ def complaints(folder: Path) -> list[str]:
 
 
 def record(folder: Path) -> None:
-    """Note every migration as released."""
+    """Record every migration as released."""
     lines = [f"{checksum}  {name}\n" for name, checksum in checksums(folder).items()]
     (folder / FILE).write_text("".join(lines), "utf-8")
 

@@ -1,22 +1,22 @@
-"""Of what dbt-score asks what: named by the rules in pyproject.toml."""
+"""Filters of dbt-score's rules, which pyproject.toml names."""
 
-# dbt would import a file called dbt_… from this folder, as a plugin of its own.
+# The file's name must not begin with dbt_: dbt would import it as a plugin.
 
 from dbt_score import Macro, Model, rule_filter
 
-# What dbt itself calls: a macro for one engine, a test, a way to make a table.
+# Macros that dbt calls: engine-specific macros, tests, materializations.
 CALLED_BY_DBT = ("default__", "postgres__", "test_", "materialization_")
 
 
 @rule_filter
 def is_public(model: Model) -> bool:
-    """Models that others may query: the marts."""
+    """Models for queries: the marts."""
     return bool(model.config.get("access") == "public")
 
 
 @rule_filter
 def is_for_models(macro: Macro) -> bool:
-    """Macros that models are written with."""
+    """Macros that models call."""
     return not macro.name.startswith(CALLED_BY_DBT) and not (
         macro.original_file_path.startswith("macros/adapter/")
     )

@@ -1,1 +1,1 @@
-"""What change capture costs the application that writes, and what it buys a run."""
+"""The cost of change capture for writers, and its benefit for a refresh."""

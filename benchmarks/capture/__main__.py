@@ -56,15 +56,14 @@ def main(
     seconds: float,
     table: str | None,
 ) -> None:
-    """What change capture costs whoever writes events, and what it buys a run.
+    """Measure the cost of change capture for writers, and its benefit for a refresh.
 
-    The same table in databases on one server, which get the same rows in turns:
-    without capture (none); with the column and its triggers alone (column); with a BRIN
-    index on it (brin); with a b-tree (btree); as the migrations make it, with days in
-    the index of users too (ours); with an index of day and user as one number besides
-    (key).
+    Databases on one server hold the same table and get the same rows in turns: without
+    capture (none); with only the column and its triggers (column); with a BRIN index on
+    it (brin); with a b-tree (btree); with the migrations' indexes (ours); with one more
+    index, of day and user as one number (key).
 
-    Uses DATABASE_URL where it is set, else a private embedded server.
+    Uses DATABASE_URL if it is set, else a private embedded server.
     """
     if table is not None:
         _measure_other(table, history, rows, batch)
@@ -108,7 +107,7 @@ def main(
             company.run_project(
                 company.Company(ours.dsn, ours.connection), "dbt", command
             )
-        _say_load("writing beside refreshes")
+        _say_load("writing during refreshes")
         _report_waits(ours, source, clients, 10 * seconds)
         _say_load("finding events of scopes")
         _report_finding(found, finding.time_scopes(ours))
@@ -206,16 +205,16 @@ def _times(values: Sequence[float], others: Sequence[float]) -> str:
 def _report_waits(
     ours: Design, source: Rows, clients: int, seconds: float, rounds: int = 3
 ) -> None:
-    """Clients alone and beside refreshes, in turns."""
+    """Clients alone and during refreshes, in turns."""
     click.echo(
         f"{clients} clients that insert, update and delete for {rounds} rounds of "
         f"{seconds:g} s\n"
     )
-    turns: dict[bool, list[waiting.Beside]] = {False: [], True: []}
+    turns: dict[bool, list[waiting.Together]] = {False: [], True: []}
     for _ in range(rounds):
-        for with_refreshes, besides in turns.items():
-            besides.append(
-                waiting.write_beside_refreshes(
+        for with_refreshes, measured in turns.items():
+            measured.append(
+                waiting.write_during_refreshes(
                     ours,
                     source,
                     clients=clients,
@@ -224,25 +223,23 @@ def _report_waits(
                 )
             )
     lines = []
-    for with_refreshes, besides in turns.items():
-        refreshes = [each for beside in besides for each in beside.refreshes]
-        waits = sum((beside.waits for beside in besides), Counter())
+    for with_refreshes, measured in turns.items():
+        refreshes = [each for run in measured for each in run.refreshes]
+        waits = sum((run.waits for run in measured), Counter())
         lines.append(
             [
-                "beside refreshes" if with_refreshes else "alone",
+                "during refreshes" if with_refreshes else "alone",
                 str(len(refreshes)),
                 f"{statistics.median(refreshes):.2f}" if refreshes else "",
                 report.rate(
-                    statistics.median(
-                        beside.writing.writes / seconds for beside in besides
-                    )
+                    statistics.median(run.writing.writes / seconds for run in measured)
                 ),
                 report.milliseconds(
-                    statistics.median(beside.writing.longest for beside in besides)
+                    statistics.median(run.writing.longest for run in measured)
                 ),
-                str(sum(beside.writing.timeouts for beside in besides)),
+                str(sum(run.writing.timeouts for run in measured)),
                 ", ".join(f"{count} {name}" for name, count in waits.items()) or "0",
-                f"{sum(beside.samples for beside in besides):,}",
+                f"{sum(run.samples for run in measured):,}",
             ]
         )
     headers = [
@@ -279,7 +276,7 @@ def _report_finding(
 
 
 def _say_load(stage: str) -> None:
-    """Who else was working: the load beside the figures."""
+    """Print the machine's load, which affects the figures."""
     load, *_ = os.getloadavg()
     click.echo(f"{stage}, load average {load:.1f}", err=True)
 

@@ -1,4 +1,4 @@
-"""The event table, captured in several ways, each in a database of its own."""
+"""Designs of change capture on the event table, each in its own database."""
 
 import contextlib
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ FOLDER = Path(__file__).resolve().parent
 # usage_events is the same before and after it.
 BEFORE_GROUPS = "005_erasures"
 
-# What a design with capture has run after the migrations. Ours has each scope's events
-# in one index, the last in one more.
+# The statements of a design with capture after the migrations. The design `ours` has
+# each scope's events in one index, and the last design in one more.
 CAPTURES = {
     "column": ("users.sql", "column.sql"),
     "brin": ("users.sql", "column.sql", "brin.sql"),
@@ -45,7 +45,7 @@ def build(scratch: server.Server, total: int) -> Iterator[tuple[list[Design], Ro
 def build_with_groups(
     scratch: server.Server, table: str, total: int
 ) -> Iterator[tuple[list[Design], Rows]]:
-    """Without capture, with it, and with the index of groups and days besides."""
+    """Without capture, with it, and with the index of groups and days, too."""
     with contextlib.ExitStack() as stack:
         built = [
             stack.enter_context(designs.ours(scratch, name, up_to=revision))

@@ -1,4 +1,4 @@
-"""Seconds to find what changed, and the events of the scopes that it touches."""
+"""Seconds to find the changed rows, and the events of their scopes."""
 
 import statistics
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from (
 ) as newest
 """
 
-# As the engine's changes_sql() has it.
+# The query of the engine's changes_sql().
 UNSEEN = """
 select occurred_at, user_id from usage_events
 where change_xid >= pg_snapshot_xmin({seen}::pg_snapshot)
@@ -102,7 +102,7 @@ def time_changes(designs: Sequence[Design]) -> dict[str, tuple[float, float]]:
 def time_scopes(ours: Design) -> dict[str, dict[str, float]]:
     """By how the scopes are drawn and by the index that finds their events.
 
-    The marts must be there. Leaves other indexes behind.
+    The marts must exist. It changes the indexes.
     """
     found: dict[str, dict[str, float]] = {name: {} for name in DRAWS}
     events: dict[str, set[object]] = {name: set() for name in DRAWS}

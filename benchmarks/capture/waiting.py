@@ -1,4 +1,4 @@
-"""Writers beside refreshes: does one ever wait for a lock?"""
+"""Writers during refreshes: does one ever wait for a lock?"""
 
 import contextlib
 import itertools
@@ -19,11 +19,11 @@ from saas_analytics.refresh import engine
 
 ENGINE = "analytics_refresh"
 
-# Far shorter than a refresh, longer than a process may have to wait for a CPU.
+# Much shorter than a refresh, and longer than a process waits for a CPU.
 LOCK_TIMEOUT = "50ms"
 SAMPLE_SECONDS = 0.005
 
-# Where a writer waits, or is waited for.
+# Locks for which a writer waits, or which a writer holds while others wait.
 WRITER = "benchmark writer"
 WAITS = """
 select locks.locktype from pg_locks as locks
@@ -43,7 +43,7 @@ DELETE = "delete from usage_events where occurred_at = %s and id = %s"
 
 @dataclass
 class Writing:
-    """What one client did."""
+    """The writes of one client."""
 
     writes: int = 0
     timeouts: int = 0
@@ -53,8 +53,8 @@ class Writing:
 
 
 @dataclass
-class Beside:
-    """What clients did in some seconds, and what was seen meanwhile."""
+class Together:
+    """The writes of clients in some seconds, with the observed waits."""
 
     seconds: float
     writing: Writing
@@ -62,12 +62,12 @@ class Beside:
     """Seconds of each refresh."""
     samples: int = 0
     waits: Counter[str] = field(default_factory=Counter)
-    """How often a writer was seen to wait for a lock or to be waited for, by type."""
+    """The number of observed waits of or for a writer, by type of lock."""
 
 
-def write_beside_refreshes(
+def write_during_refreshes(
     design: Design, rows: Rows, *, clients: int, seconds: float, with_refreshes: bool
-) -> Beside:
+) -> Together:
     """Let clients insert, update and delete while all marts are refreshed in a loop."""
     columns, prepared = rows.for_single_inserts(clients * 1_000)
     dsn = make_dsn(
@@ -75,9 +75,9 @@ def write_beside_refreshes(
         application_name=WRITER,
         options=f"-c lock_timeout={LOCK_TIMEOUT}",
     )
-    beside = Beside(seconds, Writing())
+    together = Together(seconds, Writing())
     ends = threading.Event()
-    refreshing = threading.Thread(target=_refresh, args=(design, beside, ends))
+    refreshing = threading.Thread(target=_refresh, args=(design, together, ends))
     with multiprocessing.get_context("spawn").Pool(clients) as pool:
         if with_refreshes:
             refreshing.start()
@@ -91,32 +91,32 @@ def write_beside_refreshes(
                 chunksize=1,
             )
             while not done.ready():
-                _look_for_waits(design, beside)
+                _look_for_waits(design, together)
                 time.sleep(SAMPLE_SECONDS)
             for each in done.get():
-                beside.writing.writes += each.writes
-                beside.writing.timeouts += each.timeouts
-                beside.writing.longest = max(beside.writing.longest, each.longest)
+                together.writing.writes += each.writes
+                together.writing.timeouts += each.timeouts
+                together.writing.longest = max(together.writing.longest, each.longest)
         finally:
             ends.set()
             if with_refreshes:
                 refreshing.join()
-    return beside
+    return together
 
 
-def _refresh(design: Design, beside: Beside, ends: threading.Event) -> None:
+def _refresh(design: Design, together: Together, ends: threading.Event) -> None:
     with contextlib.closing(psycopg2.connect(design.dsn)) as connection:
         while not ends.is_set():
             began = time.perf_counter()
             engine.refresh(connection, ENGINE)
-            beside.refreshes.append(time.perf_counter() - began)
+            together.refreshes.append(time.perf_counter() - began)
 
 
-def _look_for_waits(design: Design, beside: Beside) -> None:
+def _look_for_waits(design: Design, together: Together) -> None:
     with design.connection.cursor() as cursor:
         cursor.execute(WAITS, (WRITER, WRITER))
-        beside.samples += 1
-        beside.waits.update(locktype for (locktype,) in cursor)
+        together.samples += 1
+        together.waits.update(locktype for (locktype,) in cursor)
 
 
 def write(

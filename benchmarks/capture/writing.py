@@ -1,4 +1,4 @@
-"""What writing an event costs, in time and in work of the server."""
+"""The cost of writing an event, in time and in work of the server."""
 
 import io
 import time
@@ -28,7 +28,7 @@ class Cost:
 
     elapsed: float
     processor: float | None
-    """Of the server's process; None where it is not ours to see."""
+    """Processor seconds of the server's process; None if it is not accessible."""
 
 
 def copy_in_turns(
@@ -98,7 +98,7 @@ def _take_turns(
 
 
 def _processor_seconds(connection: Connection) -> float | None:
-    """What the connection's server process has used of a processor so far."""
+    """The processor seconds of the connection's server process so far."""
     if not connection.info.host.startswith("/"):
         return None
     statistics = Path(f"/proc/{connection.info.backend_pid}/schedstat")

@@ -1,8 +1,8 @@
 """python -m benchmarks.far_future: does one event of the year 2999 slow every refresh?
 
-Two copies of the demo company, one of them with an event, a call, an error and an
-audited action at each of some far-off times. Both refresh after one ordinary event at a
-time, by turns, and every model is compared with a rebuild at the end.
+It uses two copies of the demo company. One has an event, a call, an error and an
+audited action at each of some distant times. Both refresh in turns after one ordinary
+event, and every model is compared with a rebuild at the end.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from tests.python.test_odd_values import NEW_EVENT, ODD_TIMES
 MOST = 1.5
 """Times as long as without the far-off rows, at most."""
 
-# Not an hour after a far-off one: that is out of PostgreSQL's range.
+# Not an hour after a distant one, which PostgreSQL can't represent.
 ONE_EVENT = features.ONE_EVENT.replace("order by", "and event_type <> 'odd' order by")
 
 
@@ -46,7 +46,7 @@ def main(scale: float, runs: int) -> None:
             for name, database in companies.items():
                 database.execute(ONE_EVENT, (str(run),))
                 took = features._refresh(database)["all"]
-                # The first one finds nothing in memory.
+                # The first refresh finds no rows in memory.
                 if run:
                     times[name].append(took)
         wrong = sum(features._wrong_rows(database) for database in companies.values())

@@ -1,1 +1,1 @@
-"""What a refresh costs by the number of features."""
+"""The cost of a refresh by the number of features."""

@@ -1,8 +1,8 @@
 """python -m benchmarks.features: does a refresh cost more where features are many?
 
-Two copies of the demo company: one with its own features, and one whose events are
-spread over as many feature names as asked for. Both refresh after one event at a time,
-by turns, and every refresh is compared with a rebuild at the end.
+It uses two copies of the demo company: one with its own features, and one whose events
+have the given number of feature names. Both refresh in turns after one event, and every
+refresh is compared with a rebuild at the end.
 """
 
 import contextlib
@@ -66,7 +66,7 @@ def main(features: int, scale: float, runs: int) -> None:
             for name, database in companies.items():
                 database.execute(ONE_EVENT, (str(run),))
                 for model, milliseconds in _refresh(database).items():
-                    # The first one finds nothing in memory.
+                    # The first refresh finds no rows in memory.
                     if run:
                         times[name].setdefault(model, []).append(milliseconds)
         counts = [_features(database) for database in companies.values()]

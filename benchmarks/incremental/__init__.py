@@ -1,1 +1,1 @@
-"""What a refresh of the marts costs, beside the usual ways to keep them."""
+"""The cost of a refresh, compared with the usual ways to update marts."""

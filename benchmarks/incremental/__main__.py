@@ -1,4 +1,4 @@
-"""python -m benchmarks.incremental: a refresh beside the usual ways to keep marts."""
+"""python -m benchmarks.incremental: compares a refresh with other ways to do it."""
 
 import statistics
 import sys
@@ -25,16 +25,16 @@ class Figures:
     """Seconds by model, of each run."""
 
     full: dict[str, list[Times]] = field(default_factory=lambda: defaultdict(list))
-    """By the way, over all rows."""
+    """Seconds by way, over all rows."""
     changed: dict[tuple[str, int], list[Times]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    """By the way and the changed rows."""
+    """Seconds by way and number of changed rows."""
     methods: dict[int, dict[str, str]] = field(default_factory=dict)
     wrong: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
 
     def median(self, times: list[Times], names: list[str]) -> float | None:
-        """The median of the runs' sums over a mart and what is made for it."""
+        """The median of the runs' sums over a mart and its intermediate models."""
         if not times or any(name not in each for each in times for name in names):
             return None
         return statistics.median(sum(each[name] for name in names) for each in times)
@@ -53,7 +53,7 @@ class Figures:
     type=click.IntRange(min=1_000),
     default=companies.USERS,
     show_default=True,
-    help="Users of the company, who share two licences in five.",
+    help="Users of the company; each five share two licenses.",
 )
 @click.option("--runs", default=3, show_default=True, help="Runs to take medians of.")
 @click.option(
@@ -63,13 +63,12 @@ class Figures:
     help="Whether to measure the other ways too, or refresh and rebuild alone.",
 )
 def main(rows: tuple[int, ...], users: int, runs: int, peers: bool) -> None:
-    """What a refresh costs after a change, beside the usual ways to keep marts.
+    """Measure a refresh after a change, and the usual ways to update marts.
 
-    Changes are cumulative: each run adds its rows and then refreshes the same tables
-    in every way. After the largest change the full rebuild is one of that change, which
-    it has to write; else it is one that finds nothing to write. Only the work of the
-    database is timed, dbt's start apart. Uses
-    DATABASE_URL, as a superuser, where it is set, else a private embedded server.
+    Changes are cumulative: each run adds its rows and then refreshes the same tables in
+    every way. After the largest change the full rebuild has to write that change; after
+    the others it finds nothing to write. The times exclude dbt's start. Uses
+    DATABASE_URL, as a superuser, if it is set, else a private embedded server.
     """
     with server.scratch_server() as scratch:
         click.echo(f"{scratch.describe()}, DuckDB {duckdb.__version__}\n")
@@ -132,7 +131,7 @@ def _measure(
                 "lookback": lambda: _windows(company, models, ways.lookback),
                 "microbatch": lambda: _windows(company, models, ways.microbatch),
             }
-            # In turns: who comes later finds the rows in memory.
+            # In turns, because later ways find the rows in memory.
             turns = [*measures][run % 3 :] + [*measures][: run % 3]
             for way in turns if change in own_changes else ("refresh",):
                 figures.changed[way, change].append(measures[way]())
@@ -192,7 +191,7 @@ def _measure_duckdb(
 
 
 def _report_start(company: Company, first: float, runs: int) -> None:
-    """What a run costs from the command line when nothing has changed."""
+    """Print the cost of a run without changes, from the command line."""
     dbt = [companies.run_project(company, "dbt", "run", "--quiet") for _ in range(runs)]
     ours = [
         companies.run_project(company, "python", "-m", "refresh") for _ in range(runs)
@@ -276,7 +275,7 @@ def _report(count: int, figures: Figures, chains: dict[str, list[str]]) -> None:
 def _report_growth(
     growth: dict[int, Figures], shortest: int, chains: dict[str, list[str]]
 ) -> None:
-    """The same changes onto a longer history, beside a rebuild of it."""
+    """The same changes onto a longer history, compared with a rebuild of it."""
     click.echo("The same change onto a longer history: seconds of a refresh\n")
     lines = []
     for mart, names in {"all models": ["all"], **chains}.items():

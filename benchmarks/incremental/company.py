@@ -1,4 +1,4 @@
-"""The made-up company in a database of its own, and the marts that dbt made of it."""
+"""A generated company in a scratch database, with its marts."""
 
 import contextlib
 import os
@@ -35,26 +35,26 @@ EVENTS_A_CALL = 200_000
 
 @dataclass
 class Company:
-    """A history in the source tables, as long as it is by now."""
+    """The generated history in the source tables."""
 
     dsn: str
     connection: Connection
     events: int = 0
 
     def execute(self, statement: str, parameters: Sequence[object] = ()) -> list[Any]:
-        """Run statements in one transaction of their own; the rows of the last one."""
+        """Run statements in one transaction. Returns the rows of the last one."""
         with self.connection.cursor() as cursor:
             cursor.execute(statement, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
     def live_on(self, events: int) -> None:
-        """Add events after those that are there, some of them late."""
+        """Add events after the present ones, some of them late."""
         for part in PARTS:
             _add(self.connection, part, self.events, self.events + events, LATE_CHANGE)
         self.events += events
 
     def settle(self) -> None:
-        """Leave the tables as autovacuum does when it has caught up."""
+        """Vacuum and analyze, as autovacuum does."""
         self.execute("vacuum (analyze)")
         self.execute("checkpoint")
 
@@ -64,8 +64,8 @@ def build(
 ) -> Company:
     """A company of that many usage events up to now, in a new database.
 
-    It has partitions for as many more as it is to live on, and the usual months ahead:
-    each costs a refresh something.
+    It has the partitions for later events and the usual months ahead, because each
+    partition adds to the cost of a refresh.
     """
     dsn = scratch.create_database(f"company_{events}")
     server.apply_migrations(dsn)
@@ -106,7 +106,7 @@ def _load(dsn: str, part: str, start: int, stop: int) -> None:
 
 
 def _trust(connection: Connection) -> None:
-    """Make up rows without checking each foreign key."""
+    """Generate rows without checking each foreign key."""
     with connection.cursor() as cursor:
         cursor.execute("set session_replication_role = replica")
         cursor.execute("set synchronous_commit = off")
@@ -120,7 +120,7 @@ def _add(connection: Connection, part: str, start: int, stop: int, late: float) 
 def run_project(
     company: Company, *command: str, root: Path | None = None, **environment: str
 ) -> float:
-    """Seconds that a command of the project takes on the company's database."""
+    """The seconds of a command of the project on the company's database."""
     parameters = parse_dsn(company.dsn)
     url = build_url(
         host=parameters.get("host", "localhost"),

@@ -1,8 +1,8 @@
--- A made-up company that goes on at one pace, always the same for the same numbers.
+-- A generated company with a constant rate of events. Equal arguments give equal rows.
 --
 -- The clock starts with event 0; every 13,700 events make a day, so 5 million are a year
 -- and 20 million four years of the same company. Its users, with a long tail, share two
--- licences in five, of which three in five have a team; a session has about 10 events
+-- licenses in five, of which three in five have a team; a session has about 10 events
 -- within two hours. An event may come late, by up to 30 days. The other event tables
 -- have a row for every 5 usage events, the ledger's tables one for every 25.
 

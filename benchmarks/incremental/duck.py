@@ -21,7 +21,7 @@ TYPES = {
 
 
 class Duck:
-    """The rows of the staging views as tables of a file, typed, JSON read already."""
+    """The rows of the staging views as typed tables of a file."""
 
     def __init__(self, company: Company, models: Iterable[Model]) -> None:
         """Copy what the models read."""
@@ -44,7 +44,7 @@ class Duck:
         self._execute("checkpoint")
 
     def create_table(self, model: Model) -> float:
-        """Seconds of one model; those that it reads have to be there."""
+        """Seconds of one model; the models that it reads must exist."""
         self._execute(f"drop table if exists {model.relation}")
         began = time.perf_counter()
         self._execute(f"create table {model.relation} as {model.select}")

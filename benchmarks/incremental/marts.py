@@ -1,4 +1,4 @@
-"""What the benchmark has to know of the models, most of it from the engine's tables."""
+"""Properties of the models, mostly from the engine's tables."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +26,7 @@ MARTS = (
 
 @dataclass(frozen=True)
 class Window:
-    """How a mart can be kept by a window of time. Its grain is a period and a group."""
+    """A mart's update by a window of time. Its grain is a period and a group."""
 
     source: str
     unit: str
@@ -36,11 +36,11 @@ class Window:
 
     @property
     def grain(self) -> tuple[str, ...]:
-        """The columns of which each combination has one row."""
+        """The columns of the grain."""
         return (self.period, *self.group)
 
 
-# Only these: the others add up all history, or read other marts.
+# Other marts add up all history, or read other marts.
 WINDOWS = {
     "fct_usage_daily": Window(
         "stg_saas__usage_events",
@@ -74,7 +74,7 @@ WINDOWS = {
 
 @dataclass(frozen=True)
 class Model:
-    """A model as the engine knows it."""
+    """A model in the engine's tables."""
 
     name: str
     relation: str
@@ -90,7 +90,7 @@ class Model:
 
 
 def read_models(company: Company) -> dict[str, Model]:
-    """Every model that the engine keeps."""
+    """Every model of the engine."""
     indexes: dict[str, list[str]] = {}
     for relation, definition in company.execute(
         f"select model, pg_get_indexdef(indexrelid) from {ENGINE}.models "
@@ -110,7 +110,7 @@ def read_models(company: Company) -> dict[str, Model]:
 
 
 def chain(models: dict[str, Model], mart: str) -> list[str]:
-    """A mart after the intermediate models that are made for it, as they are run."""
+    """The intermediate models of a mart and the mart, in the order of a run."""
     found: list[str] = []
     for name in models[mart].models_read:
         if name not in MARTS:

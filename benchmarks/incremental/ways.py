@@ -26,7 +26,7 @@ def refresh_all(company: Company) -> dict[str, float]:
 
 
 def rebuild_all(company: Company) -> dict[str, float]:
-    """The engine's full rebuild of all models where a refresh is due, undone after."""
+    """The engine's full rebuild of all models in a refresh, rolled back."""
     runs = company.execute(
         f"begin isolation level repeatable read; update {ENGINE}.models "
         f"set is_stale = true; select model, milliseconds from {ENGINE}.refresh_all()"
@@ -37,7 +37,7 @@ def rebuild_all(company: Company) -> dict[str, float]:
 
 
 def methods(company: Company) -> dict[str, str]:
-    """How the engine refreshed each model the last time."""
+    """The engine's method of the last refresh, by model."""
     return dict(company.execute(f"select model, method from {ENGINE}.models"))
 
 
@@ -63,7 +63,7 @@ def create_table(company: Company, model: Model) -> float:
 
 
 def read_inputs(company: Company, model: Model) -> float:
-    """A model's source rows, each column that it reads, and nothing done to them."""
+    """A scan of a model's source rows with the columns that it reads."""
     seconds = 0.0
     for each in model.inputs:
         if each["kind"] == "source":
@@ -111,7 +111,7 @@ def prepare_windows(company: Company, models: dict[str, Model]) -> None:
 
 
 def lookback(company: Company, model: Model) -> float:
-    """dbt's `incremental` by delete+insert: whatever happened in the last 30 days."""
+    """dbt's `incremental` by delete+insert, for the last 30 days."""
     window = WINDOWS[model.name]
     table = f"lookback.{model.name}"
     # In months: the last one and the one before.

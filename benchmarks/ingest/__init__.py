@@ -1,1 +1,1 @@
-"""What the event tables cost to write and to read, beside the plain design."""
+"""The cost of writes and reads of the event tables, compared with plain tables."""

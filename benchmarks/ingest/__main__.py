@@ -1,4 +1,4 @@
-"""python -m benchmarks.ingest: the event tables beside the plain design."""
+"""python -m benchmarks.ingest: compares the event tables with plain tables."""
 
 import statistics
 import sys
@@ -39,10 +39,10 @@ def main(
     *,
     lookups: bool,
 ) -> None:
-    """What our event tables cost to write and to read, beside the plain ones.
+    """Compare writes and reads of the event tables with those of plain tables.
 
-    Both designs live on one server with the same settings and get the same rows in
-    turns. Uses DATABASE_URL where it is set, else a private embedded server.
+    Both designs are on one server with the same settings and get the same rows in
+    turns. Uses DATABASE_URL if it is set, else a private embedded server.
     """
     checked = history + rows
     total = checked + rows // 4

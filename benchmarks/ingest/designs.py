@@ -1,4 +1,4 @@
-"""The two designs under test, each in a database of its own, and the rows for both."""
+"""The two designs under test, each in its own database, and the rows for both."""
 
 import contextlib
 import datetime
@@ -15,10 +15,10 @@ from bootstrap import migrate
 
 FOLDER = Path(__file__).resolve().parent
 
-# The tables alone: what capture adds to their cost is measured by benchmarks.capture.
+# Without change capture, whose cost benchmarks.capture measures.
 BEFORE_CAPTURE = "003_analytics"
 
-# What each table gets for one usage event.
+# The number of rows of each table for one usage event.
 SHARES = {
     "usage_events": 1.0,
     "api_usage": 0.2,
@@ -44,7 +44,7 @@ def in_turn(designs: Sequence[Design], turn: int) -> list[Design]:
 
 @dataclass(frozen=True)
 class Rows:
-    """Where the made-up rows come from."""
+    """The source of the generated rows."""
 
     connection: Connection
     total: int
@@ -141,7 +141,7 @@ def ours(scratch: server.Server, name: str, *, up_to: str = "head") -> Iterator[
 
 @contextlib.contextmanager
 def made_up_rows(scratch: server.Server, total: int) -> Iterator[Rows]:
-    """The source of so many usage events up to now, in a database of its own."""
+    """The source of so many usage events up to now, in its own database."""
     dsn = scratch.create_database("source")
     with (
         contextlib.closing(server.connect(dsn)) as connection,

@@ -13,8 +13,8 @@ from benchmarks.ingest.designs import SHARES, Design, Rows
 
 SAMPLES = 15
 
-# What the application looks up by, besides the time. Values of the first columns are
-# drawn by event; of the others, which have few, the most frequent and the rarest.
+# The columns by which the application searches, in addition to the time. Values of the
+# first columns are drawn by event; of the others, the most frequent and the rarest.
 MANY_VALUES = {
     "usage_events": ("user_id", "license_id", "team_id", "session_id"),
     "api_usage": ("user_id", "license_id"),
@@ -31,7 +31,7 @@ FEW_VALUES = {
 
 @dataclass(frozen=True)
 class Shape:
-    """A way to read what was looked up."""
+    """A way to read the matching rows."""
 
     name: str
     selected: str
@@ -184,7 +184,7 @@ def time_erasing(designs: Sequence[Design]) -> Iterator[Timing]:
     ):
         times: dict[str, list[float]] = {design.name: [] for design in designs}
         for number in range(SAMPLES):
-            # Every licence of these numbers has a team; the first are the busy ones.
+            # Every license of these numbers has a team; the first are the busy ones.
             account = 2 * (number + 1) ** 3 // 10 * 10 + 1
             statement = sql.SQL("delete from {} where id = md5({})::uuid").format(
                 sql.Identifier(table), sql.Literal(f"{prefix}{account}")

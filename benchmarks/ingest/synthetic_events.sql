@@ -2,7 +2,7 @@
 -- arrive. Each function returns the rows from_row to to_row - 1 of total_rows that span
 -- the year up to `until`; 1% of them come late, by up to 30 days.
 --
--- 20,000 users with a long tail (the busiest 1% do a fifth of it) share 8,000 licences,
+-- 20,000 users with a long tail (the busiest 1% do a fifth of it) share 8,000 licenses,
 -- of which three in five have a team. 200 sessions of 2 to 41 events run at any time.
 
 -- From 0 to below 1.

@@ -24,7 +24,7 @@ SINGLE_ROWS_PREPARED = 2_000
 def load_history(
     designs: Sequence[Design], rows: Rows, table: str, stop: int
 ) -> Iterator[int]:
-    """Fill a table as quickly as may be, both designs at once; yields rows done."""
+    """Fill a table in both designs at once; yields the number of rows."""
     columns = rows.columns(table)
     with ThreadPoolExecutor(len(designs)) as pool, unchecked(designs):
         for start in range(0, stop, HISTORY_BATCH):
@@ -40,7 +40,7 @@ def load_history(
 
 @contextlib.contextmanager
 def unchecked(designs: Sequence[Design]) -> Iterator[None]:
-    """Spare the foreign keys' checks where the user may: the rows do match."""
+    """Disable the checks of foreign keys if the user may: the rows match."""
     for design in designs:
         with (
             design.connection.cursor() as cursor,
@@ -88,7 +88,7 @@ def copy_rows(
 
 
 def vacuum(designs: Sequence[Design], tables: Iterable[str]) -> None:
-    """Leave both as autovacuum does when it has caught up."""
+    """Vacuum and analyze both, as autovacuum does."""
     for design in designs:
         with design.connection.cursor() as cursor:
             for table in tables:
@@ -108,7 +108,7 @@ class Size:
 
 
 def size(design: Design, row_count: int, table: str = "usage_events") -> Size:
-    """What an event table takes on disk."""
+    """The size of an event table on disk."""
     with design.connection.cursor() as cursor:
         cursor.execute(
             """

@@ -1,1 +1,1 @@
-"""An application's traffic beside builds."""
+"""An application's traffic during builds."""

@@ -27,7 +27,7 @@ ENGINE = "analytics_refresh"
 
 CLIENTS = 16
 ANALYSTS = 2
-# Of the application's transactions, by their file.
+# The weights of the application's transactions, by file.
 TRAFFIC = {"event": 80, "commission": 10, "subscription": 10}
 
 REFRESH = ("python", "-m", "refresh")
@@ -36,7 +36,7 @@ BUILD = ("dbt", "run", "--quiet")
 
 @dataclass(frozen=True)
 class Way:
-    """What goes on beside the traffic."""
+    """The work that runs at the same time as the traffic."""
 
     name: str
     with_analysts: bool = False
@@ -57,7 +57,7 @@ WAYS = (
 
 @dataclass
 class Figures:
-    """What the traffic met beside one way, round by round."""
+    """Figures of the traffic during one way, round by round."""
 
     throughput: list[float] = field(default_factory=list)
     """Transactions a second."""
@@ -88,11 +88,10 @@ def main(rows: int, rounds: int, seconds: int, rate: int) -> None:
     """Throughput and latency of an application's traffic, with and without builds.
 
     16 clients insert events, calls and errors, pay, earn commissions and change plans
-    (pgbench, one connection each), in turns alone, beside analysts, and beside runs in
-    a loop. With --rate transactions come at their times whether or not the former ones
-    are through, and waiting counts. Uses DATABASE_URL, where it is set, else a private
-    embedded server. Exit code 1 where a transaction or a run failed, or where counters
-    or marts differ from their rows afterwards.
+    (pgbench, one connection each). They run in turns alone, with analysts, and during
+    runs in a loop. With --rate, transactions start at fixed times, and waiting counts.
+    Uses DATABASE_URL if it is set, else a private embedded server. The exit code is 1
+    if a transaction or a run fails, or if counters or marts differ from their rows.
     """
     with server.scratch_server() as scratch:
         click.echo(f"{scratch.describe()}\n")
@@ -238,7 +237,7 @@ def _count(company: Company) -> None:
 
 
 def _drift(company: Company) -> dict[str, int]:
-    """What differs from its rows when all is over: nothing, it should be."""
+    """The differences of marts and counters from their rows at the end."""
     ((marts,),) = company.execute(
         "begin isolation level repeatable read; "
         f"select sum({ENGINE}.verify(model)) from {ENGINE}.models"

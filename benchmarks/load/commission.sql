@@ -1,4 +1,4 @@
--- A customer pays, and the affiliate who brought them earns a share: two triggers add
+-- A customer pays, and the referring affiliate earns a share: two triggers add
 -- to the affiliate's counters.
 \set user random(200, 9999)
 \set license :user * 2 / 5

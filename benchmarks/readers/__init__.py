@@ -1,1 +1,1 @@
-"""What readers of the marts notice of the runs that keep them."""
+"""The effect of runs on readers of the marts."""

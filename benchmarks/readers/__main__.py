@@ -1,4 +1,4 @@
-"""python -m benchmarks.readers: what readers notice of the runs beside them."""
+"""python -m benchmarks.readers: the effect of runs on readers of the marts."""
 
 import contextlib
 import multiprocessing
@@ -26,20 +26,20 @@ READERS = 4
 WRITERS = 2
 MARTS = "analytics"
 ENGINE = f"{MARTS}_refresh"
-# The same models as dbt's own tables.
+# The same models, as tables of dbt.
 SWAPPED = "swapped"
 
 
 @dataclass(frozen=True)
 class Way:
-    """What goes on beside the readers, again and again."""
+    """The repeated work that runs at the same time as the readers."""
 
     name: str
     command: tuple[str, ...] = ()
     computing: int = 0
     """Sessions that compute marts and write nothing."""
     control: str = ""
-    """The way that needs as many sessions and disturbs nobody."""
+    """The way with as many sessions that takes no locks."""
     schema: str = MARTS
 
 
@@ -64,7 +64,7 @@ WAYS = (
 
 @dataclass
 class Figures:
-    """What readers met beside one way."""
+    """Figures of readers during one way."""
 
     longest: list[float] = field(default_factory=list)
     """The longest read of each round, in seconds."""
@@ -72,7 +72,7 @@ class Figures:
     errors: list[str] = field(default_factory=list)
     runs: int = 0
     failures: list[str] = field(default_factory=list)
-    """What failed runs said."""
+    """The output of failed runs."""
 
 
 @click.command()
@@ -89,10 +89,10 @@ class Figures:
 def main(rows: int, rounds: int, seconds: float) -> None:
     """How long readers wait while marts are refreshed, rebuilt and built by dbt.
 
-    Four readers and two writers, in turns beside nothing, beside sessions that compute
-    the same selects, and beside runs in a loop; each run also while somebody leaves
-    transactions open that have read the marts. Uses DATABASE_URL where it is set, else
-    a private embedded server. Exit code 1 where a reader met an error or a run failed.
+    Four readers and two writers run in turns alone, with sessions that compute the same
+    selects, and during runs in a loop. Each way also runs with a session that keeps
+    transactions open after reading the marts. Uses DATABASE_URL if it is set, else a
+    private embedded server. The exit code is 1 if a read or a run fails.
     """
     with server.scratch_server() as scratch, _swapping_project() as swapping:
         click.echo(f"{scratch.describe()}\n")
@@ -126,7 +126,7 @@ def main(rows: int, rounds: int, seconds: float) -> None:
 
 @contextlib.contextmanager
 def _swapping_project() -> Iterator[Path]:
-    """A copy of the dbt project whose models are dbt's own tables."""
+    """A copy of the dbt project whose models are tables of dbt."""
     with tempfile.TemporaryDirectory(prefix="saas-benchmark-") as folder:
         root = Path(folder, "project")
         for name in ("models", "macros", "packages", "seeds", "snapshots"):
@@ -220,7 +220,7 @@ def _report(figures: dict[tuple[str, bool], Figures]) -> None:
 
     click.echo(
         f"{READERS} readers, {WRITERS} writers; milliseconds of a read. The longest is "
-        "the median of the rounds' longest; beyond, what it is longer than beside "
+        "the median of the rounds' longest; beyond is its difference from that with "
         "sessions that compute as much and write nothing\n"
     )
     lines = []

@@ -1,6 +1,6 @@
-"""The sessions beside a run, each a process of its own until it is told to stop.
+"""The sessions during a run, each a separate process until a signal stops it.
 
-Apart from the command, so that new processes can import it.
+It is a separate module, so that new processes can import it.
 """
 
 import contextlib
@@ -13,9 +13,9 @@ import psycopg2
 
 from benchmarks import server
 
-# Time that a reader looks at what it got.
+# In seconds: the pause of a reader between reads.
 PAUSE = 0.01
-# How long somebody leaves a transaction open.
+# In seconds: how long an idle session keeps a transaction open.
 IDLE_SECONDS = 5.0
 EVENTS_A_WRITE = 25
 WRITES_A_SECOND = 4
@@ -47,7 +47,7 @@ _all_started: Barrier
 
 
 def prepare(stopped: Event, all_started: Barrier) -> None:
-    """What each process is to look at to know when to stop, and when to start."""
+    """The events by which the processes start and stop."""
     global _stopped, _all_started
     _stopped, _all_started = stopped, all_started
 
@@ -59,7 +59,7 @@ def meet() -> None:
 
 @dataclass
 class Reading:
-    """What one reader met."""
+    """The figures of one reader."""
 
     seconds: list[float] = field(default_factory=list)
     """Of each read, from its start to its last row."""
@@ -122,7 +122,7 @@ def idle(dsn: str, schema: str) -> int:
     opened = 0
     with contextlib.closing(psycopg2.connect(dsn)) as connection:
         while not _stopped.is_set():
-            # A table may be swapped below it: a reader's matter, counted there.
+            # A table may be swapped meanwhile; the readers count that error.
             with contextlib.suppress(psycopg2.Error), connection.cursor() as cursor:
                 for statement in (*READS, TOTAL):
                     cursor.execute(

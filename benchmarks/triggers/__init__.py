@@ -1,1 +1,1 @@
-"""What keeping an affiliate's counters costs per commission."""
+"""The cost of an affiliate's counters per commission."""

@@ -1,4 +1,4 @@
-"""python -m benchmarks.triggers: cost per commission, whatever the history."""
+"""python -m benchmarks.triggers: cost per commission, by length of history."""
 
 import contextlib
 import multiprocessing
@@ -22,7 +22,7 @@ HISTORIES = (1_000, 10_000, 100_000, 300_000)
 BULK_ROWS = 2_000
 CLIENTS = 8
 
-# What each database has run after the migrations.
+# The statements of each database after the migrations.
 DESIGNS = {
     "ours": (),
     "re-summing": ("without_trigger.sql", "resumming.sql"),
@@ -51,7 +51,7 @@ group by affiliates.id
 
 @dataclass(frozen=True)
 class Design:
-    """One way to keep the counters, in a database of its own."""
+    """One way to keep the counters, in its own database."""
 
     name: str
     dsn: str
@@ -66,10 +66,10 @@ class Design:
     "--seconds", default=8.0, show_default=True, help="Length of a round of clients."
 )
 def main(rounds: int, seconds: float) -> None:
-    """What keeping the counters costs, beside re-summing and beside no trigger.
+    """Compare triggers that update counters with summing again and with no trigger.
 
     Commits don't wait for the disk (synchronous_commit = off), which would hide the
-    difference. Uses DATABASE_URL where it is set, else a private embedded server.
+    difference. Uses DATABASE_URL if it is set, else a private embedded server.
     """
     with server.scratch_server() as scratch, _build(scratch) as designs:
         click.echo(f"{scratch.describe()}, but off in this benchmark\n")
@@ -185,7 +185,7 @@ def _report_concurrency(designs: Sequence[Design], seconds: float) -> None:
 
 
 def _drift(design: Design) -> int:
-    """How far the counter is from its commissions now."""
+    """The difference of the counter from its commissions."""
     with design.connection.cursor() as cursor:
         cursor.execute(DRIFT, (0,))
         (drift,) = cursor.fetchone() or (0,)

@@ -1,4 +1,4 @@
-"""A client among many. Apart from the command, so that new processes can import it."""
+"""One of many clients, in a separate module so that new processes can import it."""
 
 import contextlib
 import time

@@ -1,4 +1,4 @@
--- The plain design: each changed row has the affiliate's whole history summed up anew.
+-- The plain design: each changed row sums the affiliate's whole history again.
 
 create function resum_affiliate_earnings() returns trigger
 language plpgsql

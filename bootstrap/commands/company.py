@@ -1,4 +1,4 @@
-"""The command that fills an empty schema with a made-up company."""
+"""The command that fills an empty schema with demo data."""
 
 import datetime
 
@@ -14,7 +14,7 @@ from saas_analytics.database import trust
     default=1.0,
     show_default=True,
     type=float,
-    help="Size of the company: 1 is about 1,500 users; no company has under some 200.",
+    help="Size of the company: 1 is about 1,500 users; the smallest has about 200.",
 )
 @click.option("--seed", default=1, show_default=True, type=int)
 @click.option(
@@ -23,12 +23,12 @@ from saas_analytics.database import trust
     help="Last day of its history (UTC). [default: now]",
 )
 @click.option(
-    "--if-empty", is_flag=True, help="Do nothing where there is a company already."
+    "--if-empty", is_flag=True, help="Do nothing if the schema already has users."
 )
 def demo(
     scale: float, seed: int, until: datetime.datetime | None, if_empty: bool
 ) -> None:
-    """Fill an empty schema with a made-up company.
+    """Fill an empty schema with the data of a demo company.
 
     The same options give the same data.
     """
@@ -47,7 +47,7 @@ def demo(
             with connection.cursor() as cursor:
                 cursor.execute("select exists (select from users)")
                 if (cursor.fetchone() or (False,))[0]:
-                    click.echo("There is a company already; it stays as it is.")
+                    click.echo("The schema already has users, and is left unchanged.")
                     return
             connection.rollback()
         load_demo(

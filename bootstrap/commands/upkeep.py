@@ -1,4 +1,4 @@
-"""Commands that keep the source tables in order: partitions, roles, people, columns."""
+"""Commands that maintain the source tables: roles, partitions, columns, erasures."""
 
 import uuid
 
@@ -16,28 +16,28 @@ from saas_analytics.errors import UserError
 
 @click.command("roles")
 def roles() -> None:
-    """Make the roles of dbt, the analysts and the application.
+    """Create the roles of dbt, the analysts and the application.
 
-    Each gets the rights that it needs, and no others.
+    Each role gets only the rights that it needs.
     """
     configuration = settings.load().for_owner()
     with database.connected(configuration) as connection, database.interruptible():
         closed = access.create(connection, configuration)
         has_source = database.has_source(connection, configuration)
     click.echo(
-        f"{configuration.transformer_role} may read the source, but for its private "
+        f"{configuration.transformer_role} may read the source except its private "
         "columns, and write the marts; "
         f"{configuration.analyst_role} may read the marts; "
         f"{configuration.application_role} may write the source."
     )
     if closed:
         click.echo(
-            f"Closed to dbt, because they are not classified: {', '.join(closed)}. Add "
-            "what holds no personal data to OPEN_COLUMNS in bootstrap/columns.py, then "
+            f"dbt may not read these unclassified columns: {', '.join(closed)}. Add "
+            "those without personal data to OPEN_COLUMNS in bootstrap/columns.py, then "
             "run this again."
         )
     if not has_source:
-        click.echo("There is no source table yet: run this again after `migrate`.")
+        click.echo("There are no source tables yet: run `saas migrate`, then this.")
 
 
 @click.command("partitions")
@@ -46,19 +46,19 @@ def roles() -> None:
     default=event_partitions.MONTHS_AHEAD,
     show_default=True,
     type=click.IntRange(0, 120),
-    help="How many months after this one.",
+    help="Number of months after this one.",
 )
 @click.option(
     "--keep-tombstones",
     default=changes.DAYS_KEPT,
     show_default=True,
     type=click.IntRange(0, 3650),
-    help="For how many days; a mart not built for so long is rebuilt.",
+    help="In days; a mart that was not refreshed for longer is rebuilt.",
 )
 def partitions(ahead: int, keep_tombstones: int) -> None:
-    """Make partitions ahead and clear old tombstones, daily.
+    """Create partitions and delete old before-images, daily.
 
-    Tombstones are before-images of changed rows.
+    Tombstones are the before-images of changed and deleted rows.
     """
     configuration = settings.load().for_owner()
     schema = configuration.source_schema
@@ -69,28 +69,29 @@ def partitions(ahead: int, keep_tombstones: int) -> None:
         created = event_partitions.create_ahead(connection, schema, ahead)
         cleared = changes.clear_tombstones(connection, schema, keep_tombstones)
     if created is None:
-        raise UserError("the event tables aren't there yet: run `saas migrate` first")
-    click.echo(f"{created} partitions made.")
+        raise UserError("there are no event tables yet: run `saas migrate` first")
+    click.echo(f"{created} partitions created.")
     if cleared is not None:
-        click.echo(f"{cleared} tombstones of old changes cleared.")
+        click.echo(f"{cleared} old tombstones deleted.")
 
 
 @click.command("capture")
 @click.argument("table")
 @click.argument("columns", nargs=-1)
 def capture(table: str, columns: tuple[str, ...]) -> None:
-    """Capture changes of TABLE, and keep more of its COLUMNS.
+    """Capture changes of TABLE, with more of its COLUMNS.
 
-    Marts are cheap where before-images keep what they group or filter by. It also
-    repairs capture after a table or column got another name. Writers of the table wait
-    for a moment; marts that read it are rebuilt by the next run.
+    A mart is refreshed cheaply if before-images have the columns that it groups or
+    filters by. The command also repairs capture after a table or column was renamed. It
+    blocks writes to the table for a moment. The next run rebuilds the marts that read
+    the table.
     """
     configuration = settings.load().for_owner()
     with database.connected(configuration) as connection, database.interruptible():
         database.require_source(connection, configuration)
         database.require_owner(connection, configuration)
         kept = change_capture.keep(connection, configuration, table, columns)
-    click.echo(f"Before-images of {table} keep {', '.join(kept)}.")
+    click.echo(f"Before-images of {table} have {', '.join(kept)}.")
 
 
 @click.command("retype")
@@ -98,31 +99,31 @@ def capture(table: str, columns: tuple[str, ...]) -> None:
 @click.argument("column")
 @click.argument("data_type", metavar="TYPE")
 def retype(table: str, column: str, data_type: str) -> None:
-    """Give COLUMN of TABLE another TYPE.
+    """Change the type of a COLUMN of TABLE.
 
-    The triggers, views and indexes that read it are made again.
+    The command recreates the triggers, views and indexes that read the column.
     """
     configuration = settings.load().for_owner()
     with database.connected(configuration) as connection, database.interruptible():
         database.require_source(connection, configuration)
         database.require_owner(connection, configuration)
         made = column_types.retype(connection, configuration, table, column, data_type)
-    again = made.triggers + made.views + made.indexes
-    click.echo(f"{table}.{column} is {data_type} now; made again: {len(again)}.")
-    for name in again:
+    recreated = made.triggers + made.views + made.indexes
+    click.echo(f"{table}.{column} is {data_type} now; recreated: {len(recreated)}.")
+    for name in recreated:
         click.echo(f"  {name}")
-    click.echo("Run `make build`: it makes the marts again that depend on the type.")
+    click.echo("Run `make build`, which rebuilds the marts that depend on the type.")
 
 
 @click.command("erase-user")
 @click.argument("user_id", metavar="ID", type=click.UUID)
 @click.option(
-    "--dry-run", is_flag=True, help="Say what would change, and change nothing."
+    "--dry-run", is_flag=True, help="Show what would change, and change nothing."
 )
 def erase_user(user_id: uuid.UUID, dry_run: bool) -> None:
     """Erase the person with this ID of users.
 
-    What was paid stays.
+    Payments stay, without the person.
     """
     configuration = settings.load().for_owner()
     with database.connected(configuration) as connection, database.interruptible():
@@ -139,9 +140,9 @@ def erase_user(user_id: uuid.UUID, dry_run: bool) -> None:
     if dry_run:
         click.echo(f"{total:,} rows would change.")
     else:
-        click.echo(f"{total:,} rows changed; the next run takes it into the marts.")
+        click.echo(f"{total:,} rows changed; the next run updates the marts.")
     if erasure.live_subscriptions:
-        click.echo(f"{erasure.live_subscriptions} subscriptions are not cancelled yet.")
+        click.echo(f"{erasure.live_subscriptions} subscriptions are not canceled yet.")
     if erasure.open_payouts:
         click.echo(
             f"{erasure.open_payouts} approved commissions and payouts are not paid yet."

@@ -1,4 +1,4 @@
-"""Users, licences, teams and members, once it is known how each customer lived."""
+"""Users, licenses, teams and members, once it is known how each customer lived."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bootstrap.demo.rows import AuditLog, License, Team, TeamMember, User, new_i
 
 MEMBERS_PER_TEAM = 12
 ERASED_SHARE = 0.03
-"""Part of members whose account was erased: their events stay, without a user."""
+"""Share of members whose account was erased: their events stay, without a user."""
 
 TEAM_NAMES = ("Core", "Analysts", "Finance", "Growth", "Support", "Research", "Field")
 
 
 @dataclass(slots=True)
 class Person:
-    """Someone who uses the product through a licence, also if erased by now."""
+    """A user of the product through a license, including those erased by now."""
 
     customer: Customer
     joined_at: dt.datetime
@@ -31,7 +31,7 @@ class Person:
 
 @dataclass(slots=True)
 class Accounts:
-    """The rows of the accounts' tables, and who is behind them."""
+    """The rows of the accounts' tables, and their people."""
 
     users: list[User] = field(default_factory=list)
     licenses: list[License] = field(default_factory=list)
@@ -65,7 +65,7 @@ def new_user(
     identifier: UUID | None = None,
     role: str = "user",
 ) -> User:
-    """Return a user whose password nobody knows and who is nobody real."""
+    """Return an invented user whose password is unknown."""
     name = email.partition("@")[0].replace("-", " ").title()
     verified = stream.random() < 0.94
     return User(
@@ -109,7 +109,7 @@ def _open_account(
 
 
 def _license(customer: Customer, stream: random.Random) -> License:
-    """Return the licence as its last subscription left it."""
+    """Return the license in the state of its last subscription."""
     last = customer.subscriptions[-1]
     tenures = customer.tenures
     seats = tenures[-1].seats if tenures else customer.seats
@@ -118,7 +118,7 @@ def _license(customer: Customer, stream: random.Random) -> License:
     ended = tenures[-1].end if tenures else None
     status, expires, cancelled = "active", last.current_period_end, None
     if last.status == "canceled":
-        # Access ends before the subscription where payments failed for good.
+        # After the last failed payment, access ends before the subscription.
         expires = ended or last.updated_at
         if last.trial_end is not None and expires < last.trial_end:
             status = "expired"
@@ -154,9 +154,9 @@ def _form_teams(
     arguments: Arguments,
     stream: random.Random,
 ) -> int:
-    """Add the licence's teams and members; return how many seats are used.
+    """Add the license's teams and members; return how many seats are used.
 
-    Seats are for distinct members: someone in two teams takes one.
+    Seats are for distinct members: a member of two teams uses one.
     """
     at = min(shared.start + dt.timedelta(minutes=20), arguments.until)
     seats_at_end = customer.tenures[-1].seats
@@ -255,7 +255,7 @@ def _join(
 def _erase(
     accounts: Accounts, person: Person, arguments: Arguments, stream: random.Random
 ) -> None:
-    """Erase a member: no row of theirs stays but what happened, without a name."""
+    """Erase a member: only their activity remains, without a user."""
     left = arguments.until - person.joined_at
     person.erased_at = person.joined_at + left * stream.uniform(0.3, 0.95)
     person.user = None
@@ -275,7 +275,7 @@ def _erase(
 def _tell_subscriptions(
     accounts: Accounts, customer: Customer, stream: random.Random
 ) -> None:
-    """Put what happened to the subscriptions into the audit trail."""
+    """Add the changes of subscriptions to the audit trail."""
     before: str | None = None
     for subscription in customer.subscriptions:
         changes = {"plan_type": [before, subscription.plan_type]}

@@ -1,10 +1,10 @@
-"""The affiliate programme: clicks, referrals, commissions and payouts.
+"""The affiliate program: clicks, referrals, commissions and payouts.
 
-The ledger is healthy by construction: a commission is a rate of one payment, in its
-currency; it is approved once the payment can no longer be refunded, and cancelled if it
-was (the clawback, always before any payout); each payout run takes all approved
-commissions of one affiliate in one currency, and those of a payout that failed wait for
-the next run.
+The ledger is consistent by construction. A commission is a rate of one payment, in its
+currency. It is approved when the payment can no longer be refunded, and canceled after
+a refund (the clawback, always before any payout). Each payout run pays all approved
+commissions of one affiliate in one currency. Those of a failed payout wait for the next
+run.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def run_programme(
     books: Books,
     arguments: Arguments,
 ) -> Programme:
-    """Return the affiliates and what they brought and earned."""
+    """Return the affiliates with their referrals and earnings."""
     stream = arguments.stream("affiliates")
     programme = Programme()
     _enrol(programme, customers, accounts, arguments, stream)
@@ -47,7 +47,7 @@ def run_programme(
 
 
 def draw_clicks(programme: Programme, arguments: Arguments) -> Iterator[Click]:
-    """Yield all clicks: the one that led to each referral, and the many in vain."""
+    """Yield all clicks: one for each referral, and many without a result."""
     stream = arguments.stream("clicks")
     for referral in programme.referrals:
         before = dt.timedelta(minutes=stream.expovariate(1 / 900) + 3)
@@ -117,7 +117,7 @@ def _enrol(
     arguments: Arguments,
     stream: random.Random,
 ) -> None:
-    """Enrol affiliates: a quarter are customers themselves, the rest partners."""
+    """Enroll affiliates: a quarter are customers themselves, the rest partners."""
     number = max(8, round(24 * arguments.scale))
     owners = {user.id: user for user in accounts.users}
     happy = [
@@ -130,7 +130,7 @@ def _enrol(
     span = arguments.until - arguments.begin
     for index in range(number):
         if index < number - len(chosen):
-            # Partners are there from the start, or soon.
+            # Partners join at the start or soon after it.
             joined = arguments.begin + span * (
                 0.01 if index < 4 else 0.6 * stream.random() ** 1.5
             )

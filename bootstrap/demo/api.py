@@ -55,20 +55,20 @@ INCIDENT_DAYS_AGO = 17
 INCIDENT_START = dt.timedelta(hours=13, minutes=7)
 INCIDENT_LENGTH = dt.timedelta(hours=2, minutes=16)
 INCIDENT_FAILURES = 0.4
-"""Part of the calls that the incident makes fail; clients try each call again."""
+"""Share of the calls that fail in the incident; clients retry each call."""
 
 CLIENT_ERRORS = ((400, 0.010), (403, 0.004), (404, 0.012), (422, 0.008), (429, 0.010))
 SERVER_ERRORS = ((500, 0.0025), (502, 0.0008), (503, 0.0007))
 UNAUTHORIZED = 401
 UNAUTHORIZED_SHARE = 0.008
-"""Calls with a bad key, made by nobody that is known."""
+"""Calls with a bad key, from unknown callers."""
 
 TAIL_SHARE = 0.012
-"""Part of calls that take about ten times as long as others: the long tail."""
+"""Share of calls that take about ten times as long as others: the long tail."""
 
 UNTIMED_SHARE = 0.003
 ON_THE_HOUR_SHARE = 0.3
-"""Part of calls that jobs make just after each full hour."""
+"""Share of calls that jobs make just after each full hour."""
 
 API_FRESH_MINUTES = (48, 31, 17, 9, 3)
 
@@ -78,7 +78,7 @@ _MESSAGES = {status: fault.message for status, fault in API_FAULTS.items()} | {
 
 
 def incident(arguments: Arguments) -> tuple[dt.datetime, dt.datetime]:
-    """Return when the query engine was down: on a working day of the last weeks."""
+    """Return the time of the query engine's outage: a working day of the last weeks."""
     day = start_of_day(arguments.until) - dt.timedelta(days=INCIDENT_DAYS_AGO)
     while day.weekday() not in (1, 2, 3):
         day -= dt.timedelta(days=1)
@@ -87,7 +87,7 @@ def incident(arguments: Arguments) -> tuple[dt.datetime, dt.datetime]:
 
 @dataclass(frozen=True, slots=True)
 class ApiClients:
-    """One line per API key and plan: who calls, from when to when, and how much."""
+    """One line per API key and plan: the caller, the period and the rate."""
 
     user: Codes
     license: Codes
@@ -115,9 +115,9 @@ class ApiCalls(Frame):
 def api_clients(
     customers: Sequence[Customer], users: Sequence[User], arguments: Arguments
 ) -> ApiClients:
-    """Return the API keys of licences on the higher plans, two in five a service's.
+    """Return the API keys of licenses on the higher plans, two in five a service's.
 
-    An owner's key stands for the owner, a service's for nobody.
+    An owner's key identifies the owner, a service's key no user.
     """
     stream = arguments.stream("api clients")
     user_codes = {user.id: code for code, user in enumerate(users)}
@@ -155,7 +155,7 @@ def api_clients(
 
 
 class ApiFeed:
-    """Makes the API calls of one window of days after the other."""
+    """Makes the API calls, one window of days after the other."""
 
     table = "api_usage"
     columns: tuple[str, ...] = (
@@ -202,7 +202,7 @@ class ApiFeed:
         self._message_codes[list(_MESSAGES)] = np.arange(len(_MESSAGES))
 
     def window(self, window: Window) -> tuple[ApiCalls, Iterator[Load]]:
-        """Return the calls of a window, and what arrives in it."""
+        """Return the calls of a window, and the rows that arrive in it."""
         calls = self._happen(window)
         arrived = self._backlog.arrive(calls, window.end)
         return calls, loads(self, arrived, window.last)
@@ -241,7 +241,7 @@ class ApiFeed:
         )
 
     def _traffic(self, window: Window) -> tuple[Codes, Micros]:
-        """Return who calls when: jobs on the hour, and people's tools all day."""
+        """Return callers and times: jobs on the hour, and people's tools all day."""
         generator = self._generator
         clients = self.clients
         who: list[Codes] = []
@@ -287,7 +287,7 @@ class ApiFeed:
         endpoint: npt.NDArray[np.int16],
         occurred: Micros,
     ) -> tuple[Codes, npt.NDArray[np.int16], Micros, Mask]:
-        """Let the incident hit its endpoints; impatient clients call again."""
+        """Apply the incident to its endpoints; clients retry failed calls."""
         start, end = self._incident
         if not window.start <= start < window.end:
             return client, endpoint, occurred, np.zeros(len(client), dtype=np.bool_)

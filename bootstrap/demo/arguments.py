@@ -1,4 +1,4 @@
-"""What a demo company is made from: scale, seed and the moment at which it ends."""
+"""The arguments of a demo company: scale, seed and end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Arguments:
     def stream(self, name: str) -> random.Random:
         """Return the random numbers of one part of the company.
 
-        Each part has a stream of its own, so that a change in one leaves the others.
+        Each part has its own stream, so that a change of one part keeps the others.
         """
         return random.Random(f"{self.seed}/{name}")
 
@@ -43,7 +43,7 @@ class Arguments:
         return np.random.default_rng([self.seed, zlib.crc32(name.encode())])
 
     def customers(self) -> int:
-        """Return how many licences are ever sold or given."""
+        """Return how many licenses are ever sold or given."""
         return round(440 * self.scale)
 
     def usage_events(self) -> float:
@@ -60,8 +60,8 @@ def check_arguments(
 ) -> Arguments:
     """Return the arguments, or raise a UserError that names the bad one.
 
-    Without `until` the company lives up to the last full quarter of an hour before
-    `now`; with it, up to the last microsecond of that day in UTC.
+    Without `until` the data ends at the last full quarter of an hour before `now`. With
+    it, the data ends at the last microsecond of that day in UTC.
     """
     if not math.isfinite(scale) or not 0 < scale <= LARGEST_SCALE:
         raise UserError(
@@ -78,7 +78,7 @@ def check_arguments(
             raise UserError(f"--until must be {EARLIEST_UNTIL} or later, not {until}")
         if moment > now:
             raise UserError(
-                f"--until must be a day that is over in UTC, not {until}; "
+                f"--until must be a complete day in UTC, not {until}; "
                 "without it the demo ends now"
             )
     begin = start_of_day(moment) - dt.timedelta(days=HISTORY_DAYS)

@@ -1,14 +1,14 @@
-"""What a customer is charged: subscriptions, payments and the state of the licence.
+"""Charges of a customer: subscriptions, payments and the state of the license.
 
-`Billing` is the till: it moves one licence forward in time, renews, retries and refunds
-as the payment provider would, and stops at the end of the demo. What a customer wants
-is told in `stories.py`. Rules that hold for every licence:
+`Billing` advances one license in time. It renews, retries and refunds as the payment
+provider does, and stops at the end of the demo. `stories.py` decides what a customer
+does. Rules for every license:
 
-- one live subscription at any time: a change of plan or seats cancels the old row at
-  the instant at which the new one starts;
+- there is one live subscription at any time: a change of plan or seats cancels the old
+  row at the start of the new one;
 - a cancellation for the period's end keeps the time of the request in `canceled_at`;
   the subscription ends at `current_period_end`;
-- a cancellation at once ends the current period then;
+- an immediate cancellation ends the current period;
 - a free subscription has the price 0 and no payments.
 """
 
@@ -25,13 +25,13 @@ from bootstrap.demo.customers import Customer, Tenure, add_months
 from bootstrap.demo.rows import Payment, Subscription, new_id, stripe_id
 
 FAILURE_RATE = 0.035
-"""Part of card payments that are declined at first."""
+"""Share of card payments that are declined at first."""
 
 RETRY_DAYS = (1, 3, 5)
 """Days after the first attempt at which a declined card is tried again."""
 
 CONFIRMATION_HOURS = 23
-"""A first payment that is not confirmed by then expires."""
+"""An unconfirmed first payment expires after this time."""
 
 DECLINES = ("card_declined", "insufficient_funds", "expired_card", "processing_error")
 CARD_METHODS = {"USD": "card", "EUR": "sepa_debit", "JPY": "card"}
@@ -46,7 +46,7 @@ class Books:
 
 
 class Billing:
-    """The till for one customer. Whatever lies after the end does not happen."""
+    """The billing of one customer. It ignores everything after the demo's end."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Billing:
         self._anchor = customer.signed_up_at
         self._periods = 0
 
-    # What a customer can do ----------------------------------------------------------
+    # Actions of a customer -----------------------------------------------------------
 
     def subscribe(
         self,
@@ -113,7 +113,7 @@ class Billing:
         return True
 
     def switch(self, at: dt.datetime, plan: str, seats: int) -> bool:
-        """Change plan or seats at once; what was paid ahead counts towards the new."""
+        """Change plan or seats at once, and credit the unused part of the period."""
         old = self.advance(at)
         if old is None:
             return False
@@ -134,11 +134,11 @@ class Billing:
         return True
 
     def switch_at_period_end(self, at: dt.datetime, plan: str, seats: int) -> bool:
-        """Change plan or seats when the period that is running at that time ends."""
+        """Change plan or seats at the end of the period that contains the moment."""
         running = self.advance(at)
         if running is None or running.current_period_end > self.until:
             return False
-        # The renewal of that instant is the new subscription's.
+        # At that instant the new subscription renews.
         return self.switch(running.current_period_end, plan, seats)
 
     def cancel(self, at: dt.datetime) -> bool:
@@ -150,7 +150,7 @@ class Billing:
         subscription.status = "canceled"
         subscription.canceled_at = at
         subscription.updated_at = at
-        # The licence forgets its end when the customer returns; the period does not.
+        # The license loses its end when the customer returns. The period keeps it.
         if at > subscription.current_period_start:
             subscription.current_period_end = at
         self._end_access(at)
@@ -158,7 +158,7 @@ class Billing:
         return True
 
     def cancel_at_period_end(self, at: dt.datetime) -> bool:
-        """Ask for the end; subscription and access last to the end of the period."""
+        """Request the end; subscription and access last until the period's end."""
         subscription = self.advance(at)
         if subscription is None:
             return False
@@ -175,7 +175,7 @@ class Billing:
         return True
 
     def refund(self, payment: Payment, at: dt.datetime, amount: int) -> bool:
-        """Give a payment back: `refunded` if wholly, else still `succeeded`."""
+        """Refund a payment: `refunded` if in full, else still `succeeded`."""
         if at > self.until or payment.status != "succeeded":
             return False
         payment.refunded_amount_cents = amount
@@ -185,15 +185,16 @@ class Billing:
         return True
 
     def finish(self) -> None:
-        """Let the licence live on to the end of the demo."""
+        """Advance the license to the end of the demo."""
         self.advance(self.until)
 
-    # How time passes -----------------------------------------------------------------
+    # Time ----------------------------------------------------------------------------
 
     def advance(self, at: dt.datetime) -> Subscription | None:
-        """Renew up to the moment. None if it lies after the end or nothing is live.
+        """Renew up to the moment. None if it is after the end or nothing is live.
 
-        A retried payment may end a few days later: what follows happens at `self.now`.
+        A retried payment may end some days later. The next action is then at
+        `self.now`.
         """
         moment = min(at, self.until)
         while (
@@ -208,13 +209,13 @@ class Billing:
         return None if at > self.until else self.current
 
     def _renew(self, at: dt.datetime, less: int = 0) -> None:
-        """Begin the next period and take its price, less what was paid ahead."""
+        """Begin the next period and charge its price minus credit."""
         subscription = self.current
         assert subscription is not None
         months = 12 if subscription.billing_cycle == "yearly" else 1
         subscription.current_period_start = at
         self._periods += 1
-        # Counted from the anchor: the 31st stays the 31st after a shorter month.
+        # From the anchor, so the 31st remains the 31st after a shorter month.
         subscription.current_period_end = add_months(
             self._anchor, months * self._periods
         )
@@ -226,7 +227,7 @@ class Billing:
             self._collect(subscription, at, due)
 
     def _collect(self, subscription: Subscription, at: dt.datetime, due: int) -> None:
-        """Take a payment; a declined one is retried, then it is all over."""
+        """Take a payment, and retry a declined one until access ends."""
         invoice = stripe_id(self._stream, "in")
         declined = not self.card_works or (
             self.method != "bank_transfer" and self._stream.random() < FAILURE_RATE
@@ -253,7 +254,7 @@ class Billing:
         self._lock_out(subscription, payment.updated_at)
 
     def _lock_out(self, subscription: Subscription, at: dt.datetime) -> None:
-        """No retry is left: no access until the customer pays, which none does."""
+        """End access after the last retry. In the demo no customer pays later."""
         subscription.status = "unpaid"
         subscription.updated_at = at
         self._end_access(at)

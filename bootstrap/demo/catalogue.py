@@ -1,4 +1,4 @@
-"""What the company sells and what its product can do: the fixed facts of the demo."""
+"""The fixed facts of the demo: plans, prices, features, endpoints and errors."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ UNIT_PRICES: dict[str, dict[str, int]] = {
     "pro": {"USD": 3_900, "EUR": 3_600, "JPY": 5_800},
     "enterprise": {"USD": 6_900, "EUR": 6_400, "JPY": 9_900},
 }
-"""Price of one seat for one month in minor units; the yen has none, so in whole yen."""
+"""Price of one seat for one month in minor units (of JPY: in yen)."""
 
 MONTHS_PER_YEARLY_PRICE = 10
-"""A yearly subscription costs ten months."""
+"""A yearly subscription costs as much as ten months."""
 
 TRIAL = dt.timedelta(days=14)
 REFUND_WINDOW = dt.timedelta(days=25)
-"""Refunds end before commissions are approved, so that none is paid out and undone."""
+"""Refunds end before commissions are approved, so no paid commission is reversed."""
 
 COMMISSION_HOLD = dt.timedelta(days=30)
 
@@ -34,7 +34,7 @@ def price(plan: str, cycle: str, seats: int, currency: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Where customers sit: when they work (hours from UTC) and in what they pay."""
+    """A region of customers: its offset from UTC in hours, and its currency."""
 
     name: str
     utc_offset: int
@@ -54,9 +54,9 @@ REGIONS = (
 class Feature:
     """One feature of the product.
 
-    `launch_day` counts from the company's first day, `lowest_plan` is an index of
-    PLANS, `weight` its part of all uses, `reach` the part of licences that ever adopt
-    it and `delay_days` the mean time until they do.
+    `launch_day` counts from the company's first day, and `lowest_plan` is an index of
+    PLANS. `weight` is its share of all uses, `reach` the share of licenses that ever
+    adopt it, and `delay_days` the mean time until then.
     """
 
     name: str
@@ -82,12 +82,12 @@ FEATURES = (
     Feature("audit_export", "security", 330, 3, 0.01, 0.40, 60),
     Feature("ai_assistant", "analysis", 430, 2, 0.14, 0.60, 25),
 )
-"""The first one is always there: it stands in for a feature not yet adopted."""
+"""The first one always exists: it replaces a feature that is not adopted yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One kind of usage event that is not a feature's, and its part of all events."""
+    """One kind of usage event without a feature, and its share of all events."""
 
     category: str
     event_type: str
@@ -99,7 +99,7 @@ LOGIN = Action("auth", "login", "login", 0.0)
 LOGOUT = Action("auth", "logout", "logout", 0.0)
 FEATURE_USED = "feature_used"
 FEATURE_SHARE = 0.935
-"""Part of a person's events, but for login and logout, that use a feature."""
+"""Share of a person's events, except login and logout, that use a feature."""
 
 PERSON_ACTIONS = (
     Action("system", "page_view", "home", 0.030),
@@ -151,7 +151,7 @@ ENDPOINTS = (
     Endpoint("GET", "/v1/reports", 5, 240, 0.8, 200, suffers=True),
     Endpoint("POST", "/v1/ai/completions", 3, 1_400, 0.7, 200, launch_day=430),
 )
-"""Those that suffer depend on the query engine, which breaks down in the incident."""
+"""Affected endpoints depend on the query engine, which fails in the incident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ API_FAULTS: dict[int, Fault] = {
     504: Fault("UpstreamTimeout", "The query engine did not answer", "critical", "api"),
 }
 LOGGED_SHARE = {400: 0.5, 403: 0.5, 404: 0.3, 422: 0.5, 429: 0.6}
-"""Part of the calls with this status that are logged as errors; of 5xx it is all."""
+"""Share of calls with this status that are logged as errors; of 5xx all are."""
 
 CLIENT_FAULTS = (
     Fault("RenderError", "A chart could not be drawn", "error", "web", 0.22),
@@ -263,12 +263,12 @@ CAMPAIGNS: tuple[str | None, ...] = (
 )
 
 DOCUMENTATION_NETWORKS = ((192, 0, 2), (198, 51, 100), (203, 0, 113))
-"""Networks that belong to nobody (RFC 5737); 2001:db8::/32 is their like (RFC 3849)."""
+"""Networks for documentation (RFC 5737); so is 2001:db8::/32 (RFC 3849)."""
 ADDRESSES = len(DOCUMENTATION_NETWORKS) * 254 + 254
 
 
 def address(number: int) -> str:
-    """Return an IP address that belongs to nobody, one in four of them version 6."""
+    """Return an IP address for documentation; one in four is of version 6."""
     number %= ADDRESSES
     if number >= ADDRESSES - 254:
         return f"2001:db8::{number - (ADDRESSES - 255):x}"

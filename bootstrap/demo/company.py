@@ -1,4 +1,4 @@
-"""The whole company in memory, but for its events: who there is and what was agreed."""
+"""The company in memory, without its events: its people, contracts and payments."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ Timed = TypeVar(
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """What the small tables are filled from, and what drives the event tables."""
+    """The rows of the small tables, and the input of the event generators."""
 
     customers: list[Customer]
     users: list[User]
@@ -67,7 +67,7 @@ class Company:
 
 
 def found(arguments: Arguments) -> Company:
-    """Make the company up."""
+    """Generate the company."""
     customers = sign_up(arguments)
     books = live(customers, arguments)
     accounts = open_accounts(customers, arguments)

@@ -1,4 +1,4 @@
-"""Who signs up, when, from where, and with which life ahead."""
+"""The customers: their sign-up, region and story."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from bootstrap.demo.rows import Subscription, new_id
 DAY = dt.timedelta(days=1)
 
 GROWTH = 0.6
-"""Half of all customers sign up in the last third of the time (0.5 ** 0.6 = 0.66)."""
+"""Half of all customers sign up in the last third of the period (0.5 ** 0.6 = 0.66)."""
 
 
 class Story(enum.Enum):
-    """How the life of a licence goes; what happens after the end stays untold."""
+    """The course of a license, up to the end of the demo."""
 
     FREE = "stays on the free plan"
     STEADY = "pays from the first day"
@@ -50,7 +50,7 @@ class Story(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Odds:
-    """How often a story is told, and of customers how old (days at the end)."""
+    """The weight of a story, and the ages of its customers (in days at the end)."""
 
     weight: float
     youngest: float = 0.0
@@ -74,7 +74,7 @@ ODDS: dict[Story, Odds] = {
     Story.CHURN_AND_RETURN: Odds(3, youngest=200),
     Story.REFUNDED: Odds(2.5, youngest=20),
     Story.GOODWILL_REFUND: Odds(2, youngest=150),
-    # Only where a renewal is due just now: see _a_renewal_ago.
+    # Requires that a renewal is due now: see _a_renewal_ago.
     Story.PAST_DUE: Odds(0),
     Story.UNPAID: Odds(0.8, youngest=80),
     Story.PAYMENT_CHURN: Odds(1.5, youngest=80),
@@ -99,7 +99,7 @@ HOURS = (
 
 @dataclass(slots=True)
 class Tenure:
-    """A time during which a licence gives access on one plan with so many seats."""
+    """A time during which a license gives access on one plan with so many seats."""
 
     plan: str
     seats: int
@@ -109,7 +109,7 @@ class Tenure:
 
 @dataclass(slots=True)
 class Customer:
-    """One customer: the owner of one licence. Billing fills in what happened."""
+    """One customer: the owner of one license. Billing fills in what happened."""
 
     number: int
     story: Story
@@ -128,8 +128,8 @@ class Customer:
 def sign_up(arguments: Arguments) -> list[Customer]:
     """Return all customers in the order of their sign-up.
 
-    The first of them, as drawn, tell each story twice, in the currencies by turns, so
-    that the smallest company has all there is to see.
+    The first drawn customers have each story twice, in alternating currencies, so that
+    the smallest company has every story.
     """
     stream = arguments.stream("customers")
     drawn = []
@@ -166,7 +166,7 @@ def sign_up(arguments: Arguments) -> list[Customer]:
 def _sign_up_time(
     arguments: Arguments, stream: random.Random, region: Region
 ) -> dt.datetime:
-    """Growth: the further on, the more sign-ups; hardly any on weekends."""
+    """Growth: sign-ups increase with time, and are rare on weekends."""
     span = arguments.until - arguments.begin
     while True:
         moment = arguments.begin + span * math.pow(stream.random(), GROWTH)
@@ -182,7 +182,7 @@ def _sign_up_time(
 
 
 def _story(stream: random.Random, age: dt.timedelta) -> Story:
-    """Return a story for which the customer is neither too young nor too old."""
+    """Return a story that suits the customer's age."""
     open_to = [
         story
         for story, odds in ODDS.items()
@@ -194,7 +194,7 @@ def _story(stream: random.Random, age: dt.timedelta) -> Story:
 def _sign_up_for(
     arguments: Arguments, stream: random.Random, story: Story
 ) -> dt.datetime:
-    """Return a moment from which there is time for the story."""
+    """Return a sign-up that leaves enough time for the story."""
     if story is Story.PAST_DUE:
         return _a_renewal_ago(arguments, stream)
     odds = ODDS[story]
@@ -243,7 +243,7 @@ def _seats(stream: random.Random, plan: str) -> int:
 
 
 def _cycle(stream: random.Random, story: Story, plan: str) -> str:
-    """Yearly where the story's turns may wait for a year, more so for large ones."""
+    """Yearly if the story allows it, more often for large licenses."""
     if story in (Story.STEADY, Story.TRIAL_CONVERTS, Story.TRIALING, Story.UPGRADE):
         yearly = {"starter": 0.22, "pro": 0.32, "enterprise": 0.6}[plan]
         return "yearly" if stream.random() < yearly else "monthly"

@@ -1,7 +1,7 @@
-"""How rows of the event tables get from generators to COPY: in windows of days.
+"""Passes rows of the event tables from generators to COPY, in windows of days.
 
-A window is generated, joined with what arrived late from earlier ones, put in the order
-of arrival (`created_at`), encoded and handed on; then it is forgotten.
+A window is generated, merged with late rows of earlier windows, sorted by arrival
+(`created_at`), encoded and yielded. Then its memory is released.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _INET_V6 = bytes((3, 128, 0, 16))
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The input of one COPY; `day` (from the company's first) is how far it reaches."""
+    """The input of one COPY; `day` is its last day, from the company's first."""
 
     table: str
     columns: tuple[str, ...]
@@ -108,13 +108,13 @@ def join(frames: Sequence[FrameT]) -> FrameT:
 
 
 class Backlog(Generic[FrameT]):
-    """Rows that happened but have not arrived yet; at the end some never do."""
+    """Rows that have happened but not arrived; some arrive after the demo's end."""
 
     def __init__(self) -> None:
         self._waiting: list[FrameT] = []
 
     def arrive(self, frame: FrameT, end: int) -> FrameT:
-        """Take rows in; return all that arrive before `end`, in order of arrival."""
+        """Add rows; return all that arrive before `end`, in order of arrival."""
         merged = join([*self._waiting, frame])
         arrived = merged.created < end
         self._waiting = [take(merged, ~arrived)]
@@ -146,7 +146,7 @@ def loads(encoder: Encoder[FrameT], frame: FrameT, day: int) -> Iterator[Load]:
 
 
 class Directory:
-    """The values that codes stand for, encoded once for all tables."""
+    """The values of codes, encoded once for all tables."""
 
     def __init__(
         self, users: Sequence[UUID], licenses: Sequence[UUID], teams: Sequence[UUID]

@@ -1,7 +1,7 @@
-"""Writes the company into the database: all of it in one transaction, or nothing.
+"""Writes the company into the database, in one transaction.
 
-Rows go through the application's tables with their constraints and triggers, by COPY.
-While the server takes one batch in, a second thread makes the next one.
+COPY writes the rows into the application's tables, with constraints and triggers. While
+the server reads one batch, a second thread makes the next one.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ EMPTY_TABLES = (
     "error_logs",
     "audit_logs",
 )
-"""The tables that the demo writes to, which must all be empty before."""
+"""The tables that the demo fills. They must be empty."""
 
-# Any number that nothing else in the database locks.
+# The key of an advisory lock, which no other program of the database uses.
 LOCK_NUMBER = 7_226_004
 
 EVENT_TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
@@ -68,22 +68,22 @@ _SETTINGS = {
     "timezone": "UTC",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
-    # Thousands of small statements: none repays its compilation.
+    # Compiling thousands of small statements takes longer than running them.
     "jit": "off",
-    # A day's events lie together; by default they are thought to be all over the disk,
-    # and each day's aggregation reads the whole month.
+    # A day's events are adjacent on disk. By default the planner expects them to be
+    # scattered, and each day's aggregation reads the whole month.
     "random_page_cost": "1.1",
-    # The groups of feature_usage fit into memory.
+    # So the groups of feature_usage fit into memory.
     "work_mem": "64MB",
 }
-"""What the load needs, whatever the server's settings."""
+"""Settings of the load's transaction, which override the server's."""
 
 INTEGER_BYTES = {"smallint": 2, "integer": 4, "bigint": 8}
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was loaded. `rows` by table; the incident is one to look for."""
+    """The outcome of a load: rows by table, and the time of the incident."""
 
     rows: dict[str, int]
     begin: dt.datetime
@@ -96,7 +96,7 @@ class Summary:
     def __str__(self) -> str:
         events = sum(self.rows[table] for table in EVENT_TABLES)
         return (
-            f"{self.rows['users']:,} users, {self.rows['licenses']:,} licences and "
+            f"{self.rows['users']:,} users, {self.rows['licenses']:,} licenses and "
             f"{events:,} events up to {self.until:%Y-%m-%d %H:%M} UTC, "
             f"loaded in {self.seconds:.1f} s"
         )
@@ -110,17 +110,16 @@ def load_demo(
     until: dt.date | None = None,
     console: Console | None = None,
 ) -> Summary:
-    """Fill an empty database with a believable company.
+    """Fill an empty database with a plausible company, in one transaction.
 
-    Equal arguments give equal rows, but for what the database itself stamps:
-    `affiliates.updated_at` (its counters' trigger) and, in the two usage aggregates,
-    `id`, `created_at` and `updated_at`. Tables are looked up on the connection's
-    search_path. It all is one transaction: interrupted or failed, it leaves nothing.
+    Equal arguments give equal rows, except values that the database sets:
+    `affiliates.updated_at` (the counters' trigger) and, in the two usage aggregates,
+    `id`, `created_at` and `updated_at`. The connection's search_path names the schema.
 
     Raises:
         UserError: a bad argument, tables that are missing or not empty, or an error of
             the database.
-        KeyboardInterrupt: Ctrl-C, at once also while the server works.
+        KeyboardInterrupt: Ctrl-C, which also cancels the running statement.
     """
     now = dt.datetime.now(dt.timezone.utc)
     arguments = check_arguments(scale, seed, until, now)
@@ -188,7 +187,7 @@ def _in_one_transaction(
 
 
 def _require_empty(cursor: Cursor) -> None:
-    """Refuse a database without the tables or with rows; queue up behind another."""
+    """Refuse a database without the tables or with rows; wait for another load."""
     locks.take(cursor, LOCK_NUMBER, "another load of the demo company")
     for table in EMPTY_TABLES:
         cursor.execute("select to_regclass(%s) is not null", (table,))
@@ -198,8 +197,8 @@ def _require_empty(cursor: Cursor) -> None:
         cursor.execute(query.format(sql.Identifier(table)))
         if cursor.fetchone() == (True,):
             raise UserError(
-                f"the database is in use: {table} has rows. The demo only fills an "
-                "empty one; point DATABASE_URL at another database"
+                f"{table} has rows, but the demo only fills an empty schema: name "
+                "another database in DATABASE_URL or another schema in DB_SCHEMA"
             )
 
 
@@ -269,9 +268,10 @@ class _Loader:
                 step.reached(load.day)
 
     def _integer_widths(self, table: str) -> dict[str, int]:
-        """Return the bytes of the table's integer columns: they may have been widened.
+        """Return the widths in bytes of the table's integer columns.
 
-        The binary format takes no other width than the column's.
+        An application may have widened them, and the binary format requires the
+        column's width.
         """
         self._cursor.execute(
             "select attname, format_type(atttypid, null) from pg_attribute "
@@ -285,7 +285,7 @@ class _Loader:
         }
 
     def _fill_feature_usage(self) -> None:
-        """Count what the application counts at each use of a feature."""
+        """Fill feature_usage, as the application does at each use of a feature."""
         with self._steps.step("feature usage", 1) as step:
             check(self._stop)
             self._cursor.execute(
@@ -298,7 +298,7 @@ class _Loader:
             self._wrote(step, "feature_usage", self._cursor.rowcount)
 
     def _aggregate(self) -> None:
-        """Run the aggregation as the scheduler would have, day by day."""
+        """Run the aggregation day by day, as a scheduler does."""
         first = self._arguments.begin.date()
         last = self._arguments.until.date()
         months = list(_months(first, last))
@@ -326,7 +326,7 @@ class _Loader:
                 self._wrote(step, table, counted[0] if counted else 0)
 
     def _analyze(self) -> None:
-        """Give the planner something to go by; autovacuum looks closer later."""
+        """Analyze the tables, so that the planner has statistics at once."""
         self._cursor.execute("set local default_statistics_target to 20")
         with self._steps.step("statistics", len(EMPTY_TABLES)) as step:
             for position, table in enumerate(EMPTY_TABLES, start=1):

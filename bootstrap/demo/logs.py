@@ -1,4 +1,4 @@
-"""What went wrong and what was done: error logs and the audit trail."""
+"""Error logs and the audit trail."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class ErrorFeed:
         self._until = micros(arguments.until)
         self._backlog: Backlog[Errors] = Backlog()
         self._begin, factors = day_factors(arguments, weekend=3.0)
-        # The more customers, the more jobs: the rate grows from a tenth to the full.
+        # The rate of jobs grows with the customers, from a tenth to the full rate.
         growing = factors * np.linspace(0.1, 1.0, len(factors))
         expected = WORKER_FAULTS_EXPECTED * arguments.scale
         self._worker_rate = growing * (expected / float(growing.sum()))
@@ -133,7 +133,7 @@ class ErrorFeed:
         yield from loads(self, self._backlog.arrive(errors, window.end), window.last)
 
     def _of_calls(self, calls: ApiCalls) -> Errors:
-        """Log all calls that the server failed and some that the client got wrong."""
+        """Log all calls with a server error, and some with a client error."""
         logged = self._generator.random(len(calls.status)) < _LOGGED[calls.status]
         calls = take(calls, logged)
         return Errors(
@@ -174,7 +174,7 @@ class ErrorFeed:
         day = np.repeat(days, generator.poisson(self._worker_rate[days]))
         occurred = self._begin + day * DAY + generator.integers(0, DAY, len(day))
         if window.end > self._until:
-            # Jobs never rest: one went wrong just now.
+            # One job failed just before the end.
             occurred = np.append(occurred, self._until - 9 * 60 * SECOND)
         size = len(occurred)
         nobody = np.full(size, -1, dtype=np.int32)
@@ -211,7 +211,7 @@ class ErrorFeed:
 
 
 class AuditFeed:
-    """Makes the audit trail of what people do in their sessions."""
+    """Makes the audit trail of people's actions in their sessions."""
 
     table = "audit_logs"
     columns: tuple[str, ...] = (
@@ -250,7 +250,7 @@ class AuditFeed:
         self._reasons = Dictionary.of_text([d.failure_reason or "" for d in DEEDS])
 
     def window(self, window: Window) -> Iterator[Load]:
-        """Yield what arrives in a window."""
+        """Yield the entries that arrive in a window."""
         generator = self._generator
         presence = self._sessions.presence[window.sessions]
         start = self._sessions.start[window.sessions]
@@ -261,7 +261,7 @@ class AuditFeed:
         which = np.repeat(np.arange(len(presence)), count)
         size = len(which)
         occurred = start[which] + generator.integers(0, HOUR // 4, size)
-        # What a session of the last minutes would do later happens at its start.
+        # In a session of the last minutes, later actions move to its start.
         occurred = np.where(occurred > self._until, start[which], occurred)
         audits = Audits(
             deed=_DEED_ODDS.draw(generator, size),

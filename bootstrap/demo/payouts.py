@@ -1,4 +1,4 @@
-"""The payouts of what affiliates earned."""
+"""The payouts of affiliates' earnings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bootstrap.demo.programme import PAYOUT_EVERY, Programme
 from bootstrap.demo.rows import Affiliate, Commission, Payout, new_id
 
 LAST_PAYOUT_BEFORE_END = 2 * DAY
-"""Payouts of the last run are under way at the end; those of earlier ones are over."""
+"""Payouts of the last run are in progress at the end; earlier ones have ended."""
 
 LEAST_PAYOUT = {"USD": 1_000, "EUR": 1_000, "JPY": 1_000}
 
@@ -85,7 +85,7 @@ def _payout(
 def _process(
     payout: Payout, number: int, stream: random.Random, *, under_way: bool
 ) -> None:
-    """Carry a payout as far as it gets; the second fails and the fourth is stopped."""
+    """Process a payout; the second one fails and the fourth is canceled."""
     processed = payout.created_at + dt.timedelta(hours=stream.uniform(1, 12))
     if under_way:
         if number % 3:

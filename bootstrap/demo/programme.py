@@ -1,4 +1,4 @@
-"""The rows of the affiliate programme, and what its parts share."""
+"""The rows of the affiliate program, and values that its modules share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PAYOUT_EVERY = 28 * DAY
 
 @dataclass(slots=True)
 class Programme:
-    """The rows of the affiliates' tables; clicks are drawn on the way to COPY."""
+    """The rows of the affiliates' tables, without clicks, which COPY streams."""
 
     users: list[User] = field(default_factory=list)
     affiliates: list[Affiliate] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""How far the load is: a bar for people's eyes, one line per step for logs."""
+"""Progress of the load: a bar on a terminal, one line per step in a log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rich.progress import (
 
 @dataclass(slots=True)
 class Step:
-    """A step under way, with the rows that it wrote so far, by table."""
+    """A running step, with the rows written so far, by table."""
 
     _progress: Progress | None
     _task: TaskID | None

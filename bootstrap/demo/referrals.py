@@ -1,4 +1,4 @@
-"""Whom the affiliates brought, and the commissions that this earned."""
+"""The customers that affiliates referred, and the commissions for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bootstrap.demo.rows import Affiliate, Commission, Payment, Referral, new_id
 
 REFERRED_SHARE = 0.22
 LEAST_REFERRED = 24
-"""Part of customers that an affiliate brought, and how many where that is few."""
+"""Share of customers that an affiliate referred, and their least number."""
 
 COMMISSION_MONTHS = 12
 
@@ -39,10 +39,10 @@ def refer(
     arguments: Arguments,
     stream: random.Random,
 ) -> None:
-    """Give customers to the affiliates that brought them, with what that earned.
+    """Assign customers to affiliates, with the commissions for them.
 
-    One partner in three brings customers of one currency only. Refunds in good will are
-    no clawbacks, so such customers came by themselves.
+    One partner in three refers customers of one currency only. A goodwill refund causes
+    no clawback, so customers with one have no affiliate.
     """
     payments: dict[UUID | None, list[Payment]] = defaultdict(list)
     for payment in books.payments:
@@ -51,7 +51,7 @@ def refer(
     currencies = ("USD", "EUR", "JPY")
     share = max(REFERRED_SHARE, LEAST_REFERRED / len(customers))
     conversions: dict[UUID, int] = defaultdict(int)
-    # Whatever a referral can come to is seen at least once.
+    # Each outcome of a referral occurs at least once.
     untold = {
         Story.REFUNDED,
         Story.TRIAL_CANCELLED,
@@ -77,7 +77,7 @@ def refer(
         ]
         if not open_to:
             continue
-        # The longer somebody is an affiliate, the more they bring.
+        # An affiliate refers more customers, the longer they are an affiliate.
         affiliate = open_to[int(len(open_to) * stream.random() ** 1.6)]
         made = [
             payment
@@ -194,7 +194,7 @@ def _bonus(
     first: Commission,
     arguments: Arguments,
 ) -> Commission:
-    """Return a fixed amount, as a bonus or, now and then, to set something right."""
+    """Return a fixed amount: a bonus or, sometimes, an adjustment."""
     at = min(first.created_at + dt.timedelta(hours=1), arguments.until)
     corrects = stream.random() < 0.3
     commission = Commission(
@@ -226,7 +226,7 @@ def _approve_after(
 
 
 def hold_back(programme: Programme, stream: random.Random) -> None:
-    """Freeze what was not yet paid when an affiliate was suspended or banned."""
+    """Freeze unpaid commissions of a suspended or banned affiliate."""
     stopped = {
         affiliate.id: affiliate
         for affiliate in programme.affiliates
@@ -237,7 +237,7 @@ def hold_back(programme: Programme, stream: random.Random) -> None:
         if affiliate is None or commission.status == "cancelled":
             continue
         assert affiliate.suspended_at is not None
-        # The last run before it may have paid what was approved by then.
+        # The previous payout run has paid commissions approved by then.
         last_run = affiliate.suspended_at - PAYOUT_EVERY - 5 * DAY
         if commission.approved_at is not None and commission.approved_at < last_run:
             continue

@@ -1,8 +1,8 @@
-"""When people use the product: who is there, and all their sessions.
+"""Sessions of the product's users.
 
-A presence is one user on one plan of one licence for some time. Sessions are drawn for
-all days at once, small as they are (about 30 bytes each); their events come later, in
-windows of days, so that memory does not grow with the number of events.
+A presence is one user on one plan of one license for some time. Sessions (about 30
+bytes each) are drawn for all days at once. Their events are drawn later, in windows of
+days, so that memory does not grow with the number of events.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ SECOND = 1_000_000
 HOLIDAYS = {(12, day) for day in range(24, 32)} | {(1, 1)}
 HOLIDAY_FACTOR = 0.4
 LOGIN_SHARE = 0.6
-"""Part of sessions that begin with a login; the others are still logged in."""
+"""Share of sessions that begin with a login; in the others the user is logged in."""
 
 PLAN_ACTIVITY = (0.35, 0.7, 1.0, 1.15)
 FRESH_MINUTES = (52, 41, 33, 24, 13, 7, 4)
-"""Sessions so many minutes before the end: the data is fresh even at night."""
+"""Minutes before the end with sessions, so that data is recent even at night."""
 
 
 class Kind(IntEnum):
-    """Who causes an event."""
+    """The cause of an event."""
 
     PERSON = 0
     VISITOR = 1
@@ -54,7 +54,7 @@ EVENT_SHARE = {Kind.PERSON: 0.94, Kind.VISITOR: 0.025, Kind.BACKGROUND: 0.035}
 
 @dataclass(frozen=True, slots=True)
 class Presences:
-    """One line per presence. Codes index users, licences and teams; -1 is null."""
+    """One line per presence. Codes index users, licenses and teams; -1 is null."""
 
     kind: npt.NDArray[np.int8]
     user: Codes
@@ -99,7 +99,7 @@ def gather(
     users: Sequence[User],
     arguments: Arguments,
 ) -> Presences:
-    """Return who is there and when, erased and anonymous ones too."""
+    """Return all presences, including those of erased and anonymous users."""
     stream = arguments.stream("presences")
     user_codes = {user.id: code for code, user in enumerate(users)}
     license_codes = {row.id: code for code, row in enumerate(accounts.licenses)}
@@ -139,7 +139,7 @@ def _person(
     until: int,
     stream: random.Random,
 ) -> list[_Line]:
-    """A few users do most of the work, and many lose interest after a while."""
+    """The activity of users: a few do most of the work, and many stop after a while."""
     weight = stream.lognormvariate(0, 1.1)
     interest = DAY * (12 + stream.expovariate(1 / 380))
     address = stream.randrange(ADDRESSES)
@@ -174,7 +174,7 @@ def _person(
 def _background(
     customer: Customer, license_code: int, until: int, stream: random.Random
 ) -> list[_Line]:
-    """Jobs that run for a licence, without a user; the larger the plan, the more."""
+    """Jobs of a license, without a user; larger plans have more."""
     weight = stream.lognormvariate(0, 0.5)
     return [
         _Line(
@@ -196,7 +196,7 @@ def _background(
 
 
 def _visitor(arguments: Arguments, until: int, stream: random.Random) -> _Line:
-    """Somebody who looks at the site or at a shared dashboard, known to nobody."""
+    """Anonymous visitors of the site or of a shared dashboard."""
     begin = micros(arguments.begin)
     return _Line(
         kind=Kind.VISITOR,
@@ -214,7 +214,7 @@ def _visitor(arguments: Arguments, until: int, stream: random.Random) -> _Line:
 
 
 def business(day: dt.date, weekend: float = 1.0) -> float:
-    """Return how busy a local day is; `weekend` lifts the quiet days towards 1."""
+    """Return the load of a local day; `weekend` raises quiet days towards 1."""
     factor = WEEKDAYS[day.weekday()]
     if day.weekday() > 4:
         factor = factor ** (1 / weekend)
@@ -222,7 +222,7 @@ def business(day: dt.date, weekend: float = 1.0) -> float:
 
 
 def day_factors(arguments: Arguments, weekend: float = 1.0) -> tuple[int, Floats]:
-    """Return the first day's start and how busy each day is, one past the end too."""
+    """Return the first day's start and the load of each day, including one more."""
     first = arguments.begin.date()
     days = (arguments.until.date() - first).days + 2
     factors = [business(first + dt.timedelta(days=n), weekend) for n in range(days)]
@@ -230,7 +230,7 @@ def day_factors(arguments: Arguments, weekend: float = 1.0) -> tuple[int, Floats
 
 
 def expected_days(start: Micros, end: Micros, begin: int, factors: Floats) -> Floats:
-    """Return how many full busy days lie between the moments, for each line."""
+    """Return the number of full busy days between the moments, for each line."""
     cumulated = np.concatenate(([0.0], np.cumsum(factors)))
     positions = np.arange(len(cumulated), dtype=np.float64)
 
@@ -241,7 +241,7 @@ def expected_days(start: Micros, end: Micros, begin: int, factors: Floats) -> Fl
 
 
 def draw_sessions(presences: Presences, arguments: Arguments) -> Sessions:
-    """Return all sessions, so many that the events come to the expected number."""
+    """Return all sessions, in a number that gives the expected number of events."""
     generator = arguments.generator("sessions")
     begin, factors = day_factors(arguments)
     busy = expected_days(presences.start, presences.end, begin, factors)
@@ -289,7 +289,7 @@ def local_times(generator: np.random.Generator, size: int) -> Micros:
 
 
 def _fresh(presences: Presences, arguments: Arguments) -> tuple[Codes, Micros]:
-    """Return sessions of the last hour, of people who are there at the end."""
+    """Return sessions of the last hour, of people who are active at the end."""
     until = micros(arguments.until)
     there = np.flatnonzero((presences.kind == Kind.PERSON) & (presences.end == until))
     who = np.resize(there, len(FRESH_MINUTES) if len(there) else 0).astype(np.int32)
@@ -300,7 +300,7 @@ def _fresh(presences: Presences, arguments: Arguments) -> tuple[Codes, Micros]:
 def note_logins(
     users: Sequence[User], presences: Presences, sessions: Sessions
 ) -> None:
-    """Set when each user last logged in, as the application does at each login."""
+    """Set the last login of each user, as the application does at each login."""
     user = presences.user[sessions.presence[sessions.login]]
     start = sessions.start[sessions.login]
     known = user >= 0

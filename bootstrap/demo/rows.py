@@ -1,7 +1,7 @@
 """Rows of the smaller OLTP tables, one class per table.
 
-A field is a column of the same name. Columns without a field keep their default; the
-counters on `affiliates` are among them, for triggers keep those.
+A field is a column of the same name. Columns without a field keep their default, such
+as the counters on `affiliates`, which triggers update.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class User:
 
 @dataclass(slots=True, kw_only=True)
 class License:
-    """One licence of one customer, as it stands at the end."""
+    """One license of one customer, in its state at the end."""
 
     TABLE: ClassVar[str] = "licenses"
 
@@ -78,7 +78,7 @@ class License:
 
 @dataclass(slots=True, kw_only=True)
 class Team:
-    """One team that works on a licence."""
+    """One team that works on a license."""
 
     TABLE: ClassVar[str] = "teams"
 
@@ -135,7 +135,7 @@ class Subscription:
 
 @dataclass(slots=True, kw_only=True)
 class Payment:
-    """One attempt to take a payment, with what was refunded of it."""
+    """One payment attempt, with its refund."""
 
     TABLE: ClassVar[str] = "payment_transactions"
 
@@ -175,7 +175,7 @@ class Affiliate:
 
 @dataclass(slots=True, kw_only=True)
 class Referral:
-    """One user that an affiliate brought."""
+    """One user that an affiliate referred."""
 
     TABLE: ClassVar[str] = "affiliate_referrals"
 
@@ -199,7 +199,7 @@ class Referral:
 
 @dataclass(slots=True, kw_only=True)
 class Commission:
-    """One commission, in the currency of the payment that it is for."""
+    """One commission, in the currency of its payment."""
 
     TABLE: ClassVar[str] = "affiliate_commissions"
 
@@ -263,7 +263,7 @@ class Click:
 
 @dataclass(slots=True, kw_only=True)
 class AuditLog:
-    """One action that must be accounted for."""
+    """One audited action."""
 
     TABLE: ClassVar[str] = "audit_logs"
 

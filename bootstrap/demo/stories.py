@@ -1,4 +1,4 @@
-"""What customers want, told in steps that `Billing` carries out up to the end."""
+"""The stories of customers, as steps that `Billing` executes up to the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PlotStep = Callable[[Billing, random.Random], None]
 
 
 def live(customers: list[Customer], arguments: Arguments) -> Books:
-    """Let every customer live to the end; return all subscriptions and payments."""
+    """Run every customer's story; return all subscriptions and payments."""
     stream = arguments.stream("billing")
     books = Books()
     for customer in customers:
@@ -30,12 +30,12 @@ def live(customers: list[Customer], arguments: Arguments) -> Books:
 
 
 def _wait(stream: random.Random, least: float, mean: float) -> dt.timedelta:
-    """Return some days: at least so many, and `mean` more on average."""
+    """Return a number of days: at least so many, plus `mean` on average."""
     return (least + stream.expovariate(1 / mean)) * DAY
 
 
 def _within(stream: random.Random, billing: Billing, share: float) -> dt.datetime:
-    """Return a moment up to that share of what is left of the demo."""
+    """Return a moment within that share of the remaining demo."""
     left = billing.until - billing.now
     return billing.now + left * share * (0.35 + 0.65 * stream.random())
 
@@ -228,4 +228,4 @@ _PLOTS: dict[Story, PlotStep] = {
     Story.SECOND_TRY: _second_try,
     Story.PENDING_PAYMENT: _pending_payment,
 }
-"""How each story goes; those not named are `_steady`."""
+"""The steps of each story; the others have those of `_steady`."""

@@ -1,4 +1,4 @@
-"""Batches of the load that are made ahead, in a thread of their own."""
+"""Makes batches of the load in advance, in a second thread."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import TypeVar
 T = TypeVar("T")
 
 BATCHES_AHEAD = 4
-"""Batches that wait for the server: some 8 MB each."""
+"""The number of batches that wait for the server, of about 8 MB each."""
 
 
 class Interrupted(Exception):
-    """The user asked to stop."""
+    """Ctrl-C."""
 
 
 def check(stop: threading.Event) -> None:
-    """Raise Interrupted once the user asked to stop."""
+    """Raise Interrupted after Ctrl-C."""
     if stop.is_set():
         raise Interrupted
 
 
 def ahead(batches: Iterator[T], stop: threading.Event) -> Iterator[T]:
-    """Yield the batches, which a second thread makes while the caller uses others."""
+    """Yield the batches, while a second thread makes the next ones."""
     waiting: queue.Queue[T | BaseException | None] = queue.Queue(BATCHES_AHEAD)
     done = threading.Event()
 

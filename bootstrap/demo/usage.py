@@ -1,4 +1,4 @@
-"""The usage events: what people, visitors and jobs do in their sessions."""
+"""The usage events of people, visitors and jobs, by session."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _ACTIONS: tuple[Action, ...] = (
     *VISITOR_ACTIONS,
     *BACKGROUND_ACTIONS,
 )
-"""What an event can be; a code of an event is a position in it."""
+"""The kinds of events; the code of an event is a position in this list."""
 
 _LOGIN, _LOGOUT, _FIRST_FEATURE = 0, 1, 2
 _FIRST_PERSON = _FIRST_FEATURE + len(FEATURES)
@@ -77,12 +77,12 @@ _DATA = (
     "{}",
     *(f'{{"duration_seconds": {n}}}' for n in range(1, LONGEST_DURATION + 1)),
     *(f'{{"duration_seconds": {n}.5}}' for n in range(1, _HALVES + 1)),
-    # What faulty versions of the application sent.
+    # Values that faulty versions of the application sent.
     '{"duration_seconds": "12"}',
     '{"duration_seconds": -1}',
     '{"duration_seconds": null}',
 )
-"""The values of event_data; the first is of events that take no time."""
+"""The values of event_data; the first is for events without a duration."""
 
 _ODD_DATA = len(_DATA) - 3
 ODD_DATA_SHARE = 0.002
@@ -100,7 +100,7 @@ class UsageEvents(Frame):
 
 
 class UsageFeed:
-    """Makes the usage events of one window of days after the other."""
+    """Makes the usage events, one window of days after the other."""
 
     table = "usage_events"
     columns: tuple[str, ...] = (
@@ -144,7 +144,7 @@ class UsageFeed:
         self._versions = Dictionary.of_text([f"2.{n}.0" for n in range(releases)])
 
     def window(self, window: Window) -> Iterator[Load]:
-        """Yield what arrives in a window: its own events and late ones of earlier."""
+        """Yield the events that arrive in a window, including late ones."""
         events = self._happen(window)
         yield from loads(self, self._backlog.arrive(events, window.end), window.last)
 
@@ -189,7 +189,7 @@ class UsageFeed:
         )
 
     def _lengths(self, kind: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
-        """Return how many events each session has: few mostly, sometimes hundreds."""
+        """Return the number of events per session: mostly few, sometimes hundreds."""
         generator = self._generator
         size = len(kind)
         person = 1 + generator.lognormal(2.336, 0.9, size=size).astype(np.int64)
@@ -202,7 +202,7 @@ class UsageFeed:
         return np.minimum(lengths, LONGEST_SESSION)
 
     def _elapsed(self, position: Integers, first: Integers) -> Micros:
-        """Return the time since the session's start, with a pause now and then."""
+        """Return the time since the session's start, with occasional pauses."""
         generator = self._generator
         gaps = generator.exponential(60.0 * SECOND, size=len(position))
         gaps *= np.where(generator.random(len(position)) < 0.02, 15.0, 1.0)
@@ -213,7 +213,7 @@ class UsageFeed:
     def _choose(
         self, presence: npt.NDArray[np.int32], occurred: Micros
     ) -> npt.NDArray[np.int16]:
-        """Return what happens; features only where the licence has adopted them."""
+        """Return the kinds of events; only adopted features of the license occur."""
         presences = self._presences
         luck = self._generator.random(len(presence))
         kind = presences.kind[presence]
@@ -232,7 +232,7 @@ class UsageFeed:
         return action
 
     def _durations(self, action: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-        """Return codes of event_data: many events took some seconds, a few are odd."""
+        """Return codes of event_data: mostly seconds, with a few faulty values."""
         generator = self._generator
         size = len(action)
         seconds = np.clip(generator.lognormal(3.4, 1.1, size), 1, LONGEST_DURATION)
@@ -249,7 +249,7 @@ class UsageFeed:
     def _delays(
         self, action: npt.NDArray[np.int16], kind: npt.NDArray[np.int8]
     ) -> Micros:
-        """Return how long after they happened events arrive; a person's may be late."""
+        """Return the delay until events arrive; a person's events may be late."""
         generator = self._generator
         size = len(action)
         delay = generator.exponential(1.5 * SECOND, size=size)
@@ -298,7 +298,7 @@ _LOWEST_PLAN = np.array([feature.lowest_plan for feature in FEATURES], dtype=np.
 
 
 def _adoption(customers: Sequence[Customer], arguments: Arguments) -> Micros:
-    """Return from when each licence uses each feature (microseconds, or never)."""
+    """Return the time (microseconds) from which each license uses each feature."""
     generator = arguments.generator("adoption")
     begin = micros(arguments.begin)
     adopted = np.full((len(customers), len(FEATURES)), NEVER, dtype=np.int64)

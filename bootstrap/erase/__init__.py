@@ -1,7 +1,7 @@
-"""Erasing a person: nothing stays that leads to them, and no money moves.
+"""Erases a person: no remaining row identifies them, and no amount of money changes.
 
-The SQL files say what happens to each table, mixing.py what keeps its traces apart, and
-docs/operations.md why.
+The SQL files hold the changes of each table. mixing.py hides which rows one erasure has
+changed. docs/operations.md explains the reasons.
 """
 
 import io
@@ -25,13 +25,13 @@ from saas_analytics.errors import UserError
 
 FOLDER = Path(__file__).parent
 
-# How often it starts again after others stood in its way.
+# How often a transaction restarts after a conflict with other sessions.
 ATTEMPTS = 5
 LOCK_SECONDS = 10
 
 PHASES = ("activity", "account")
 
-# What is known of the person, for the transaction alone.
+# Tables of the transaction with the ids and times of the person.
 OWN_TABLES = """
 create temporary table own_user (id uuid not null, email text) on commit drop;
 create temporary table own_licenses (id uuid not null) on commit drop;
@@ -45,8 +45,8 @@ create temporary table own_sessions (session_id text not null) on commit drop;
 create temporary table own_days (first_day date, last_day date) on commit drop
 """
 
-# A time that is exactly one of the account's, as another one of its quarter of an hour.
-# Beyond these years a day has no quarters that every zone can show.
+# Replaces a time that equals one of the account's by another one of the same quarter of
+# an hour. Outside these years some time zones can't represent the quarters of a day.
 MOMENT = """case
         when {column} in (select own_times.moment from own_times)
             and {column} >= '1900-01-01' and {column} < '9999-01-01'
@@ -87,16 +87,16 @@ select
 
 @dataclass(frozen=True)
 class Erasure:
-    """What erasing a person changed, or would change."""
+    """The changes of an erasure, or of a dry run."""
 
     rows: dict[str, int]
-    """How many rows of each table, none left out, in the order of the work."""
+    """The number of changed rows of every table, in the order of the work."""
 
     live_subscriptions: int
-    """Those that may still be charged for."""
+    """Subscriptions that may still be charged."""
 
     open_payouts: int
-    """Commissions and payouts that were approved and not yet paid to the person."""
+    """Approved commissions and payouts that the person has not received."""
 
 
 def statements(schema: str = "public") -> dict[str, list[tuple[str, str]]]:
@@ -111,7 +111,7 @@ def statements(schema: str = "public") -> dict[str, list[tuple[str, str]]]:
 
 
 def _moment(found: re.Match[str]) -> str:
-    """The expression that a call in the SQL files is short for."""
+    """The expression that replaces a call in the SQL files."""
     return MOMENT.format(column=found[2], place=MOMENTS[found[1]])
 
 
@@ -123,21 +123,21 @@ def _blocks(text: str) -> list[tuple[str, str]]:
 def erase(
     connection: Connection, user_id: uuid.UUID, *, dry_run: bool, schema: str = "public"
 ) -> Erasure:
-    """Erase a person: what they did, then their account; safe to repeat.
+    """Erase a person: first their activity, then their account; safe to repeat.
 
-    These are two transactions: nothing that both bear may join one to the other.
-    Rows that others are writing at the same time are waited for, and erased too.
+    These are two transactions, so that no transaction id joins activity and account.
+    The erasure waits for rows that other sessions write, and erases them, too.
 
     Args:
         connection: it must not be in a transaction.
         user_id: users.id.
-        dry_run: undo it all at the end.
+        dry_run: roll back at the end.
         schema: of the OLTP tables.
 
     Raises:
-        UserError: there is no such user, or others stay in its way.
+        UserError: the user does not exist, or conflicts with other sessions continue.
     """
-    # Each statement has to see what was committed while the one before waited.
+    # Each statement must see commits made while the previous one waited.
     connection.set_session(isolation_level=ISOLATION_LEVEL_READ_COMMITTED)
     if dry_run:
         phases: list[tuple[str, ...]] = [PHASES]
@@ -150,7 +150,7 @@ def erase(
             connection,
             partial(_erase, schema, user_id, names, is_continued=any(rows.values())),
             dry_run=dry_run,
-            failure=f"what user {user_id} did is erased, and the account is not yet"
+            failure=f"the activity of user {user_id} is erased, but not the account"
             if rows
             else f"nothing of user {user_id} was erased",
         )
@@ -169,7 +169,7 @@ def _again(
     dry_run: bool,
     failure: str,
 ) -> Counts:
-    """Do a transaction, from its start where others were in its way."""
+    """Run a transaction, and restart it after conflicts with other sessions."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with connection.cursor() as cursor:
@@ -182,13 +182,15 @@ def _again(
         except (errors.DeadlockDetected, errors.SerializationFailure):
             connection.rollback()
             time.sleep(random.uniform(0, 0.1 * 2**attempt))
-    raise UserError(f"{failure}, as others kept writing to their rows: run it again")
+    raise UserError(
+        f"{failure}, because other sessions kept writing to their rows: run it again"
+    )
 
 
 def give(cursor: Cursor, user_id: uuid.UUID) -> None:
-    """Give the server the id of the user: COPY's rows are in no log of statements.
+    """Send the id of the user by COPY, whose rows no statement log contains.
 
-    For this transaction alone: a pooler gives the next one another session.
+    The table is of this transaction, because a pooler may change the session after it.
     """
     cursor.execute(
         "create temporary table given (user_id uuid not null, salt text not null "
@@ -208,7 +210,7 @@ def _erase(
     *,
     is_continued: bool,
 ) -> Counts:
-    """One transaction of an erasure: the rows of each table, and what is still open."""
+    """Run one transaction of an erasure. Returns changed rows and open payments."""
     give(cursor, user_id)
     find_person(cursor, schema)
     parts = statements(schema)
@@ -225,8 +227,8 @@ def _erase(
     if "activity" in phases:
         mixing.mix_activity(cursor, schema)
     if "account" in phases and (is_continued or any(rows.values())):
-        # That it was done must be accounted for, and no more: the time of it would
-        # join the person to what they did.
+        # The record of an erasure has no time of day, which would join the person
+        # to their activity.
         cursor.execute(
             sql.SQL(
                 "insert into {}.audit_logs (action, resource_type, status) "
@@ -238,13 +240,13 @@ def _erase(
 
 
 def find_person(cursor: Cursor, schema: str = "public") -> None:
-    """Put into tables of this transaction what the SQL files know of the person.
+    """Fill the tables of this transaction with the ids and times of the person.
 
-    Their own rows are locked on the way: whoever writes a row that refers to them has
-    ended, and is seen from now on, or waits.
+    It locks the person's rows. A session that writes a row which refers to them has
+    either committed, and is visible now, or waits.
 
     Raises:
-        UserError: there is no such user.
+        UserError: the user does not exist.
     """
     cursor.execute("set local lock_timeout = %s", (f"{LOCK_SECONDS}s",))
     cursor.execute("set local search_path = pg_catalog, pg_temp")
@@ -254,6 +256,4 @@ def find_person(cursor: Cursor, schema: str = "public") -> None:
         if table == "own_user" and cursor.rowcount == 0:
             cursor.execute("select user_id::text from given")
             (user_id,) = cursor.fetchone() or ("",)
-            raise UserError(
-                f"there is no user {user_id}: give an id as users.id has it"
-            )
+            raise UserError(f"there is no user {user_id}: give an id of users.id")

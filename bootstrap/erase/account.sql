@@ -1,6 +1,6 @@
--- Who the person was, in a transaction of its own. A second run finds nothing to do.
+-- The person's account, in a separate transaction. A second run changes nothing.
 
--- audit_logs: what was done to the person, or to what is theirs; by whom stays
+-- audit_logs: actions on the person or their things; the actor stays
 update this_schema.audit_logs
 set
     resource_id = case
@@ -19,7 +19,7 @@ where resource_id = any(array(select own_things.name from own_things))
         or (user_id is null and (ip_address is not null or user_agent is not null))
     );
 
--- licenses: each that the person is a member of has a seat free again
+-- licenses: each one with the person as a member gets a free seat
 update this_schema.licenses
 set seats_used = seats_used - 1
 where seats_used > 0
@@ -30,24 +30,24 @@ where seats_used > 0
         where team_members.user_id = (select given.user_id from given)
     );
 
--- team_members: somebody else has to take over what they were for
+-- team_members: the memberships are deleted
 delete from this_schema.team_members
 where user_id = (select given.user_id from given);
 
--- teams: those that the person named
+-- teams: names and slugs by the person
 update this_schema.teams
 set name = 'Erased', slug = 'erased-' || id, metadata = '{}'
 where owner_id = (select given.user_id from given)
     and (name, slug, metadata)
     is distinct from ('Erased', 'erased-' || id, '{}'::jsonb);
 
--- licenses: terms stay, for subscriptions hang on them
+-- licenses: terms stay, because subscriptions refer to them
 update this_schema.licenses
 set license_key = 'erased-' || id, metadata = '{}'
 where id = any(array(select own_licenses.id from own_licenses))
     and (license_key, metadata) is distinct from ('erased-' || id, '{}'::jsonb);
 
--- subscriptions: where only updated_at says when it ended, canceled_at keeps that time
+-- subscriptions: canceled_at gets the time of the end, if only updated_at has it
 update this_schema.subscriptions
 set
     canceled_at = case
@@ -68,14 +68,14 @@ where id = any(array(select own_subscriptions.id from own_subscriptions))
     and (stripe_customer_id, metadata)
     is distinct from (null::text, '{}'::jsonb);
 
--- payment_transactions: amounts, states, times and the numbers of vouchers stay
+-- payment_transactions: amounts, states, times and voucher numbers stay
 update this_schema.payment_transactions
 set failure_reason = null, metadata = '{}'
 where subscription_id = any(array(select own_subscriptions.id from own_subscriptions))
     and (failure_reason, metadata)
     is distinct from (null::text, '{}'::jsonb);
 
--- affiliates: the account stays, for commissions and payouts hang on it
+-- affiliates: the account stays, because commissions and payouts refer to it
 update this_schema.affiliates
 set
     affiliate_code = 'erased-' || id,
@@ -92,7 +92,7 @@ where affiliate_id = any(array(select own_affiliates.id from own_affiliates))
     and (failed_reason, metadata)
     is distinct from (null::text, '{}'::jsonb);
 
--- affiliate_commissions: as payments do, also those for bringing the person
+-- affiliate_commissions: as payments do, including those for referring the person
 update this_schema.affiliate_commissions
 set notes = null, metadata = '{}'
 where (
@@ -101,7 +101,7 @@ where (
     )
     and (notes, metadata) is distinct from (null::text, '{}'::jsonb);
 
--- affiliate_referrals: whom an affiliate brought, when and by which campaign stay
+-- affiliate_referrals: referred user, time and campaign stay
 update this_schema.affiliate_referrals
 set
     referral_source = null,
@@ -124,7 +124,7 @@ where (
         or metadata <> '{}'
     );
 
--- affiliate_clicks: their campaign and time stay; pages may name the affiliate
+-- affiliate_clicks: campaign and time stay; pages may name the affiliate
 update this_schema.affiliate_clicks
 set
     ip_address = null,
@@ -145,7 +145,7 @@ where affiliate_id = any(array(select own_affiliates.id from own_affiliates))
         or metadata <> '{}'
     );
 
--- users: the row stays, as licenses and money depend on it; the day of sign-up stays
+-- users: the row with the day of sign-up stays, because licenses and payments need it
 update this_schema.users
 set
     email = 'erased-' || id || '@erased.invalid',

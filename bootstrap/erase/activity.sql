@@ -1,14 +1,13 @@
--- What the person did, in a transaction of its own. A second run finds nothing to do.
+-- The person's activity, in a separate transaction. A second run changes nothing.
 --
--- Each row loses the user. It loses the license and the team too where these are the
--- person's own, as they lead to payments that must stay. A time that it shares with a
--- change of the account becomes another one of the same quarter of an hour: its day
--- stays, in every zone.
+-- Each row loses the user. It also loses the person's own license and team, because
+-- they lead to payments, which must stay. A time that equals one of the account becomes
+-- another one of the same quarter of an hour, which keeps the day in every time zone.
 --
--- bootstrap/erase replaces other_moment(column) and end_of_quarter(column), too: a
--- function of ours would have to stay in the session or in the schema.
+-- bootstrap/erase also replaces other_moment(column) and end_of_quarter(column) by
+-- expressions, because functions would remain in the session or in the schema.
 
--- usage_events: also what was done in the person's sessions before they were known
+-- usage_events: also events of the person's sessions from before the login
 update this_schema.usage_events
 set
     user_id = null,
@@ -27,7 +26,7 @@ set
                 jsonb_build_object('duration_seconds', event_data -> 'duration_seconds')
         else '{}'
     end,
-    -- Still one session, but under a name that nothing else knows.
+    -- Still one session, but with an id that occurs nowhere else.
     session_id = md5((select given.salt from given) || session_id),
     ip_address = null,
     user_agent = null,
@@ -44,16 +43,16 @@ where user_id = (select given.user_id from given)
     )
     or (
         user_id is null
-        -- Not as an index has it: one would be searched for each session by itself.
+        -- Not an index's expression: PostgreSQL would search it once for each session.
         and session_id || '' in (select own_sessions.session_id from own_sessions)
-        -- As an index has it, with the user.
+        -- The expression of an index, with the user.
         and (occurred_at at time zone 'UTC')::date
         >= (select own_days.first_day from own_days)
         and (occurred_at at time zone 'UTC')::date
         < (select own_days.last_day from own_days)
     );
 
--- api_usage: what was asked for, and how it was answered, stays
+-- api_usage: request and response stay
 update this_schema.api_usage
 set
     user_id = null,
@@ -74,7 +73,7 @@ where user_id = (select given.user_id from given)
         and license_id = any(array(select own_licenses.id from own_licenses))
     );
 
--- error_logs: the kind of error and where it was met stay
+-- error_logs: the kind and the place of the error stay
 update this_schema.error_logs
 set
     user_id = null,
@@ -95,7 +94,7 @@ where user_id = (select given.user_id from given)
         and license_id = any(array(select own_licenses.id from own_licenses))
     );
 
--- audit_logs: what the person did
+-- audit_logs: the person's actions
 update this_schema.audit_logs
 set
     user_id = null,
@@ -116,7 +115,7 @@ where user_id = (select given.user_id from given)
         and team_id = any(array(select own_teams.id from own_teams))
     );
 
--- feature_usage: the events say it, too
+-- feature_usage: the events have the same data
 delete from this_schema.feature_usage
 where user_id = (select given.user_id from given)
     or (
@@ -124,7 +123,7 @@ where user_id = (select given.user_id from given)
         and license_id = any(array(select own_licenses.id from own_licenses))
     );
 
--- usage_aggregates_daily: aggregate_stale_usage() makes the days again
+-- usage_aggregates_daily: aggregate_stale_usage() recreates the days
 delete from this_schema.usage_aggregates_daily
 where user_id = (select given.user_id from given)
     or (
@@ -136,7 +135,7 @@ where user_id = (select given.user_id from given)
         and team_id = any(array(select own_teams.id from own_teams))
     );
 
--- usage_aggregates_monthly: and the months
+-- usage_aggregates_monthly: it recreates the months, too
 delete from this_schema.usage_aggregates_monthly
 where user_id = (select given.user_id from given)
     or (
@@ -148,7 +147,7 @@ where user_id = (select given.user_id from given)
         and team_id = any(array(select own_teams.id from own_teams))
     );
 
--- affiliate_clicks: those that brought the person
+-- affiliate_clicks: the clicks that led to the person's sign-up
 update this_schema.affiliate_clicks
 set
     referral_id = null,

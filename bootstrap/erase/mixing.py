@@ -1,16 +1,17 @@
-"""Rows of an erasure among others: neither transaction nor order separates them.
+"""Mixes the rows of an erasure with others, so that no transaction id or order shows
+them.
 
-An updated row bears its transaction (change_xid, xmin), its command and its place in
-the table. Whatever an erasure updates is therefore updated once more, in one statement
-or in random order, with other rows: activity without a person, and erased accounts.
-Rows are chosen by their owner, because a transaction of the application may have
-written to an erased account and to thousands of live ones.
+An updated row has its transaction (change_xid, xmin), its command and its place in the
+table. So an erasure updates all its rows once more, in one statement or in random
+order, together with other rows. These are activity without a person, and erased
+accounts. It selects rows by owner, because one transaction of the application can write
+to an erased account and to thousands of live ones.
 """
 
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-# What persons did: the table, its time, and what all rows without a person have.
+# Tables of activity: the name, the time, and the condition of rows without a person.
 ACTIVITY = {
     "usage_events": ("occurred_at", "user_id is null"),
     "api_usage": ("occurred_at", "user_id is null"),
@@ -19,12 +20,12 @@ ACTIVITY = {
     "affiliate_clicks": ("clicked_at", "referral_id is null"),
 }
 
-# For each row of the person so many others, and some more.
+# The numbers of other rows: so many for each row of the person, plus a minimum.
 OTHERS_PER_ROW = 4
 OTHERS = 1000
 
-# Others come from the same days and from as many more around them: else the first of
-# these days is the day of a sign-up.
+# Other rows are from the same days and as many days around them. Otherwise the first of
+# these days would be the day of the sign-up.
 MIX_ACTIVITY = """
 with own as materialized (
     select id, {time} from {table} where change_xid = pg_current_xact_id()
@@ -71,11 +72,11 @@ from mixed
 where rows.id = mixed.id and rows.{time} = mixed.{time}
 """
 
-# So many erased accounts are updated with the one that is erased now. Of more than
-# these it is a random sample: the cost of an erasure does not grow with their number.
+# The number of erased accounts that are updated with the present one. From more of them
+# it is a random sample, so the cost of an erasure does not grow with their number.
 OTHER_ACCOUNTS = 500
 
-# Ids stay in a table of the transaction, because servers log parameters.
+# Ids are in a table of the transaction, because servers log parameters.
 MIXED = "create temporary table mixed (id uuid not null) on commit drop"
 
 SAMPLE = """
@@ -89,7 +90,7 @@ union all (
 )
 """
 
-# What hangs on an account, each by a column that refers to something before it.
+# The rows of an account: each table by a column that refers to an earlier one.
 OWNED = (
     ("licenses", "user_id"),
     ("teams", "owner_id"),
@@ -105,8 +106,7 @@ select id from {table}
 where {column} = any(array(select mixed.id from mixed))
 """
 
-# The rows to update: those of these accounts, whatever transaction they bear, and what
-# this erasure has changed.
+# Updates all rows of these accounts, and the rows that this erasure has changed.
 MIX_ACCOUNTS = """
 declare
     -- Quoted where it needs to be.
@@ -157,7 +157,7 @@ end
 
 
 def activity_statements(schema: str) -> list[sql.Composed]:
-    """The statement that mixes each table of what persons did."""
+    """The statement that mixes the rows of each table of activity."""
     return [
         sql.SQL(MIX_ACTIVITY).format(
             table=sql.Identifier(schema, table),
@@ -171,13 +171,13 @@ def activity_statements(schema: str) -> list[sql.Composed]:
 
 
 def mix_activity(cursor: Cursor, schema: str) -> None:
-    """Mix what this transaction has changed with others' rows without a person."""
+    """Mix the rows that this transaction has changed with rows without a person."""
     for statement in activity_statements(schema):
         cursor.execute(statement)
 
 
 def mix_accounts(cursor: Cursor, schema: str) -> None:
-    """Mix what this transaction has changed with erased accounts."""
+    """Mix the rows that this transaction has changed with rows of erased accounts."""
     cursor.execute(MIXED)
     home = sql.Identifier(schema)
     cursor.execute(

@@ -1,10 +1,10 @@
--- Who the person is: the rows that are their own, each found by those before.
+-- The person's own rows. Each statement uses the tables of the previous ones.
 --
--- One statement a block. The line above a block names the table. bootstrap/erase
--- replaces this_schema by the schema, and puts the id into given: no statement holds a
--- personal value, as servers log statements.
+-- Each block is one statement; the line above it names the table. bootstrap/erase
+-- replaces this_schema by the schema, and puts the id into the table given. No
+-- statement holds a personal value, because servers log statements.
 
--- own_user: locked on the way, as all that is the person's own
+-- own_user: the person's row; this statement and the next ones lock their rows
 insert into own_user (id, email)
 select
 id,
@@ -13,14 +13,14 @@ from this_schema.users
 where id = (select given.user_id from given)
 for update;
 
--- own_licenses: theirs
+-- own_licenses: the person's licenses
 insert into own_licenses (id)
 select id from this_schema.licenses
 where user_id = (select given.user_id from given)
 order by id
 for update;
 
--- own_teams: that they own, and that work on their licences
+-- own_teams: teams that the person owns, or of their licenses
 insert into own_teams (id)
 select id from this_schema.teams
 where owner_id = (select given.user_id from given)
@@ -28,28 +28,28 @@ where owner_id = (select given.user_id from given)
 order by id
 for update;
 
--- own_subscriptions: by which their licences are paid
+-- own_subscriptions: subscriptions of their licenses
 insert into own_subscriptions (id)
 select id from this_schema.subscriptions
 where license_id = any(array(select own_licenses.id from own_licenses))
 order by id
 for update;
 
--- own_affiliates: that they are
+-- own_affiliates: the person's affiliate account
 insert into own_affiliates (id)
 select id from this_schema.affiliates
 where user_id = (select given.user_id from given)
 order by id
 for update;
 
--- own_referrals: by which they came
+-- own_referrals: referrals of the person
 insert into own_referrals (id)
 select id from this_schema.affiliate_referrals
 where referred_user_id = (select given.user_id from given)
 order by id
 for update;
 
--- own_things: how audited actions name what is theirs
+-- own_things: ids by which audited actions name their rows
 insert into own_things (name)
 select id::text from own_user
 union
@@ -68,7 +68,7 @@ select id::text from own_affiliates
 union
 select id::text from own_referrals;
 
--- own_times: of what is theirs, which would find what they did in the same moment
+-- own_times: times of their rows, which would find activity of the same moment
 insert into own_times (moment)
 select unnest(array[created_at, updated_at, email_verified_at, last_login_at])
 from this_schema.users
@@ -108,12 +108,12 @@ select unnest(array[created_at, updated_at, processed_at, completed_at])
 from this_schema.affiliate_payouts
 where affiliate_id = any(array(select own_affiliates.id from own_affiliates));
 
--- own_sessions: in which they did something
+-- own_sessions: sessions with their activity
 insert into own_sessions (session_id)
 select distinct session_id from this_schema.usage_events
 where user_id = (select given.user_id from given) and session_id is not null;
 
--- own_days: around them
+-- own_days: days of these sessions
 insert into own_days (first_day, last_day)
 select
     (min(occurred_at) at time zone 'UTC')::date - 1,

@@ -1,13 +1,14 @@
 """Migrations: plain SQL files, run and tracked by Alembic.
 
-A migration is `NAME.sql` with the way back in `NAME.down.sql`, and a revision in
-`versions/NAME.py` that only gives its place in the order. A table of checksums beside
-Alembic's own shows when a file was edited after it ran.
+A migration is `NAME.sql`, with its reversal in `NAME.down.sql`. The revision in
+`versions/NAME.py` only defines its place in the order. A table of checksums next to
+Alembic's own table shows when a file was edited after it ran.
 """
 
 from bootstrap.migrate.commands import downgrade, stamp, upgrade
 from bootstrap.migrate.files import FOLDER, checksum, revisions, statements
 from bootstrap.migrate.objects import tables_by_file
+from bootstrap.migrate.reversal import Reversal, plan_reversal
 from bootstrap.migrate.running import (
     LOCK_NUMBER,
     prepare,
@@ -19,9 +20,8 @@ from bootstrap.migrate.state import (
     VERSION_TABLE,
     MigrationState,
     states,
-    unnoted,
+    unrecorded,
 )
-from bootstrap.migrate.way_back import WayBack, plan_way_back
 
 __all__ = [
     "CHECKSUM_TABLE",
@@ -29,10 +29,10 @@ __all__ = [
     "LOCK_NUMBER",
     "VERSION_TABLE",
     "MigrationState",
-    "WayBack",
+    "Reversal",
     "checksum",
     "downgrade",
-    "plan_way_back",
+    "plan_reversal",
     "prepare",
     "record_checksums",
     "revisions",
@@ -41,6 +41,6 @@ __all__ = [
     "statements",
     "states",
     "tables_by_file",
-    "unnoted",
+    "unrecorded",
     "upgrade",
 ]

@@ -1,4 +1,4 @@
-"""The commands: apply migrations, take them back, note that they ran."""
+"""The commands: apply migrations, revert them, record that they ran."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from alembic import command
 from alembic.util import CommandError
 
 from bootstrap.migrate.files import config, existing
-from bootstrap.migrate.way_back import plan_way_back
+from bootstrap.migrate.reversal import plan_reversal
 from saas_analytics.database import locks
 from saas_analytics.errors import UserError
 
@@ -15,7 +15,7 @@ from saas_analytics.errors import UserError
 def upgrade(
     revision: str = "head", *, wait_seconds: float = locks.WAIT_SECONDS
 ) -> None:
-    """Apply what is missing up to a revision.
+    """Apply the missing migrations up to a revision.
 
     Raises:
         UserError: the server, the database or a file doesn't allow it.
@@ -25,24 +25,24 @@ def upgrade(
 
 
 def downgrade(revision: str = "-1") -> None:
-    """Take back one step, or down to a revision (`base`: everything), or nothing.
+    """Revert one migration, or all after a revision (`base`: all), in one transaction.
 
     Raises:
         UserError: the server, the database or a file doesn't allow it.
     """
-    target = plan_way_back(revision).target
+    target = plan_reversal(revision).target
     with _alembic_errors():
         command.downgrade(config(), target)
 
 
 def stamp(revision: str = "head") -> None:
-    """Note that the database is at a revision, and the files as they are now.
+    """Record that the database is at a revision, with the present checksums.
 
     Raises:
         UserError: the server doesn't allow it, or the database lacks its tables.
     """
     with _alembic_errors():
-        # Purged first, so that the checksums are noted anew at the same revision too.
+        # The purge makes Alembic record the checksums again at the same revision.
         command.stamp(config(), existing(revision), purge=True)
 
 

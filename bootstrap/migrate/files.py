@@ -15,7 +15,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "migrations"
 
 
 def config(wait_seconds: float = locks.WAIT_SECONDS) -> Config:
-    """Alembic's configuration, and how long to wait for another migration."""
+    """Alembic's configuration, with the seconds to wait for another migration."""
     # Alembic's own commands read alembic.ini, which an installed package lacks.
     made = Config()
     made.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
@@ -42,7 +42,7 @@ def revisions() -> list[str]:
 
 
 def up_to(heads: Collection[str]) -> list[str]:
-    """The revisions that a database at these heads has, the oldest first."""
+    """The applied revisions of a database at these heads, the oldest first."""
     known = revisions()
     return known[: max((known.index(head) + 1 for head in heads), default=0)]
 
@@ -53,7 +53,7 @@ def checksum(revision: str) -> str:
 
 
 def statements(path: Path) -> str:
-    """A migration without its begin and commit: Alembic brings the transaction.
+    """A migration without its begin and commit, because Alembic opens a transaction.
 
     Raises:
         UserError: the file is missing or isn't one transaction.

@@ -1,4 +1,4 @@
-"""The tables, indexes, functions and constraints by which a migration is known."""
+"""The tables, indexes, functions and constraints that identify a migration."""
 
 import itertools
 import re
@@ -10,7 +10,7 @@ from saas_analytics.errors import UserError
 
 
 def refuse_foreign_objects(connection: Any, schema: str, missing: list[str]) -> None:
-    """Stop before anything is made, where somebody else has these names in use."""
+    """Refuse to migrate a schema that already has objects with these names."""
     makers = objects_by_file(missing)
     present = objects(connection, schema)
     found = sorted(present & set(makers))
@@ -19,29 +19,29 @@ def refuse_foreign_objects(connection: Any, schema: str, missing: list[str]) -> 
         if whole := complete(missing, present):
             advice = f"these files, run `saas stamp {whole[-1]}`"
         else:
-            advice = f"migrations before 0.1.0, {adopt.BRING}"
+            advice = f"migrations from before 0.1.0, {adopt.BRING}"
         raise UserError(
-            f'schema "{schema}" already has what {files} would make: '
-            f"{_first_few(found)}: name another schema in DB_SCHEMA, or if psql made "
-            f"it from {advice}"
+            f'schema "{schema}" already has objects of {files} '
+            f"({_first_few(found)}): name another schema in DB_SCHEMA, or if psql made "
+            f"them from {advice}"
         )
 
 
 def refuse_missing_objects(connection: Any, schema: str, applied: list[str]) -> None:
-    """Stop before a database is noted to have migrations that never ran there."""
+    """Refuse to record migrations that never ran in the database."""
     makers = objects_by_file(applied)
     missing = sorted(set(makers) - objects(connection, schema))
     if missing:
         files = ", ".join(sorted({makers[name] for name in missing}))
         raise UserError(
-            f'schema "{schema}" lacks what {files} would make: '
-            f"{_first_few(missing)}: stamp only what psql has run there, or run "
-            "`saas migrate` instead"
+            f'schema "{schema}" lacks objects of {files} '
+            f"({_first_few(missing)}): stamp only migrations that psql has run there, "
+            "or run `saas migrate` instead"
         )
 
 
 def complete(missing: list[str], present: set[str]) -> list[str]:
-    """The first migrations of which all is there, if nothing is there of the others."""
+    """The first migrations whose objects all exist, if no others' objects exist."""
     made = {revision: set(objects_by_file([revision])) for revision in missing}
     done = list(itertools.takewhile(lambda each: made[each] <= present, missing))
     while done and not made[done[-1]]:
@@ -51,25 +51,25 @@ def complete(missing: list[str], present: set[str]) -> list[str]:
 
 
 def tables_by_file() -> dict[str, str]:
-    """The tables that migrations make, each with the name of its file."""
+    """The tables that migrations create, each with the name of its file."""
     return objects_by_file(revisions())
 
 
 _MADE = (
     "create (?:table|function) ",
-    # An index that takes another's place is renamed last. A DO block lists others.
+    # An index that replaces another one is renamed last. A DO block lists others.
     r"create index |alter index \w+ rename to | +\('(?=\w+_idx')",
     "add constraint ",
 )
 
 
 def objects_by_file(chosen: list[str]) -> dict[str, str]:
-    """What migrations are known by, each with the name of its file.
+    """The objects that identify migrations, each with the name of its file.
 
-    That is their tables and functions. Of one without any it is its indexes, or else
-    its constraints: none of these may go again with a later migration. What several
-    make is known as the first one's. Indexes of default partitions don't count: when
-    PostgreSQL makes one again, it chooses another name.
+    These are tables and functions. A migration without any is identified by its
+    indexes, or else by its constraints. No later migration may drop them. An object of
+    several migrations identifies the first. Indexes of default partitions are ignored,
+    because PostgreSQL chooses other names when it recreates them.
     """
     makers: dict[str, str] = {}
     for revision in revisions():

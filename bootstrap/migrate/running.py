@@ -1,4 +1,4 @@
-"""What Alembic calls, from migrations/env.py and migrations/versions/*.py."""
+"""Functions that Alembic calls, from migrations/env.py and migrations/versions/*.py."""
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -24,14 +24,14 @@ from saas_analytics import database, settings
 from saas_analytics.database import locks, trust
 from saas_analytics.errors import UserError
 
-# Any number that nothing else in the database locks.
+# The key of an advisory lock, which no other program of the database uses.
 LOCK_NUMBER = 7_226_001
 
 Step = Callable[[], None]
 
 
 def sql_files(revision: str) -> tuple[Step, Step]:
-    """The two functions of an Alembic revision: apply its file, take it back."""
+    """The functions of an Alembic revision: one applies its file, one reverts it."""
     return (
         lambda: _run_file(FOLDER / f"{revision}.sql", "applying"),
         lambda: _run_file(FOLDER / f"{revision}.down.sql", "taking back"),
@@ -41,12 +41,12 @@ def sql_files(revision: str) -> tuple[Step, Step]:
 def prepare(
     connection: Connection, configuration: settings.Settings, task: str
 ) -> None:
-    """Make a connection ready for Alembic's task: alone, in the schema, nothing edited.
+    """Lock, create the schema if needed, set search_path, and refuse edited files.
 
-    The lock belongs to the session, and goes when the connection is closed.
+    The lock belongs to the session, and ends with the connection.
 
     Raises:
-        UserError: the database is not fit for the task.
+        UserError: the server, the schema or a file doesn't allow the task.
     """
     raw = _raw(connection)
     database.refuse_shared_sessions(raw, configuration)
@@ -70,7 +70,7 @@ def prepare(
     with raw.cursor() as cursor:
         _ensure_schema(cursor, raw, schema)
         if task == "upgrade":
-            # A file's own statements look names up there.
+            # The statements of a file name no schema.
             trust.refuse(cursor, schema)
             _adopt(cursor, raw, schema)
         former = adopt.former_revision(*noted(raw, schema))
@@ -92,13 +92,14 @@ def record_checksums(
     heads: Collection[Any],
     run_args: Mapping[str, Any],
 ) -> None:
-    """Keep the checksums in step with the revision, in the migration's transaction."""
+    """Update the checksums with the revision, in the migration's transaction."""
     assert ctx.connection is not None
     applied = up_to(heads)
-    # A stamp says that the database is as all the files are now.
+    # A stamp declares that the database has all files in their present form.
     fresh = applied if step.is_stamp else list(step.up_revision_ids)
     if step.is_stamp:
-        # Its owner says that a database of before 0.1.0 differs on purpose.
+        # The owner declares that the differences of a database from before 0.1.0 are
+        # deliberate.
         exempt = up_to(context.config.attributes["stamped_over"])
         refuse_missing_objects(
             _raw(ctx.connection),
@@ -113,8 +114,8 @@ def record_checksums(
 def _record(
     cursor: Any, schema: str, applied: Collection[str], fresh: Collection[str]
 ) -> None:
-    """Keep the checksums of what is applied, noted again of what is fresh."""
-    # No %s below: psycopg2 would take a % in the schema's name for another.
+    """Keep the checksums of applied migrations, and record those in `fresh` again."""
+    # No %s below: psycopg2 would read a % in the schema's name as another one.
     table = sql.Identifier(schema, CHECKSUM_TABLE)
     cursor.execute(
         sql.SQL(
@@ -137,10 +138,10 @@ def _record(
 
 
 def _adopt(cursor: Any, connection: Any, schema: str) -> None:
-    """Note a database of the migrations before 0.1.0 as one of the present ones.
+    """Record a database of the migrations before 0.1.0 as one of the present ones.
 
     Raises:
-        UserError: its schema is not theirs.
+        UserError: its schema differs.
     """
     heads, recorded = noted(connection, schema)
     if adopt.former_revision(heads, recorded) != adopt.LAST:
@@ -158,16 +159,16 @@ def _adopt(cursor: Any, connection: Any, schema: str) -> None:
     )
     _record(cursor, schema, applied, applied)
     context.config.print_stdout(
-        "%s is %s now: the schema is the same, and nothing else was changed",
+        "%s is recorded as %s: the schema is the same, and nothing else was changed",
         *(adopt.LAST, adopt.SAME_AS),
     )
 
 
 def _close_bookkeeping(cursor: Any, schema: str) -> None:
-    """Take back what default privileges gave on tables that only we write.
+    """Revoke default privileges on the tables that only migrations write.
 
-    `roles` lets the application write each table to come, these included: their rights
-    must not depend on which of the two ran first.
+    `roles` lets the application write every future table. The rights on these tables
+    must not depend on whether `roles` or `migrate` runs first.
     """
     cursor.execute(
         "select distinct relname, grantee, pg_get_userbyid(grantee) "
@@ -191,11 +192,11 @@ def _run_file(path: Path, verb: str) -> None:
     schema = str(op.get_context().version_table_schema)
     try:
         with _raw(op.get_bind()).cursor() as cursor:
-            # The file before it may have set another one in the same transaction.
+            # The previous file may have set another one in the same transaction.
             cursor.execute(
                 sql.SQL("set local search_path to {}").format(sql.Identifier(schema))
             )
-            # Without parameters psycopg2 sends the text as it is: % and : stay.
+            # Without parameters psycopg2 sends the text unchanged, with its % and :.
             cursor.execute(content)
     except psycopg2.Error as error:
         where = ""
@@ -204,7 +205,7 @@ def _run_file(path: Path, verb: str) -> None:
             where = f" at line {before.count(chr(10)) + 1}"
         raise UserError(
             f"migration {path.name} failed{where}: {database.explain(error)} "
-            "(nothing of it was applied)"
+            "(it was rolled back)"
         ) from None
 
 
@@ -219,22 +220,22 @@ def _ensure_schema(cursor: Any, connection: Any, schema: str) -> None:
     if not exists:
         if not may_create:
             raise UserError(
-                f'there is no schema "{schema}" and user "{user}" may not make one: '
+                f'schema "{schema}" does not exist, and "{user}" may not create it: '
                 f'create it, or grant create on database "{name}" to "{user}"'
             )
         if others := database.schemas_with_source(connection):
             context.config.print_stdout(
-                'making schema "%s", though %s', schema, " and ".join(others)
+                'creating schema "%s", though %s', schema, " and ".join(others)
             )
         cursor.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
     cursor.execute("select has_schema_privilege(%s, 'create')", (schema,))
     if not cursor.fetchone()[0]:
         raise UserError(
-            f'user "{user}" may not make tables in schema "{schema}": grant create on '
-            f'schema "{schema}" to "{user}", or name another schema in DB_SCHEMA'
+            f'user "{user}" may not create tables in schema "{schema}": grant create '
+            f'on schema "{schema}" to "{user}", or name another schema in DB_SCHEMA'
         )
 
 
 def _raw(connection: Connection) -> Any:
-    """psycopg2's connection below SQLAlchemy's."""
+    """The psycopg2 connection of a SQLAlchemy connection."""
     return connection.connection.dbapi_connection

@@ -1,4 +1,4 @@
-"""What a database knows of its migrations."""
+"""The records of migrations in a database."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ CHECKSUM_TABLE = "migration_checksums"
 
 @dataclass(frozen=True)
 class MigrationState:
-    """One migration and what the database knows of it."""
+    """One migration and its record in the database."""
 
     revision: str
     is_applied: bool
@@ -26,7 +26,7 @@ class MigrationState:
 
 
 def states(connection: Any, schema: str) -> list[MigrationState]:
-    """What the database knows of each migration, the oldest first.
+    """The state of each migration in the database, the oldest first.
 
     Raises:
         UserError: it is at a migration that this project doesn't have.
@@ -55,13 +55,13 @@ def states(connection: Any, schema: str) -> list[MigrationState]:
 
 
 def noted(connection: Any, schema: str) -> tuple[list[str], dict[str, str]]:
-    """The revisions that a database is at, and the checksum of each that it has."""
+    """The heads of a database, and the checksum of each applied revision."""
     heads = [row[0] for row in _rows(connection, schema, VERSION_TABLE, "version_num")]
     return heads, dict(_rows(connection, schema, CHECKSUM_TABLE, "revision", "sha256"))
 
 
-def unnoted(connection: Any, schema: str) -> list[str]:
-    """Migrations that are all there though none is noted, as psql leaves it."""
+def unrecorded(connection: Any, schema: str) -> list[str]:
+    """Migrations whose objects exist without a record, as after psql."""
     missing = [
         state.revision for state in states(connection, schema) if not state.is_applied
     ]
@@ -73,13 +73,13 @@ def refuse_edited(known: list[MigrationState]) -> None:
     if edited:
         raise UserError(
             f"migration {', '.join(edited)} was edited after it ran: restore the file "
-            "and write a new migration, or, if the database already has what it says "
-            "now, run `saas stamp REVISION`"
+            "and write a new migration, or, if the database already has its new "
+            "content, run `saas stamp REVISION`"
         )
 
 
 def _rows(connection: Any, schema: str, table: str, *columns: str) -> Iterator[Any]:
-    """The rows of a table of ours, none where it isn't there yet."""
+    """The rows of a table; none if it does not exist."""
     with connection.cursor() as cursor:
         cursor.execute(
             "select to_regclass(format('%%I.%%I', %s::text, %s::text)) is not null",

@@ -1,4 +1,4 @@
--- Takes 001_initial_schema.sql back. Every account and payment in these tables is lost.
+-- Reverts 001_initial_schema.sql. It deletes every account and payment.
 
 begin;
 

@@ -14,14 +14,15 @@ select pg_catalog.set_config(
 
 -- Functions ---------------------------------------------------------------------------
 --
--- Of the functions and operators of one name, PostgreSQL takes the one whose argument
--- types match exactly, in any schema of the search_path. A role that may create in our
--- schema could create such a function, and ours would run it with their owner's rights.
+-- Among functions and operators of one name, PostgreSQL calls the one whose argument
+-- types match exactly, from any schema of the search_path. A role that may create in
+-- this schema could create such a function. The functions of this project would run it
+-- with their owner's rights.
 --
 -- Therefore the search_path of each function is pg_catalog and pg_temp. PostgreSQL
--- never looks for functions or operators in pg_temp. A body names our tables and
--- functions by the schema this_schema. place_function() replaces that by the real name;
--- each migration that creates a function calls it.
+-- never looks for functions or operators in pg_temp. A body names tables and functions
+-- by the schema this_schema. place_function() replaces that by the real name; each
+-- migration that creates a function calls it.
 
 create function place_function(placed regprocedure) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -82,8 +83,7 @@ create table users (
 
 comment on table users is 'One row per person with an account.';
 
--- Nearly all users are active and have the plain role: only the others are worth an
--- entry.
+-- Nearly all users are active and have the plain role: the index covers the others.
 create index users_role_idx on users (role) where role <> 'user';
 create index users_inactive_idx on users (is_active) where not is_active;
 create index users_created_at_idx on users (created_at);

@@ -1,4 +1,4 @@
--- Takes 002_affiliates.sql back. Every affiliate, commission and payout is lost.
+-- Reverts 002_affiliates.sql. It deletes every affiliate, commission and payout.
 
 begin;
 

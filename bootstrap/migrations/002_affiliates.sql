@@ -1,5 +1,5 @@
--- 002: the affiliate programme: affiliates, affiliate_referrals, affiliate_payouts,
--- affiliate_commissions, affiliate_clicks, and the counters that triggers keep.
+-- 002: the affiliate program: affiliates, affiliate_referrals, affiliate_payouts,
+-- affiliate_commissions, affiliate_clicks, and the counters that triggers update.
 
 begin;
 
@@ -203,12 +203,12 @@ where referral_id is not null;
 
 -- Counters ----------------------------------------------------------------------------
 
--- Both functions add the difference that a statement makes, and run once per statement:
--- the cost doesn't grow with the affiliate's history. They never re-sum. Under READ
+-- Both functions run once per statement and add the statement's difference, so the cost
+-- doesn't grow with the affiliate's history. They never sum the rows again. Under READ
 -- COMMITTED, a sum keeps the statement's old snapshot while it waits for the row lock,
--- and loses what other transactions commit meanwhile. A change that leaves the counters
--- as they are locks no affiliate. A transaction that changes rows of one affiliate in
--- several statements should lock the affiliate first, or it may deadlock.
+-- and loses rows that other transactions commit meanwhile. A change without an effect
+-- on the counters locks no affiliate. A transaction that changes rows of one affiliate
+-- in several statements should lock the affiliate first, or it may deadlock.
 
 create function update_affiliate_referral_stats() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$

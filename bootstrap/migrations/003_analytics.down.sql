@@ -1,4 +1,4 @@
--- Takes 003_analytics.sql back. Every event, log and usage aggregate is lost.
+-- Reverts 003_analytics.sql. It deletes every event, log and usage aggregate.
 
 begin;
 

@@ -1,5 +1,5 @@
--- 003: what the application records: usage_events, api_usage, error_logs, audit_logs
--- (by month), feature_usage and the two usage aggregates. 007 fills the aggregates.
+-- 003: the application's records: usage_events, api_usage, error_logs, audit_logs (by
+-- month), feature_usage and the two usage aggregates. 007 fills the aggregates.
 
 begin;
 
@@ -46,7 +46,8 @@ create table usage_events (
 
 comment on table usage_events is 'One row per thing that a user or the system did.';
 
--- A refresh looks up a user's day. Equal keys are packed: the day costs a byte a row.
+-- A refresh searches for a user's day. Equal keys are deduplicated: the day costs one
+-- byte per row.
 create index usage_events_user_id_day_idx
 on usage_events (user_id, ((occurred_at at time zone 'UTC')::date));
 create index usage_events_license_id_idx on usage_events (license_id)

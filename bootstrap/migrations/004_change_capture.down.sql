@@ -1,4 +1,4 @@
--- Takes 004_change_capture.sql back. Each refresh rebuilds the marts from then on.
+-- Reverts 004_change_capture.sql. From then on each refresh rebuilds the marts.
 
 begin;
 

@@ -1,14 +1,14 @@
--- 004: change capture, by which a refresh finds the rows that were written since the
--- refresh before: inserted late, updated, erased or committed out of order.
+-- 004: change capture. By it a refresh finds the rows that were written since the
+-- previous refresh: inserted late, updated, erased or committed out of order.
 --
--- * Each source row carries the transaction that wrote it last, change_xid. A refresh
---   reads the rows whose transaction the former refresh's snapshot could not see. There
---   is no timestamp comparison, so no commit is too late.
--- * A row that is deleted, or updated in a column that marts group by, leaves a
---   before-image in change_tombstones: the groups that it has left.
+-- * Each source row has the transaction that last wrote it, change_xid. A refresh reads
+--   the rows whose transaction the previous refresh's snapshot could not see. There is
+--   no timestamp comparison, so no commit is too late.
+-- * When a row is deleted, or updated in a column that marts group by, a trigger stores
+--   its before-image in change_tombstones: the groups that the row has left.
 --
--- An insert calls no function of ours: it pays for eight bytes and one index entry.
--- docs/incremental.md describes it, and what capture can't see.
+-- An insert calls no function: it costs eight bytes and one index entry.
+-- docs/incremental.md describes change capture and its limits.
 
 -- A migration is one transaction, and "concurrently" is not for partitioned tables.
 -- squawk-ignore-file require-concurrent-index-creation
@@ -34,7 +34,7 @@ comment on table change_tombstones is
 create index change_tombstones_table_name_idx
 on change_tombstones (table_name, change_xid);
 
--- Under a publication for all tables, PostgreSQL refuses deletes where there is none.
+-- Under a publication for all tables, PostgreSQL refuses deletes without an identity.
 alter table change_tombstones replica identity full;
 
 create table change_tombstones_cleared (
@@ -60,8 +60,9 @@ select place_function('stamp_change()');
 comment on function stamp_change() is
 'Stamps an updated row with its transaction, whatever the update says.';
 
--- A role that may write a table of ours leaves before-images, without a right on them.
--- A before-image lacks a column that the row does not have under the trigger's name.
+-- The function stores before-images with its owner's rights, so writers need no right
+-- on them. A before-image lacks a column that the row does not have under the trigger's
+-- name.
 create function record_change() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -123,7 +124,7 @@ comment on function clear_change_tombstones(interval) is
 'Deletes tombstones older than the interval and returns how many. Marts that no run '
 'has seen for so long are rebuilt by their next one.';
 
--- It makes a table's triggers again, with more columns. It follows a renamed column or
+-- It recreates a table's triggers with more columns. It follows a renamed column or
 -- table, and starts the capture of another table. The triggers call the functions in
 -- the schema of that table.
 create function capture_changes(source regclass, more_columns text[] default '{}')
@@ -250,11 +251,13 @@ revoke execute on function capture_changes(regclass, text[]) from public;
 -- The tables --------------------------------------------------------------------------
 --
 -- * The default of change_xid is the same for all rows of a transaction, so adding the
---   column rewrites nothing. Rows that exist count as written by this migration.
--- * An update is stamped before it, and leaves a before-image after it, when no other
---   trigger can change the row any more. So does a delete.
--- * A row that is inserted with the change_xid of another transaction, as from a backup
---   or by logical replication, can't be found by it: it leaves a before-image too.
+--   column rewrites nothing. Existing rows count as written by this migration.
+-- * A trigger stamps an updated row before the update. Another trigger stores the
+--   before-image after the update or delete, when no trigger can change the row any
+--   more.
+-- * A backup or logical replication inserts rows with the change_xid of another
+--   transaction. A refresh can't find these rows by it, so they get a before-image,
+--   too.
 --
 -- Row triggers fire in every partition, present and future, also for a statement on a
 -- partition itself. "Always" makes them fire where replication writes.
@@ -360,7 +363,7 @@ begin
 end;
 $$;
 
--- Accounts have no such index: they are few, and are updated too often for one.
+-- Tables of accounts have no such index: they are small and often updated.
 create index subscriptions_change_xid_idx on subscriptions (change_xid);
 create index payment_transactions_change_xid_idx on payment_transactions (change_xid);
 create index affiliate_referrals_change_xid_idx on affiliate_referrals (change_xid);

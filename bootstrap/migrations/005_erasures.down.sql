@@ -1,4 +1,4 @@
--- Takes 005_erasures.sql back. Before-images of erasures stay for some days.
+-- Reverts 005_erasures.sql. Before-images of erasures then stay for some days.
 
 begin;
 

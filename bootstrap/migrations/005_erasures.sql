@@ -1,8 +1,8 @@
 -- 005: the before-images of an erasure are deleted once every mart has read them. A
--- before-image names the person and the time of a row that has no person any more, so
--- it would identify them until it is cleared.
+-- before-image names the person and the time of an anonymous row, so it would identify
+-- the person until it is deleted.
 --
--- An erasure notes the transactions whose before-images name the person. After a
+-- An erasure records the transactions whose before-images name the person. After a
 -- refresh, the marts' owner deletes them. A mart that has not read them by then, such
 -- as one of another target, finds them in change_tombstones_cleared and is rebuilt.
 
@@ -89,9 +89,9 @@ comment on function forget_erasures(xid8) is
 revoke execute on function note_erasure(uuid[]) from public;
 revoke execute on function forget_erasures(xid8) from public;
 
--- Roles may exist already. One that may update users may erase, and one that reads
--- before-images builds marts. Default privileges may let a role write every new table:
--- it loses that right on the tables that only these functions write.
+-- Roles may exist already. A role that may update users may erase, and a role that
+-- reads before-images builds marts. Default privileges may let a role write every new
+-- table. It loses that right on the tables that only these functions write.
 do $$
 declare
     given record;

@@ -1,4 +1,4 @@
--- Takes 006_refresh_indexes.sql back. A refresh reads whole tables and months again.
+-- Reverts 006_refresh_indexes.sql. A refresh then reads whole tables and months.
 
 -- squawk-ignore-file require-concurrent-index-deletion
 

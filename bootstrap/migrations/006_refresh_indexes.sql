@@ -1,12 +1,13 @@
--- 006: indexes by which a refresh finds rows, instead of reading whole tables.
+-- 006: indexes by which a refresh finds rows, so it need not read whole tables.
 --
 -- * Times: those of payments, referrals and licenses that changed or took effect on the
 --   days of a refresh. The expressions are those of the macro plausible_time(), which
 --   the staging views use: a time from 1970 to before 2100, else null.
 -- * Names: campaigns, and groups and days of calls, errors and audited actions. Equal
---   keys are packed (docs/performance.md). Names are cut as the macro name_of() cuts
---   them, at 201 characters, endpoints and campaigns at 257: a column may be widened to
---   text, and an index refuses a row whose names have 2,704 bytes.
+--   keys are deduplicated (docs/performance.md). The indexes truncate names as the
+--   macro name_of() does: to 201 characters, endpoints and campaigns to 257. An
+--   application may widen a column to text, and an index refuses a row with names of
+--   2,704 bytes.
 
 -- A migration is one transaction, and "concurrently" is not for partitioned tables.
 -- squawk-ignore-file require-concurrent-index-creation
@@ -56,12 +57,12 @@ $$;
 
 -- Names -------------------------------------------------------------------------------
 --
--- A column that is no text, such as an enum, is a key as it is: its text is not
--- immutable.
+-- A column of another type, such as an enum, is a key without a change, because its
+-- cast to text is not immutable.
 --
 -- The index of a default partition comes first: PostgreSQL makes it a part of the index
--- of the whole table. It has the name that it has in databases made before 0.1.0, where
--- the name without the 1 was in use.
+-- of the whole table. Its name is the one of databases made before 0.1.0, where the
+-- name without the 1 was in use.
 
 do $$
 declare

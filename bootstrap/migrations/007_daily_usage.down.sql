@@ -1,4 +1,4 @@
--- Takes 007_daily_usage.sql back. Only the times of aggregation are lost.
+-- Reverts 007_daily_usage.sql. It deletes the times of aggregation.
 
 begin;
 

@@ -1,20 +1,22 @@
--- 007: aggregate_daily_usage() and what it shares with aggregate_monthly_usage() (008).
+-- 007: aggregate_daily_usage() and the functions that aggregate_monthly_usage() (008)
+-- shares with it.
 --
--- * Both change only what differs: rows of unchanged groups stay as they are. Groups
---   without events are deleted, and so are the duplicates that nulls in the unique key
---   permit.
--- * A session that deletes a user holds that user and waits for the user's rows. An
---   aggregation that holds such rows and waits for the user would be a deadlock. So it
---   locks what it needs without waiting, or rolls back, pauses, and reads the events
---   again. The last try keeps deletions out instead.
--- * Each try is a function without an exception block of its own. Where a block has
---   written a row and was left, others wait for that row until the transaction ends.
--- * The setting saas_analytics.aggregating tells triggers that rows go on purpose.
+-- * Both write only rows of changed groups. They delete groups without events, and the
+--   duplicates that nulls in the unique key permit.
+-- * A session that deletes a user locks that user and waits for the user's rows. An
+--   aggregation that locks such rows and waits for the user would deadlock. So it locks
+--   rows without waiting, or rolls back, pauses, and reads the events again. The last
+--   try locks the tables against deletions.
+-- * Each try is a function without an exception block. After an exception block has
+--   written a row and rolled back, other sessions would wait for that row until the
+--   transaction ends.
+-- * The setting saas_analytics.aggregating marks deletions of an aggregation for
+--   triggers.
 
 begin;
 
 set local lock_timeout = '10s';
--- The body of a function in SQL names tables that exist only when it is placed.
+-- place_function() makes the table names in the body of an SQL function valid.
 set local check_function_bodies = off;
 
 select pg_catalog.set_config(
@@ -33,7 +35,7 @@ comment on table usage_aggregate_runs is
 'same period queue up, and stops one that works on an old snapshot.';
 
 -- * A time is plausible from 1970 to before 2100 and at most 24 hours after the row was
---   written. Events at other times are left out, as marts leave them out.
+--   written. Events at other times are omitted, as in the marts.
 -- * A duration is a number from 0 to less than 1e100: larger ones overflow the sum.
 -- * 201 characters, as in the macro name_of(): an application may widen event types.
 create function usage_groups(from_time timestamptz, to_time timestamptz)

@@ -1,4 +1,4 @@
--- Takes 008_monthly_usage.sql back.
+-- Reverts 008_monthly_usage.sql.
 
 begin;
 

@@ -1,5 +1,5 @@
--- 008: aggregate_monthly_usage(). A month is counted from its events, never summed from
--- days. 007 says how it avoids deadlocks.
+-- 008: aggregate_monthly_usage(). It counts a month from its events, because distinct
+-- counts of days can't be added. 007 describes how it avoids deadlocks.
 
 begin;
 

@@ -1,4 +1,4 @@
--- Takes 009_stale_usage.sql back. Only the marks are lost.
+-- Reverts 009_stale_usage.sql. It deletes the marks of stale periods.
 
 begin;
 

@@ -1,8 +1,8 @@
 -- 009: days and months whose aggregates lost rows. Erasing a user, license or team
--- deletes its aggregate rows, while its events stay as anonymous ones.
+-- deletes its aggregate rows, while its events remain as anonymous ones.
 --
--- aggregate_stale_usage() aggregates them again, all or none: where one period is not
--- free, it rolls back and releases the locks of all.
+-- aggregate_stale_usage() aggregates them again, all or none. If another session uses
+-- one period, it rolls back and releases all locks.
 
 begin;
 
@@ -12,7 +12,7 @@ select pg_catalog.set_config(
     'search_path', pg_catalog.format('%I, pg_temp', pg_catalog.current_schema()), true
 );
 
--- Marks are only inserted and deleted, so an erasure waits for no aggregation.
+-- Marks are never updated, so an erasure waits for no aggregation.
 create table usage_aggregate_stale_periods (
     period_type text not null check (period_type in ('day', 'month')),
     period_start date not null,

@@ -1,4 +1,4 @@
-"""Alembic's environment: one connection, behind a lock."""
+"""Alembic's environment: one connection that holds a lock."""
 
 import psycopg2
 import sqlalchemy
@@ -10,21 +10,23 @@ from bootstrap import migrate
 from saas_analytics import database, settings
 from saas_analytics.errors import UserError
 
-# What Alembic's commands call the function that plans their steps.
+# The names that Alembic's commands give the function that plans their steps.
 TASKS = {"upgrade": "upgrade", "downgrade": "downgrade", "do_stamp": "stamp"}
 
 
 def _connection(configuration: settings.Settings) -> Connection:
-    """A connection for the files, which name their tables alone."""
+    """A connection for the files, whose statements name no schema."""
     connection = database.connect(configuration)
     database.use_source(connection, configuration)
     return connection
 
 
 def run() -> None:
-    """Run what Alembic asked for."""
+    """Run the steps of Alembic's command."""
     if context.is_offline_mode():
-        raise CommandError("the migrations are plain SQL: run the files with psql -f")
+        raise CommandError(
+            "Alembic's offline mode is not supported: run the files with psql -f"
+        )
     configuration = settings.load().for_owner()
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg2://",
@@ -45,8 +47,8 @@ def run() -> None:
         # Other commands only read.
         task = TASKS.get(context.get_context().opts["fn"].__name__)
         if task in ("downgrade", "stamp"):
-            # The way back is gone as a whole or not at all; a refused stamp, which
-            # begins by forgetting all revisions, forgets none.
+            # A reversal is all or nothing. A stamp first deletes all records, and a
+            # refused one must restore them.
             configure(transaction_per_migration=False)
         if task is not None:
             migrate.prepare(connection, configuration, task)

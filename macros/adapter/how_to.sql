@@ -1,4 +1,4 @@
-{#- What messages of the package exact tell a reader to do in this project. -#}
+{#- The remedies that messages of the package exact name in this project. -#}
 {% macro default__how_to(action) -%}
     {{ return({
         "build": "make build",

@@ -1,7 +1,6 @@
 {#-
-    Stops where dbt would run what is in the marts' schemas as another role than their
-    owner, which may have planted code there. saas_analytics/marts_owner.py says which
-    roles may run it.
+    Refuses a dbt run under another role than the owner of the marts' schemas, because
+    the owner may have planted code there. saas_analytics/marts_owner.py has the rule.
 -#}
 {% macro refuse_to_act_for_the_owner() -%}
     {%- set owner = [] if not execute else run_query(

@@ -1,21 +1,21 @@
 {#-
-    A snapshot keeps the rows of the past, so its table is never made again. Where the
-    source's columns get another type, those of the table follow, as far as they still
-    hold the past: `varchar(100)` becomes `text`, `integer` becomes `bigint`.
+    A snapshot keeps former rows, so its table is never recreated. If a column of the
+    source gets a wider type, the table's column gets it, too: `varchar(100)` becomes
+    `text`, `integer` becomes `bigint`.
 
-    dbt itself only widens one `varchar(n)` to another. It adds a column and drops the
-    former one, with what others built on it.
+    dbt only widens one `varchar(n)` to another. It adds a column and drops the former
+    one with all dependent objects.
 -#}
 
 
-{#- dbt's merge, after the table has the types of what is written to it. -#}
+{#- dbt's merge, after the table has the types of the new rows. -#}
 {% macro postgres__snapshot_merge_sql(target, source, insert_cols) -%}
     {%- do saas_analytics.follow_column_types(target, source) -%}
     {{ dbt.postgres__snapshot_merge_sql(target, source, insert_cols) }}
 {%- endmacro %}
 
 
-{#- An ALTER in place. dbt takes `text` for 256 characters, and would narrow it. -#}
+{#- An ALTER in place. dbt reads `text` as 256 characters, and would narrow it. -#}
 {% macro postgres__alter_column_type(relation, column_name, new_column_type) -%}
     {%- set columns = adapter.get_columns_in_relation(relation)
         | selectattr("name", "equalto", column_name) | list -%}

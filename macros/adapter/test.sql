@@ -1,6 +1,6 @@
 {#-
-    dbt's test, with another way to store its failing rows: dbt drops the table, with
-    what others built on it, and makes it again in every run.
+    dbt's test, except that the table of its failing rows stays. dbt drops it with all
+    dependent objects, and recreates it in every run.
 -#}
 {% materialization test, adapter="postgres" %}
     {%- set relations = [] -%}

@@ -1,11 +1,11 @@
 {#-
-    A view that is touched only if its select changed. dbt's own makes each view again
-    in every run and drops the former one with all that others built on it, for which it
-    waits as long as a transaction that has read it stays open.
+    A view that changes only if its select does. dbt recreates each view in every run
+    and drops the former one with all dependent objects. For that it waits until every
+    transaction that has read the view ends.
 
-    A changed select replaces it in place: its privileges and what others built on it
-    stay. Other columns than those that are there, more at the end apart, need another
-    view; that is refused while something is built on it.
+    A changed select replaces the view's in place, so its privileges and dependent
+    objects stay. New columns may follow the present ones. Other changes of columns need
+    a new view, and are refused while an object depends on the present one.
 -#}
 {% materialization view, adapter="postgres" %}
     {%- set target_relation = this.incorporate(type="view") -%}
@@ -52,8 +52,8 @@
 
 
 {#-
-    How a view differs from a select, as the server understands both: "none", "select"
-    or "other columns". Columns may follow those that are there.
+    The difference of a view from a select, in the server's own form of both: "none",
+    "select" or "other columns". New columns may follow the present ones.
 -#}
 {% macro view_difference(relation, sql) -%}
     {%- do run_query("create temporary view wanted_view as (\n" ~ sql ~ "\n)") -%}

@@ -1,7 +1,7 @@
 {#-
-    dbt drops what it makes again with `cascade`, and with it whatever others built on
-    it. Here nothing is dropped so: rows are replaced in place where the columns stay,
-    and where they change, what is in the way is named.
+    dbt recreates a relation by a drop with `cascade`, which drops dependent objects of
+    other users. These macros never cascade. They replace rows in place if the columns
+    are the same. If the columns change, the error names the dependent objects.
 -#}
 
 
@@ -20,8 +20,8 @@
 {%- endmacro %}
 
 
-{#- dbt's `table`, and a full refresh of its `incremental`, make another table and drop
-    the former one. They ask for its name first. -#}
+{#- dbt's `table`, and a full refresh of its `incremental`, create another table and
+    drop the former one. They call this macro for its name first. -#}
 {% macro postgres__make_backup_relation(base_relation, backup_relation_type, suffix) -%}
     {%- if config.get("materialized") == "table" or should_full_refresh() -%}
         {%- do exact.refuse_dependents(base_relation, "table") -%}
@@ -48,9 +48,9 @@
 
 
 {#-
-    A seed's rows are replaced in place if its columns are those of the file, with
-    --full-refresh too: readers go on with the former rows until the end. Else the table
-    is made again. Two runs at once queue up.
+    If a seed's table has the columns of the file, its rows are replaced in place, even
+    with --full-refresh. Readers see the former rows until the end. Otherwise the table
+    is recreated. Concurrent runs queue.
 -#}
 {% macro postgres__reset_csv_table(model, full_refresh, old_relation, agate_table) %}
     {%- set types = model["config"].get("column_types", {}) -%}

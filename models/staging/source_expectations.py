@@ -6,8 +6,8 @@ what is not, and a few such rows harm nobody.
 
 import great_expectations.expectations as gxe
 
-from saas_analytics.expectations.looks import SourceRows
-from saas_analytics.expectations.suites import Promise, Suite
+from saas_analytics.expectations.datasets import SourceRows
+from saas_analytics.expectations.suites import Check, Suite
 
 # The last 100,000 of the week that ends with the last event.
 EVENTS = SourceRows("""
@@ -56,8 +56,8 @@ PAYMENTS = SourceRows("""
 
 SUITE = Suite(
     owner="Platform engineering",
-    promises=[
-        Promise(
+    checks=[
+        Check(
             "Most events have a user",
             EVENTS,
             gxe.ExpectColumnValuesToBeInSet(
@@ -65,7 +65,7 @@ SUITE = Suite(
             ),
             severity="warn",
         ),
-        Promise(
+        Check(
             "Nearly every event belongs to a session",
             EVENTS,
             gxe.ExpectColumnValuesToBeInSet(
@@ -73,7 +73,7 @@ SUITE = Suite(
             ),
             severity="error",
         ),
-        Promise(
+        Check(
             "Nearly every use is of a feature that the seed features knows",
             EVENTS,
             gxe.ExpectColumnValuesToBeInSet(
@@ -81,7 +81,7 @@ SUITE = Suite(
             ),
             severity="warn",
         ),
-        Promise(
+        Check(
             "Events are written within a day, by clocks that agree within a minute",
             EVENTS,
             gxe.ExpectColumnValuesToBeBetween(
@@ -89,7 +89,7 @@ SUITE = Suite(
             ),
             severity="warn",
         ),
-        Promise(
+        Check(
             "Nearly every call is timed",
             CALLS,
             gxe.ExpectColumnValuesToBeInSet(
@@ -97,7 +97,7 @@ SUITE = Suite(
             ),
             severity="warn",
         ),
-        Promise(
+        Check(
             "Nineteen calls in twenty are answered within three seconds",
             CALLS,
             gxe.ExpectColumnValuesToBeBetween(
@@ -105,7 +105,7 @@ SUITE = Suite(
             ),
             severity="warn",
         ),
-        Promise(
+        Check(
             "Nearly every call is made for a licence",
             CALLS,
             gxe.ExpectColumnValuesToBeInSet(
@@ -113,7 +113,7 @@ SUITE = Suite(
             ),
             severity="warn",
         ),
-        Promise(
+        Check(
             "Nearly every payment is for a subscription",
             PAYMENTS,
             gxe.ExpectColumnValuesToBeInSet(

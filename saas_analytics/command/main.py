@@ -1,6 +1,6 @@
-"""The entry point of every command: what went wrong becomes one line and an exit code.
+"""The entry point of every command; it turns errors into one line and an exit code.
 
-Alembic, dbt, numpy and rich take long to import: only the commands that use them do so.
+Alembic, dbt, numpy and rich are slow to import, so only the commands that use them do.
 """
 
 import os
@@ -29,9 +29,10 @@ _CODES = ", ".join(f"{code} {meaning}" for code, meaning in errors.EXIT_CODES.it
 def saas() -> None:
     """Analytics for a SaaS product on PostgreSQL.
 
-    The database is the one in DATABASE_URL (or DB_HOST, DB_PORT, DB_NAME, DB_USER,
-    DB_PASSWORD), from the environment or .env; without them the embedded server. What
-    changes the source tables connects by OWNER_DATABASE_URL, where that is set.
+    The commands connect to DATABASE_URL (or DB_HOST, DB_PORT, DB_NAME, DB_USER and
+    DB_PASSWORD), from the environment or .env. Without these they use the embedded
+    server. Commands that change the source tables connect to OWNER_DATABASE_URL if it
+    is set.
     """
 
 
@@ -40,15 +41,15 @@ def main(arguments: Sequence[str] | None = None, prog_name: str = "saas") -> NoR
 
     Args:
         arguments: the command line; that of this process by default.
-        prog_name: what to call the command in its help.
+        prog_name: the name of the command in its help.
     """
-    # dbt and its libraries phone home unless told not to.
+    # Without these variables dbt and its libraries send usage statistics.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
     try:
         sys.exit(saas.main(arguments, prog_name, standalone_mode=False))
     except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted: what was not finished was undone", errors.INTERRUPTED)
+        _fail("interrupted: unfinished changes were rolled back", errors.INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         sys.exit(errors.NOT_RUN)

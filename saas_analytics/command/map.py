@@ -1,7 +1,6 @@
-"""Every command by its group, and where it is: imported when it is asked for.
+"""Every command by group, with its module, which is imported on demand.
 
-This is the one place in the package that names `bootstrap`, which itself imports the
-package.
+Only this module of the package names `bootstrap`, which itself imports the package.
 """
 
 from importlib import import_module
@@ -46,14 +45,14 @@ GROUPS = {
 
 
 class Map(click.Group):
-    """A group that imports a command when it is asked for, and lists them by group."""
+    """A click group that imports commands on demand, and lists them by group."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands."""
         return [name for commands in GROUPS.values() for name in commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name, if there is one."""
+        """The command of that name, or None."""
         for commands in GROUPS.values():
             if place := commands.get(cmd_name):
                 module, _, name = place.partition(":")
@@ -65,7 +64,7 @@ class Map(click.Group):
     def format_commands(
         self, ctx: click.Context, formatter: click.HelpFormatter
     ) -> None:
-        """Write each group with its commands and what they are for."""
+        """Write each group with its commands and their short help."""
         width = max(map(len, self.list_commands(ctx)))
         for group, commands in GROUPS.items():
             lines = []
@@ -77,7 +76,7 @@ class Map(click.Group):
                 formatter.write_dl(lines)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; Ctrl-C ends it here: click would print a blank line first."""
+        """Run a command. Ctrl-C is handled here, because click prints a blank line."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -9,7 +9,7 @@ DBT = {"ignore_unknown_options": True}
 
 
 @click.command(context_settings=DBT)
-@click.option("--verbose", is_flag=True, help="dbt's log in place of a summary.")
+@click.option("--verbose", is_flag=True, help="Show dbt's log, not a summary.")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def build(verbose: bool, arguments: tuple[str, ...]) -> int:
     """Build and test every mart; ARGUMENTS go to `dbt build`."""
@@ -22,7 +22,7 @@ def build(verbose: bool, arguments: tuple[str, ...]) -> int:
 @click.command(context_settings=DBT)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def freshness(arguments: tuple[str, ...]) -> int:
-    """Fail where the source tables had no new rows for too long."""
+    """Fail if a source table has had no new rows for too long."""
     from saas_analytics.dbt import run
 
     start(migrated=True)
@@ -45,7 +45,7 @@ def docs(arguments: tuple[str, ...]) -> int:
 @click.command(context_settings={**DBT, "help_option_names": []})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def dbt(arguments: tuple[str, ...]) -> int:
-    """Run dbt with ARGUMENTS and the connection of the settings."""
+    """Run dbt ARGUMENTS with the connection of the settings."""
     from saas_analytics.dbt import run
 
     return run.run(*arguments)
@@ -53,7 +53,7 @@ def dbt(arguments: tuple[str, ...]) -> int:
 
 @click.command("tour")
 def tour() -> None:
-    """Show what the marts say, and where to look next."""
+    """Show figures of the marts, and further commands."""
     from rich.console import Console
 
     from saas_analytics import tour

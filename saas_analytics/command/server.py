@@ -1,4 +1,4 @@
-"""Commands about the server, and about the connection to it."""
+"""Commands for the server and the connection to it."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from saas_analytics.dbt import environment
 from saas_analytics.server import embedded
 from saas_analytics.server.programs import binaries
 
-# The entry of the service file that psql is given.
+# The entry of psql's service file.
 SERVICE = "saas_analytics"
 
 _SECRET = re.compile("PASSWORD|SECRET|TOKEN").search
@@ -34,11 +34,11 @@ def start(*, migrated: bool = False, build: bool = False) -> None:
     """Start the embedded server, or check the configured one.
 
     Args:
-        migrated: whether the source tables must be there.
-        build: whether the user must be one who can build the marts.
+        migrated: whether the source tables must exist.
+        build: whether the user must be able to build the marts.
 
     Raises:
-        UserError: the server does not answer, or lacks one of these.
+        UserError: the server does not answer, or a requirement is not met.
     """
     configuration = settings.load()
     if configuration.database_url is None:
@@ -69,7 +69,7 @@ def down() -> None:
 
 
 @click.command()
-@click.option("--owner", is_flag=True, help="That of OWNER_DATABASE_URL.")
+@click.option("--owner", is_flag=True, help="Print OWNER_DATABASE_URL.")
 def url(owner: bool) -> None:
     """Print the URL in use, with its password."""
     configuration = settings.load()
@@ -83,11 +83,11 @@ def url(owner: bool) -> None:
 def psql(arguments: tuple[str, ...]) -> None:
     """Run psql ARGUMENTS on the database in use."""
     parameters = parse_dsn(database.url_in_use(settings.load()))
-    # Everybody on the machine can read a command line.
+    # Every user of the machine can read a command line.
     password = parameters.pop("password", None)
     variables = {**os.environ, **({"PGPASSWORD": password} if password else {})}
     if key_password := parameters.pop("sslpassword", None):
-        # No variable is for it: a file that has no name.
+        # libpq has no variable for it, so psql reads it from a nameless file.
         parameters["service"] = SERVICE
         variables["PGSERVICEFILE"] = _nameless_file(
             f"[{SERVICE}]\nsslpassword={key_password}\n"
@@ -99,7 +99,7 @@ def psql(arguments: tuple[str, ...]) -> None:
 
 
 def _nameless_file(content: str) -> str:
-    """A path under which this process, and what takes its place, reads a text."""
+    """A path from which this process, also after exec, reads a text."""
     with tempfile.TemporaryFile() as file:
         file.write(content.encode())
         file.flush()
@@ -112,8 +112,8 @@ def _nameless_file(content: str) -> str:
 def env() -> None:
     """Print dbt's connection for a shell: eval "$(saas env)".
 
-    For programs outside of the virtual environment. Within it, everything that runs
-    dbt in this project has the connection already.
+    For programs outside of the virtual environment. Inside it, every program that runs
+    dbt in this project already has the connection.
     """
     variables = environment.connection()
     secret = [name for name, value in variables.items() if value and _SECRET(name)]
@@ -123,7 +123,7 @@ def env() -> None:
 
 
 def exports(variables: Mapping[str, str]) -> str:
-    """Statements of a POSIX shell that export variables, one after the other."""
+    """POSIX shell statements that export variables."""
     return "".join(
         f"export {name}={shlex.quote(value)}\n"
         for name, value in sorted(variables.items())

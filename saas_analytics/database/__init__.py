@@ -1,4 +1,4 @@
-"""The database: connections, what a command needs of it, and what its errors mean."""
+"""The database: connections, requirements of commands, and explanations of errors."""
 
 from saas_analytics.database.checks import (
     has_source,

@@ -1,4 +1,4 @@
-"""What a command needs of a database: checked before it changes anything."""
+"""Requirements of commands, checked before a command changes the database."""
 
 from psycopg2.extensions import connection as Connection
 
@@ -7,7 +7,7 @@ from saas_analytics.settings import Settings
 
 
 def has_source(connection: Connection, configuration: Settings) -> bool:
-    """Whether there is any table that the marts are made of, or one by its name."""
+    """Whether the source schema has a relation named as a source table."""
     with connection, connection.cursor() as cursor:
         cursor.execute(
             "select exists (select from pg_class where relname in "
@@ -19,10 +19,10 @@ def has_source(connection: Connection, configuration: Settings) -> bool:
 
 
 def require_source(connection: Connection, configuration: Settings) -> None:
-    """Stop where the schema in the settings is not that of the OLTP tables.
+    """Refuse a source schema without the OLTP tables.
 
     Raises:
-        UserError: it holds none of them; where another schema does, it names that.
+        UserError: the schema has none of them; the message names a schema that has.
     """
     if has_source(connection, configuration):
         return
@@ -30,19 +30,19 @@ def require_source(connection: Connection, configuration: Settings) -> None:
         raise UserError(misplaced)
     schema = configuration.source_schema
     raise UserError(
-        f'the source tables are not there, in schema "{schema}": run '
-        "`saas migrate` first, or name another in DB_SCHEMA"
+        f'schema "{schema}" has no source tables: run `saas migrate` first, or name '
+        "another schema in DB_SCHEMA"
     )
 
 
 def misplaced_source(connection: Connection, configuration: Settings) -> str | None:
-    """What is wrong with DB_SCHEMA, where only another schema has the OLTP tables."""
+    """An error message if another schema has the OLTP tables; None otherwise."""
     others = schemas_with_source(connection)
     if not others or has_source(connection, configuration):
         return None
     return (
-        "the source tables are not there, in schema "
-        f'"{configuration.source_schema}": {" and ".join(others)}; correct DB_SCHEMA'
+        f'schema "{configuration.source_schema}" has no source tables, but '
+        f"{' and '.join(others)}: correct DB_SCHEMA"
     )
 
 
@@ -59,10 +59,10 @@ def schemas_with_source(connection: Connection) -> list[str]:
 
 
 def require_owner(connection: Connection, configuration: Settings) -> None:
-    """Stop where the OLTP tables belong to another role than the connected user.
+    """Refuse a user who does not own the OLTP tables.
 
     Raises:
-        UserError: they do; it says which setting names the owner's connection.
+        UserError: another role owns them.
     """
     with connection, connection.cursor() as cursor:
         cursor.execute(
@@ -82,25 +82,26 @@ def require_owner(connection: Connection, configuration: Settings) -> None:
 
 
 def require_unicode(connection: Connection) -> None:
-    """Stop where the database can't hold every text.
+    """Refuse a database that can't store every character.
 
     Raises:
-        UserError: its encoding is another one than UTF8.
+        UserError: its encoding is not UTF8.
     """
     encoding = connection.info.parameter_status("server_encoding")
     if encoding not in (None, "UTF8"):
         raise UserError(
             f'database "{connection.info.dbname}" has the encoding {encoding}, but the '
-            "marts need UTF8: make one with `createdb --encoding=UTF8 "
+            "marts need UTF8: create one with `createdb --encoding=UTF8 "
             "--template=template0 NAME`, and name it in DATABASE_URL"
         )
 
 
 def require_builder(connection: Connection, configuration: Settings) -> None:
-    """Stop where the connected user could build no mart.
+    """Refuse a user who can't build the marts.
 
     Raises:
-        UserError: the user may not read the source, or make tables for the marts.
+        UserError: the server is read-only, or the user may not create tables in the
+            marts' schemas.
     """
     with connection, connection.cursor() as cursor:
         cursor.execute(
@@ -120,7 +121,7 @@ def require_builder(connection: Connection, configuration: Settings) -> None:
         )
     if closed:
         raise UserError(
-            f'user "{user}" may not make tables in schema "{closed[0]}": name the '
-            f"user who builds the marts, {configuration.transformer_role} say, in "
-            "DATABASE_URL"
+            f'user "{user}" may not create tables in schema "{closed[0]}": name the '
+            "user who builds the marts in DATABASE_URL, for example "
+            f"{configuration.transformer_role}"
         )

@@ -1,4 +1,4 @@
-"""Connections that look names up where no other role may create."""
+"""Connections that resolve names only in schemas where no other role may create."""
 
 import contextlib
 from collections.abc import Iterator
@@ -19,29 +19,29 @@ CONNECT_SECONDS = 10
 
 
 class _Connection(Connection):
-    """A connection whose transactions look names up where no other role may create.
+    """A connection whose transactions set their own search_path and role.
 
-    Nothing is set for the session: a pooler in transaction mode gives each transaction
-    another one, and what is set there reaches other clients. Its loss is reported
-    once, by the statement that noticed it.
+    It sets nothing for the session, because a pooler in transaction mode shares
+    sessions between clients. Only the statement that notices it reports a lost
+    connection.
     """
 
     search_path: sql.Composable = sql.SQL("pg_catalog, pg_temp")
     role: str | None = None
 
     def rollback(self) -> None:
-        """Roll back; nothing is left to undo once the connection is gone."""
+        """Roll back, unless the connection is lost: then the server has rolled back."""
         if not self.closed:
             super().rollback()
 
 
 class _Cursor(extensions.cursor):
-    """A cursor that sets search_path and role of each transaction that it begins."""
+    """A cursor that sets search_path and role in each transaction that it begins."""
 
     connection: _Connection
 
     def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002
-        """Run a statement."""
+        """Run a statement, in a transaction with the search_path and role."""
         state = self.connection.info.transaction_status
         if state == extensions.TRANSACTION_STATUS_IDLE:
             path = self.connection.search_path
@@ -53,7 +53,7 @@ class _Cursor(extensions.cursor):
 
 
 def url_in_use(configuration: settings.Settings) -> str:
-    """The libpq URL: the configured one, or the embedded server's, which it starts."""
+    """The configured libpq URL, or that of the embedded server, which it starts."""
     if configuration.database_url is not None:
         return configuration.database_url
     server = embedded.default_server()
@@ -62,12 +62,13 @@ def url_in_use(configuration: settings.Settings) -> str:
 
 
 def connect(configuration: settings.Settings, user: str | None = None) -> Connection:
-    """A connection that looks names up where no other role may create.
+    """A connection whose search_path is pg_catalog.
 
-    Tables and functions of ours are named with their schema; see use_source().
+    Statements name the schema of the project's tables and functions, or call
+    use_source() first.
 
     Raises:
-        UserError: it can't be had, or the server is too old.
+        UserError: the server refuses the connection, does not answer or is too old.
     """
     parameters = parse_dsn(url_in_use(configuration))
     if user is not None:
@@ -88,16 +89,16 @@ def connect(configuration: settings.Settings, user: str | None = None) -> Connec
     if major < settings.OLDEST_SERVER:
         connection.close()
         raise UserError(
-            f"the server is PostgreSQL {major}: version {settings.OLDEST_SERVER} or "
-            "later is needed"
+            f"the server is PostgreSQL {major}: name a server of version "
+            f"{settings.OLDEST_SERVER} or later in DATABASE_URL"
         )
     return connection
 
 
 def use_source(connection: Connection, configuration: settings.Settings) -> None:
-    """Look names up in the OLTP schema, for what names its tables alone.
+    """Set search_path to the OLTP schema, for statements that name no schema.
 
-    Make sure first that it is safe: see trust.py.
+    Call trust.py's check of that schema first.
     """
     assert isinstance(connection, _Connection)
     connection.rollback()
@@ -105,7 +106,7 @@ def use_source(connection: Connection, configuration: settings.Settings) -> None
 
 
 def act_as(connection: Connection, role: str | None) -> None:
-    """Let the transactions of a connection, from the next one on, act as a role."""
+    """Make the next transactions of a connection act as a role."""
     assert isinstance(connection, _Connection)
     connection.role = role
 
@@ -118,7 +119,7 @@ def place(connection: Connection) -> str:
 
 
 def name_of(connection: Connection, configuration: settings.Settings) -> str:
-    """Which database this is, for people: without who connects."""
+    """A name of the database for messages, without the user."""
     if configuration.database_url is None:
         return "the embedded server"
     return f"{connection.info.dbname} at {place(connection)}"
@@ -128,7 +129,7 @@ def name_of(connection: Connection, configuration: settings.Settings) -> str:
 def connected(
     configuration: settings.Settings, user: str | None = None
 ) -> Iterator[Connection]:
-    """A connection that is closed at the end; what was not committed is rolled back."""
+    """A connection that is closed at the end, which rolls back an open transaction."""
     connection = connect(configuration, user)
     try:
         yield connection

@@ -1,8 +1,9 @@
-"""Ctrl-C and SIGTERM while the server works: psycopg2 itself waits for its answer.
+"""Ctrl-C and SIGTERM while a statement runs.
 
-A statement is waited for by a callback of psycopg2's, a COPY by a thread of ours: COPY
-does not work with the callback. `psycopg2.extras.wait_select` is no substitute: it
-swallows the KeyboardInterrupt and ends in the error of a cancelled statement.
+By default psycopg2 handles a signal only after the server's answer. Here a callback of
+psycopg2 waits for statements. A thread waits for COPY, which does not work with a
+callback. `psycopg2.extras.wait_select` is not enough: it replaces the KeyboardInterrupt
+by the error of a cancelled statement.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM cancel the statement that runs, on any connection.
+    """Make Ctrl-C and SIGTERM cancel the running statement of any connection.
 
-    By itself psycopg2 waits for the server's answer first. COPY works outside only.
+    COPY fails inside this block, except inside copying().
     """
     extensions.set_wait_callback(_wait)
     former = signal.getsignal(signal.SIGTERM)
     is_main = threading.current_thread() is threading.main_thread()
     if is_main:
-        # A scheduler or container ends a process so.
+        # Schedulers and containers end a process with SIGTERM.
         signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
@@ -56,14 +57,14 @@ def _wait(connection: Connection) -> None:
             else:
                 select.select([], [connection.fileno()], [])
     except KeyboardInterrupt:
-        # psycopg2 closes the connection after this; the server must not work on.
+        # psycopg2 closes the connection now, which does not end the server's work.
         connection.cancel()
         raise
 
 
 @contextlib.contextmanager
 def copying() -> Iterator[None]:
-    """Allow COPY where statements are interruptible: it takes no wait callback."""
+    """Allow COPY inside interruptible(), by removing the callback for a while."""
     callback = extensions.get_wait_callback()
     extensions.set_wait_callback(None)
     try:
@@ -75,9 +76,9 @@ def copying() -> Iterator[None]:
 def run_interruptibly(
     work: Callable[[], T], connection: Connection, stop: threading.Event
 ) -> T:
-    """Run the work in a thread of its own, so that Ctrl-C need not wait for the server.
+    """Run the work in a thread, so that Ctrl-C need not wait for the server.
 
-    The server's statement is cancelled, and the work ends in an error of its own.
+    Ctrl-C cancels the server's statement, and the work ends with an error.
     """
     with ThreadPoolExecutor(max_workers=1) as pool:
         future = pool.submit(work)
@@ -87,13 +88,13 @@ def run_interruptibly(
             stop.set()
             _cancel(future, connection)
         if future.exception() is None:
-            # It had been committed before the signal came.
+            # The work had finished before the signal.
             return future.result()
         raise KeyboardInterrupt
 
 
 def _cancel(future: Future[T], connection: Connection) -> None:
-    """Cancel statements until the work has ended; more Ctrl-C change nothing."""
+    """Cancel statements until the work has ended, and ignore further Ctrl-C."""
     while not future.done():
         try:
             if not connection.closed:
@@ -105,9 +106,9 @@ def _cancel(future: Future[T], connection: Connection) -> None:
 
 @contextlib.contextmanager
 def lost_connection_named() -> Iterator[None]:
-    """Raise what ended the connection during a COPY.
+    """Raise the error that ended the connection during a COPY.
 
-    psycopg2 prints that, with a SystemError of its own, and raises what came after.
+    psycopg2 prints that error with a SystemError, and raises a later, useless one.
     """
     usual = sys.excepthook
     causes: list[psycopg2.Error] = []

@@ -1,15 +1,15 @@
-"""How long a run may take, and that it ends with its client.
+"""Time limits of a run, and its end when its client is lost.
 
-Each limit is a setting of one transaction, so it works behind a pooler too.
+Each limit is a setting of one transaction, so it works behind a pooler, too.
 """
 
 from psycopg2 import errors, sql
 from psycopg2.extensions import connection as Connection
 
-# A statement ends so many seconds after the connection of its client was closed.
+# In seconds: a statement ends so long after its client closed the connection.
 CLIENT_CHECK_SECONDS = 5
 
-# Where the machine of the client is gone, no answer to four packets shows it.
+# If the client's machine is lost, four unanswered packets end the connection.
 _KEEPALIVES = (
     "set local tcp_keepalives_idle = 60; set local tcp_keepalives_interval = 10; "
     "set local tcp_keepalives_count = 3"
@@ -20,14 +20,14 @@ _CLIENT_CHECK = (
 
 
 def statements(connection: Connection, seconds: float) -> sql.Composed:
-    """The statements that limit the transaction that they are run in.
+    """The statements that limit the current transaction.
 
-    They are plain SET, which takes no snapshot: a run locks before it takes its own.
+    They are plain SET, which takes no snapshot: a run locks tables before its snapshot.
 
     Args:
         connection: it may be in a transaction.
-        seconds: the most that a statement may take; 0 for as long as it needs. A
-            shorter statement_timeout of the server, database or role stays.
+        seconds: the limit of a statement; 0 for none. A shorter statement_timeout of
+            the server, database or role remains in force.
     """
     parts = [_KEEPALIVES]
     with connection.cursor() as cursor:
@@ -36,7 +36,7 @@ def statements(connection: Connection, seconds: float) -> sql.Composed:
             cursor.execute(_CLIENT_CHECK)
             parts.append(_CLIENT_CHECK)
         except errors.InvalidParameterValue:
-            # A server on a system that can't tell, such as Windows.
+            # Some systems, such as Windows, can't detect a closed connection.
             pass
         cursor.execute("rollback to savepoint client_check")
         cursor.execute(

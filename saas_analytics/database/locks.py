@@ -1,6 +1,6 @@
-"""Advisory locks: the caller says how long to wait; then their holder is named.
+"""Advisory locks with a time limit; the error names the holder.
 
-Every role may take any advisory lock of a database, an analyst too.
+Every role may take any advisory lock of a database, including an analyst.
 """
 
 from psycopg2 import errors
@@ -8,7 +8,7 @@ from psycopg2.extensions import cursor as Cursor
 
 from saas_analytics.errors import UserError
 
-# How long a command waits for another one.
+# In seconds: how long a command waits for another one.
 WAIT_SECONDS = 60.0
 
 _HOLDER = """
@@ -40,9 +40,9 @@ def take(
     Args:
         cursor: it must be in a transaction.
         number: of the lock.
-        purpose: what holds it, as "another migration".
-        wait_seconds: for how long.
-        is_of_session: whether it is kept after the transaction.
+        purpose: the usual holder, such as "another migration".
+        wait_seconds: the time limit.
+        is_of_session: whether the lock outlasts the transaction.
 
     Raises:
         UserError: another session held it for longer.
@@ -66,5 +66,5 @@ def take(
         (holder,) = cursor.fetchone() or ("a session that has ended",)
         raise UserError(
             f"{purpose} has held its lock for {wait_seconds:g} s, as {holder}: wait "
-            "until it has ended, or end it with pg_terminate_backend"
+            "until it ends, or end it with `select pg_terminate_backend(pid)`"
         ) from None

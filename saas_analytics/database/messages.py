@@ -1,10 +1,10 @@
-"""What an error of libpq or of the server means to a user, and what to do."""
+"""Errors of libpq and of the server as one line that says how to resolve them."""
 
 import psycopg2
 
 
 def explain(error: psycopg2.Error) -> str:
-    """A database error in one line, with what to do where that is known."""
+    """A database error in one line, with its remedy where one is known."""
     code = error.pgcode or ""
     message = error.diag.message_primary or str(error).strip().partition("\n")[0]
     detail = (error.diag.message_detail or "").partition("\n")[0]
@@ -13,9 +13,9 @@ def explain(error: psycopg2.Error) -> str:
     ):
         return f"the connection to the server was lost ({message}): run it again"
     if code == "25006":
-        return f"{message}: this server is a standby or read-only; name the primary one"
+        return f"{message}, on a standby or read-only server: name the primary server"
     if code == "2BP01":
-        return f"{message} ({detail}): drop what depends on it first"
+        return f"{message} ({detail}): drop the dependent objects first"
     if code in ("42501", "P0001") and error.diag.message_hint:
         return f"{message}: {error.diag.message_hint}"
     if code == "42501":
@@ -26,20 +26,20 @@ def explain(error: psycopg2.Error) -> str:
             "allows; give it more with `alter role … set temp_file_limit`"
         )
     if code == "53100":
-        return f"the server's disk is full ({message}): make room and run it again"
+        return f"the server's disk is full ({message}): free space and run it again"
     if code == "55P03":
         return f"{message}: another session uses the table; run it again"
     return message
 
 
 def why_no_connection(message: str, parameters: dict[str, str]) -> str:
-    """What a user can do about a refused connection: libpq gives no error code."""
+    """The remedy for a refused connection, by its text: libpq gives no error code."""
     host = parameters.get("host", "localhost")
     port = parameters.get("port", "5432")
     where = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else f"{host}:{port}"
     user = parameters.get("user", "")
     database = parameters.get("dbname", "")
-    # One such line per address that was tried; the last one counts.
+    # libpq gives one such line per address that it tried. The last one counts.
     lines = message.splitlines()
     tried = [line for line in lines if " failed: " in line] or lines[:1] or [""]
     reason = tried[-1].rsplit(" failed: ", 1)[-1]
@@ -66,13 +66,13 @@ def why_no_connection(message: str, parameters: dict[str, str]) -> str:
             f'"{database}" to "{user}"'
         )
     if "too many clients" in reason or "connection slots are reserved" in reason:
-        return f"the server at {where} has no connection left: close some, or try later"
+        return f"the server at {where} has no free connection: close some, or try later"
     if "starting up" in reason or "shutting down" in reason or "recovery" in reason:
         return f"the server at {where} is not ready ({refusal}): try again in a moment"
     if "unsupported startup parameter" in reason:
         return (
             f"the pooler at {where} refused an option of DATABASE_URL ({refusal}): "
-            "remove it there, or name it in the pooler's ignore_startup_parameters"
+            "remove it, or add it to the pooler's ignore_startup_parameters"
         )
     if reason.startswith("invalid"):
         return f"DATABASE_URL has an option that can't be used: {reason}"

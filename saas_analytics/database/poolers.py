@@ -1,4 +1,4 @@
-"""Poolers in transaction mode, which give each transaction another session."""
+"""Poolers in transaction mode, which assign a session to each transaction."""
 
 from contextlib import closing
 
@@ -8,23 +8,23 @@ from saas_analytics.database.connections import connect, place
 from saas_analytics.errors import UserError
 from saas_analytics.settings import Settings
 
-# How often a pooler is asked whether it shares sessions; the first answer is mostly it.
+# How many transactions test a pooler. Usually the first one shows shared sessions.
 POOLER_TRIES = 5
 
 
 def refuse_shared_sessions(connection: Connection, configuration: Settings) -> None:
-    """Stop where a pooler gives each transaction another session of the server.
+    """Refuse a pooler in transaction mode.
 
     Raises:
-        UserError: it does, and a lock of the session would be another client's.
+        UserError: it is one, and another client could get the session with its locks.
     """
-    # A pooler makes up the process id that it gives a client at the start.
+    # A pooler invents the process id that it gives a client at the start.
     if _session(connection) == connection.info.backend_pid:
         return
     for _ in range(POOLER_TRIES):
         own = _session(connection)
         with closing(connect(configuration)) as other, other.cursor() as cursor:
-            # Its transaction stays open: it keeps a session that was given up.
+            # Its open transaction occupies the session that the pooler would reuse.
             cursor.execute("select pg_backend_pid()")
             is_shared = cursor.fetchone() == (own,)
             if is_shared or _session(connection) != own:
@@ -36,7 +36,7 @@ def refuse_shared_sessions(connection: Connection, configuration: Settings) -> N
 
 
 def _session(connection: Connection) -> int:
-    """The server process of a transaction of its own."""
+    """The server process that runs a new transaction."""
     with connection, connection.cursor() as cursor:
         cursor.execute("select pg_backend_pid()")
         (process,) = cursor.fetchone() or (0,)

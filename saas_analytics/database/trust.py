@@ -1,10 +1,10 @@
-"""Which roles could have their code run by those who look names up in a schema.
+"""Roles that could plant code in a schema, which its users would run.
 
-PostgreSQL takes the function or operator whose argument types fit exactly, in any
-schema of the search_path. A role that may create there plants one, and others run it.
-In the schemas of the marts it plants a table under the name of one: dbt writes to it,
-and runs its triggers.
-Superusers, the owner of the schema, and the user itself are trusted, with members.
+PostgreSQL calls the function or operator whose argument types match best, from any
+schema of the search_path. A role that may create there can plant one. In the schemas of
+the marts it can plant a table with the name of a mart: dbt writes to that table, and
+runs its triggers. Superusers, the owner of the schema, the user and their members are
+trusted.
 """
 
 from psycopg2 import sql
@@ -13,7 +13,7 @@ from psycopg2.extensions import cursor as Cursor
 from saas_analytics.errors import UserError
 from saas_analytics.settings import Settings
 
-# A role without a login does nothing by itself, as those of PostgreSQL's own.
+# A role without a login, such as PostgreSQL's own roles, can't run statements.
 _LESSER = sql.SQL("""
 with home as (
     select oid, nspowner from pg_namespace where nspname = %(schema)s
@@ -68,20 +68,20 @@ def creators(cursor: Cursor, schema: str) -> list[str]:
 
 
 def complaint(cursor: Cursor, schema: str, *, setting: str = "DB_SCHEMA") -> str | None:
-    """What is not safe about looking names up in a schema, and what to do.
+    """An error message if a schema is unsafe in a search_path; None otherwise.
 
     Args:
         cursor: of the role that uses the schema, or of a member of it.
-        schema: its name; one that is not there is safe.
-        setting: the one that names it. An application may have tables of its own in
-            that of the source; all tables in those of the marts are dbt's.
+        schema: its name; a missing schema is safe.
+        setting: the setting that names it. An application may have its own tables in
+            the source's schema; in the marts' schemas all tables belong to dbt.
     """
     quoted = sql.Identifier(schema).as_string(cursor)
     if found := creators(cursor, schema):
         others = f" and {len(found) - 1} more" if found[1:] else ""
         return (
-            f'role "{found[0]}"{others} may create in schema "{schema}", and so have '
-            "its code run by those who use the schema: run "
+            f'role "{found[0]}"{others} may create in schema "{schema}", and so plant '
+            "code that users of the schema run: run "
             f"`revoke create on schema {quoted} from public` (or from that role) as "
             f"the schema's owner, or name another schema in {setting}"
         )
@@ -90,14 +90,14 @@ def complaint(cursor: Cursor, schema: str, *, setting: str = "DB_SCHEMA") -> str
     if planted := cursor.fetchone():
         name, owner = planted
         return (
-            f'schema "{schema}" holds {name} of role "{owner}", which may run in place '
-            "of what is meant: drop it, or hand it over to a role that you trust"
+            f'schema "{schema}" holds {name} of role "{owner}", which can replace '
+            "a trusted object: drop it, or change its owner to a trusted role"
         )
     return None
 
 
 def complaints(cursor: Cursor, settings: Settings) -> list[str]:
-    """The same of the source's schema and those of the marts; one line each."""
+    """The messages for unsafe schemas among the source's and the marts'."""
     found = [complaint(cursor, settings.source_schema)]
     for schema in settings.dbt_schemas():
         found.append(complaint(cursor, schema, setting="DBT_SCHEMA"))
@@ -105,10 +105,10 @@ def complaints(cursor: Cursor, settings: Settings) -> list[str]:
 
 
 def refuse(cursor: Cursor, schema: str, *, setting: str = "DB_SCHEMA") -> None:
-    """Stop where names can't be looked up in a schema safely.
+    """Refuse a schema that is unsafe in a search_path.
 
     Raises:
-        UserError: a role that is not trusted may create there, or has.
+        UserError: a role that is not trusted may create there, or owns objects there.
     """
     if found := complaint(cursor, schema, setting=setting):
         raise UserError(found)

@@ -1,4 +1,4 @@
-"""Rows that row-level security hides from a role, which are not rows that are gone."""
+"""Row-level security, whose hidden rows a command would take for deleted ones."""
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
@@ -7,7 +7,7 @@ from saas_analytics.errors import UserError
 
 
 def refuse_hidden_rows(connection: Connection, schema: str) -> None:
-    """Stop before a command takes rows of a schema for gone that it can't see.
+    """Refuse a schema in which row-level security hides rows.
 
     Raises:
         UserError: row-level security of a table applies to this user.

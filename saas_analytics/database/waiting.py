@@ -1,4 +1,4 @@
-"""Who holds the locks that a command waits for."""
+"""The processes that hold the locks for which a command waits."""
 
 from collections.abc import Collection
 
@@ -18,11 +18,11 @@ WRITE = (
     "AccessExclusiveLock",
 )
 QUEUE = ("ShareUpdateExclusiveLock", *WRITE)
-# Those in the way of who changes a table's definition.
+# The lock modes that block a change of a table's definition.
 ALL = ("AccessShareLock", "RowShareLock", "RowExclusiveLock", *QUEUE)
 
-# A process that waits itself is no cause: those that it waits for are. When another
-# role's transaction began is not shown without pg_read_all_stats.
+# A process that itself waits is not a cause, but the processes it waits for are. The
+# start of other roles' transactions is visible only with pg_read_all_stats.
 _HOLDERS = """
 with recursive blocking (pid) as (
     select coalesce(locks.pid, 0)
@@ -59,11 +59,11 @@ order by blocking.pid
 def holders(
     connection: Connection, wanted: Collection[tuple[Collection[str], Collection[str]]]
 ) -> str | None:
-    """The processes whose locks are in the way, in words; None where there is none.
+    """The processes that hold conflicting locks, as text; None if there is none.
 
     Args:
         connection: it must be able to run a statement.
-        wanted: relations, quoted, each with the lock modes that are in the way.
+        wanted: quoted relations, each with the conflicting lock modes.
     """
     found: dict[int, str] = {}
     with connection.cursor() as cursor:
@@ -72,9 +72,9 @@ def holders(
                 _HOLDERS, {"relations": sorted(relations), "modes": list(modes)}
             )
             for pid, *details in cursor.fetchall():
-                told = ", ".join(detail for detail in details if detail)
+                known = ", ".join(detail for detail in details if detail)
                 found[pid] = (
-                    f"process {pid} ({told})"
+                    f"process {pid} ({known})"
                     if pid
                     else "a prepared transaction (pg_prepared_xacts)"
                 )
@@ -82,9 +82,9 @@ def holders(
 
 
 def in_the_way(error: BaseException) -> str:
-    """Who uses the source's tables, to be added to an error: empty for other errors.
+    """The users of the source's tables, as a suffix of the error of a lock timeout.
 
-    A command that waited in vain for a lock has ended its transaction by then.
+    The suffix is empty for other errors. The command's transaction must have ended.
     """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, errors.LockNotAvailable):

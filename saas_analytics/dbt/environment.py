@@ -1,6 +1,6 @@
-"""The environment variables by which dbt gets the project's settings.
+"""The environment variables that pass the project's settings to dbt.
 
-hook.py says when they are set in programs that are not ours.
+hook.py sets them in programs of other projects, such as those that call dbtRunner.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from saas_analytics.database import trust
 from saas_analytics.errors import FAILED, INTERRUPTED, UserError
 from saas_analytics.server import embedded
 
-# What needs no database starts no server.
+# Commands that need no database don't start the server.
 COMMANDS_WITHOUT_DATABASE = ("parse", "list", "ls", "deps", "clean", "init")
 OPTIONS_WITHOUT_DATABASE = {"--version", "-v", "--help", "-h"}
 
-# Where dbt looks names up: nowhere that lesser roles may create.
+# dbt's search_path: no schema in which lesser roles may create.
 SEARCH_PATH = "pg_catalog,pg_temp"
 _SEARCH_PATH_OPTION = f"-c search_path={SEARCH_PATH}"
 
-# Parts of the URL, and the variables that profiles.yml reads.
+# Parts of the URL with the variables that profiles.yml reads.
 _OF_PROFILE = {
     "host": "DBT_HOST",
     "port": "DBT_PORT",
@@ -40,7 +40,7 @@ _OF_PROFILE = {
     "sslcert": "DBT_SSLCERT",
     "sslkey": "DBT_SSLKEY",
 }
-# Those that libpq reads by itself.
+# Variables that libpq reads.
 _OF_LIBPQ = {
     "channel_binding": "PGCHANNELBINDING",
     "gssencmode": "PGGSSENCMODE",
@@ -53,9 +53,9 @@ _OF_LIBPQ = {
 
 
 def variables() -> dict[str, str]:
-    """The variables for a process that runs dbt and nothing else.
+    """The variables for a process that only runs dbt.
 
-    Its search_path is an option of the connection, beside those of the URL.
+    Its search_path is an option of the connection, added to those of the URL.
 
     Raises:
         UserError: a setting that can't be used.
@@ -66,7 +66,7 @@ def variables() -> dict[str, str]:
     )
     if len(set(parameters.get("port", "").split(","))) > 1:
         raise UserError("dbt takes one port only: name one server in DATABASE_URL")
-    # What the URL leaves out, as libpq would take it.
+    # libpq's defaults for parts that the URL omits.
     if "user" not in parameters:
         parameters["user"] = os.environ.get("PGUSER") or getpass.getuser()
     defaults = {
@@ -74,14 +74,14 @@ def variables() -> dict[str, str]:
         "DBT_PORT": os.environ.get("PGPORT", "5432"),
         "DBT_PASSWORD": os.environ.get("PGPASSWORD", ""),
     }
-    # dbt's own search_path would take the place of these options.
+    # dbt's own search_path would replace these options.
     options = parameters.get("options", os.environ.get("PGOPTIONS", ""))
     if _SEARCH_PATH_OPTION not in options:
         parameters["options"] = f"{options} {_SEARCH_PATH_OPTION}".strip()
     names = {**_OF_PROFILE, **_OF_LIBPQ}
     return {
         "DBT_SSLMODE": os.environ.get("PGSSLMODE") or "prefer",
-        # DBT_THREADS and whatever else .env says to dbt itself.
+        # DBT_THREADS and other settings of dbt in .env.
         **{
             name: value
             for name, value in settings.environment().items()
@@ -97,11 +97,11 @@ def variables() -> dict[str, str]:
 
 
 def shared_variables() -> dict[str, str]:
-    """The variables for a shell, or for a process that does more than run dbt.
+    """The variables for a shell, or for a process that does not only run dbt.
 
-    Its search_path is dbt's own: PGOPTIONS would reach every connection. Where the URL
-    or PGOPTIONS has options already, dbt's search_path would take their place; only
-    then it is one of them.
+    They set dbt's own search_path, because PGOPTIONS would apply to every connection.
+    dbt's search_path would replace options of the URL or of PGOPTIONS. If there are
+    any, the search_path is one of them instead.
 
     Raises:
         UserError: a setting that can't be used.
@@ -115,7 +115,7 @@ def shared_variables() -> dict[str, str]:
 
 
 def connection() -> dict[str, str]:
-    """The same, with the role that owns the marts; the server is started.
+    """The shared variables with the role that owns the marts. Starts the server.
 
     Raises:
         UserError: a setting that can't be used, a search_path that is not safe, or a
@@ -134,11 +134,11 @@ def connection() -> dict[str, str]:
 
 
 def prepare(arguments: Sequence[str]) -> None:
-    """Give dbt, in this process, the settings, a safe search_path, and the marts' role.
+    """Set up this process for dbt: settings, a safe search_path and the marts' role.
 
-    dbt looks up operators of the catalog before its first hook, so no check within dbt
-    is early enough. A pooler may refuse or drop options: there the schemas of the
-    search_path must be safe by themselves.
+    dbt resolves operators of the catalog before its first hook, so a check within dbt
+    is too late. A pooler may refuse or drop options. Then the schemas of the default
+    search_path must be safe.
 
     Args:
         arguments: dbt's command line.
@@ -161,7 +161,7 @@ def prepare(arguments: Sequence[str]) -> None:
 
 
 def start(arguments: Sequence[str]) -> None:
-    """Prepare the program `dbt`, which ends with one line if that fails."""
+    """Prepare the program `dbt`, or end it with one line if that fails."""
     try:
         folders = _folders(arguments)
         if project.serves(*folders):
@@ -170,19 +170,19 @@ def start(arguments: Sequence[str]) -> None:
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)
     except Exception as error:
-        # Raised, it would only be printed, and dbt would go on without settings.
+        # Python would print the exception and run dbt without settings.
         print(f"error: {error}", file=sys.stderr, flush=True)
         os._exit(FAILED)
 
 
 def provide(profiles_folder: str) -> None:
-    """Give dbt the connection in another program, where it reads a profile for us.
+    """Set up dbt in another program, when it reads the profile of this project.
 
     Args:
-        profiles_folder: where the profile is that dbt reads.
+        profiles_folder: the folder of the profile that dbt reads.
 
     Raises:
-        DbtProfileError: the connection can't be had.
+        DbtProfileError: a setting or the connection fails.
     """
     from dbt.exceptions import DbtProfileError
     from dbt.flags import get_flags
@@ -203,7 +203,7 @@ def provide(profiles_folder: str) -> None:
     except UserError as error:
         raise DbtProfileError(str(error)) from None
     os.environ.update(found)
-    # dbt took a copy of the environment when its command began.
+    # dbt copied the environment when its command began.
     context = try_get_invocation_context()
     if context is not None:
         context._env = {**context.env, **found}
@@ -220,9 +220,9 @@ def needs_database(arguments: Sequence[str]) -> bool:
 
 
 def _folders(arguments: Sequence[str]) -> list[Path]:
-    """The folders of project and profile that a dbt command line names, or the present.
+    """The folders of project and profile in a dbt command line.
 
-    dbt looks for a project in the folders above, too.
+    By default these are the working folder and its parents, which dbt searches.
     """
     found = []
     for option, variable in (
@@ -242,7 +242,7 @@ def _folders(arguments: Sequence[str]) -> list[Path]:
 
 
 def _has_search_path(url: str, options: str) -> bool:
-    """Whether sessions get the search_path; true where the server can't be reached."""
+    """Whether sessions get the search_path; true if the server does not answer."""
     try:
         with (
             closing(psycopg2.connect(url, options=options)) as connection,
@@ -251,15 +251,15 @@ def _has_search_path(url: str, options: str) -> bool:
             cursor.execute("select pg_catalog.current_setting('search_path')")
             return cursor.fetchone() == (SEARCH_PATH,)
     except psycopg2.OperationalError as error:
-        # dbt says what else is wrong.
+        # dbt reports other errors.
         return "unsupported startup parameter" not in str(error)
 
 
 def _refuse_planted() -> None:
-    """Stop where a session looks names up in a schema that lesser roles may create in.
+    """Refuse a default search_path with a schema in which lesser roles may create.
 
     Raises:
-        UserError: it does.
+        UserError: it has such a schema.
     """
     with (
         database.connected(settings.load()) as connection,
@@ -272,4 +272,4 @@ def _refuse_planted() -> None:
         for (name,) in cursor.fetchall():
             schema = name.strip().strip('"').replace('""', '"')
             if found := trust.complaint(cursor, schema):
-                raise UserError(f"the pooler does not pass on search_path, and {found}")
+                raise UserError(f"the pooler drops the option search_path, and {found}")

@@ -1,7 +1,4 @@
-"""Run dbt in this process; Ctrl-C ends it with one line.
-
-By itself dbt prints a stack trace then.
-"""
+"""Run dbt in this process. Ctrl-C ends it with one line, not with a stack trace."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ def run(*arguments: str) -> int:
         else:
             fire_event(*event, **options)
 
-    # Its outermost handler reports every exception that is not dbt's own by this.
+    # dbt's outermost handler reports every foreign exception by this function.
     requires.fire_event = fire_unless_interrupted
     try:
         cli(arguments, prog_name="dbt")
@@ -49,7 +46,7 @@ def run(*arguments: str) -> int:
 
 
 def prepare(*arguments: str) -> None:
-    """Give dbt its settings, and its folders where this is called from elsewhere.
+    """Set dbt's settings, and its folders if the working folder is another one.
 
     Raises:
         UserError: a setting that can't be used.
@@ -59,14 +56,14 @@ def prepare(*arguments: str) -> None:
         os.environ.setdefault("DBT_PROJECT_DIR", str(project.root()))
     if not (here / "profiles.yml").is_file():
         os.environ.setdefault("DBT_PROFILES_DIR", str(project.root()))
-    # Colors are for people, not for a log file.
+    # A log file must not contain colors.
     if not sys.stdout.isatty():
         os.environ.setdefault("DBT_USE_COLORS", "false")
     environment.prepare(arguments)
 
 
 def interrupted() -> errors.Interrupted:
-    """What Ctrl-C means for a build."""
+    """The error of a build that Ctrl-C ended."""
     return errors.Interrupted(
-        "interrupted: what was built stays, run the same command again"
+        "interrupted, finished models are kept: run the same command again"
     )

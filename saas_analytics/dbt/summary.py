@@ -18,7 +18,7 @@ from saas_analytics import errors
 from saas_analytics.dbt import run as dbt_run
 from saas_analytics.output import plain
 
-# dbt takes seconds to import: only what Ctrl-C ends with one line does so.
+# dbt takes seconds to import. It is imported where Ctrl-C ends with one line.
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
     from rich.console import Console
@@ -37,7 +37,7 @@ _OF_RESULTS = ("LogTestResult", "RunResult", "CheckNodeTestFailure")
 
 
 class Listener:
-    """Takes dbt's events: moves the bar, and keeps or prints what a reader needs."""
+    """Handles dbt's events: moves the bar, collects errors and prints messages."""
 
     def __init__(self, progress: Progress) -> None:
         """Add the bar.
@@ -51,7 +51,7 @@ class Listener:
         self.started = self.printed = time.monotonic()
 
     def __call__(self, event: Any) -> None:
-        """Take one event: a step's start, its end, a message or a failure."""
+        """Handle one event: a step's start, its end, a message or a failure."""
         name, level = event.info.name, event.info.level
         if level == "error":
             self.failures.append(event.info.msg)
@@ -87,7 +87,7 @@ class Listener:
 def build(
     console: Console, arguments: Sequence[str]
 ) -> tuple[dbtRunnerResult, list[str]]:
-    """Run dbt behind a bar, which is gone at the end.
+    """Run dbt with a bar, which disappears at the end.
 
     Args:
         console: where the bar moves, if it is a terminal.
@@ -135,7 +135,7 @@ def group_of(node: Any) -> str | None:
 
 
 def groups(results: Iterable[Any]) -> list[str]:
-    """A line per group: how many steps ended how, and the seconds that they took."""
+    """A line per group: the seconds, and the number of steps of each status."""
     ended: defaultdict[str, Counter[str]] = defaultdict(Counter)
     seconds: Counter[str] = Counter()
     for result in results:
@@ -152,7 +152,7 @@ def groups(results: Iterable[Any]) -> list[str]:
 
 
 def findings(results: Iterable[Any], status: str) -> list[str]:
-    """A line per test of a status: its name, its rows, and what shows them."""
+    """A line per test of a status: its name, its rows, and the command for them."""
     return [
         f"    {result.node.name}: {result.failures:,} "
         f"row{'' if result.failures == 1 else 's'}, `{_rows_of(result.node)}`"

@@ -1,6 +1,6 @@
-"""Promises about the marts and the source that a test of single rows can't judge."""
+"""Checks of marts and source that need other days or earlier runs as a comparison."""
 
 import os
 
-# Great Expectations phones home unless told not to before it is imported.
+# Great Expectations reads this at import; otherwise it sends usage statistics.
 os.environ["GX_ANALYTICS_ENABLED"] = "false"

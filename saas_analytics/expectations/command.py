@@ -14,33 +14,33 @@ from saas_analytics.output import plain
 
 @click.command()
 @click.option(
-    "--select", "names", multiple=True, help="Judge this suite only (repeatable)."
+    "--select", "names", multiple=True, help="Evaluate this suite only (repeatable)."
 )
 def expectations(names: tuple[str, ...]) -> int:
     """Check volumes, distributions and drift, after a build.
 
-    The suites stand beside the models, as *_expectations.py; docs/quality.md tells of
-    them. The exit code is 1 where a promise of severity error is broken.
+    Each suite is a file *_expectations.py in models/; docs/quality.md lists the checks.
+    The exit code is 1 if a check of severity error fails.
     """
     try:
-        return _judge(names)
+        return _evaluate(names)
     except UserError as error:
         raise NotRun(str(error)) from None
     except psycopg2.Error as error:
         raise NotRun(database.explain(error)) from None
 
 
-def _judge(names: tuple[str, ...]) -> int:
-    """Judge the suites, all or those that are named. Returns the exit code."""
+def _evaluate(names: tuple[str, ...]) -> int:
+    """Evaluate all suites, or those in `names`. Returns the exit code."""
     configuration = settings.load()
     with marts_owner.connected(configuration) as connection, database.interruptible():
-        # A transaction of its own: the judge takes a snapshot for all it reads.
+        # A separate transaction: the evaluation takes its own snapshot.
         with connection:
             for schema in (configuration.source_schema, *configuration.dbt_schemas()):
                 visibility.refuse_hidden_rows(connection, schema)
         # Great Expectations takes seconds to import.
         try:
-            from saas_analytics.expectations import judge, page, suites
+            from saas_analytics.expectations import evaluate, page, suites
         except ModuleNotFoundError as missing:
             raise UserError(
                 f"{missing.name} is not installed: run `make expectations`, or install "
@@ -48,18 +48,18 @@ def _judge(names: tuple[str, ...]) -> int:
             ) from None
 
         selected = suites.load(names)
-        verdicts = judge.run(connection, configuration, selected)
-    is_sound = True
+        results = evaluate.run(connection, configuration, selected)
+    passed = True
     for name, suite in selected.items():
-        counts = Counter(verdict.state for verdict in verdicts[name])
-        told = ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
-        click.echo(f"{name}: {told}")
-        for verdict in verdicts[name]:
-            if verdict.state == "broken":
-                severity = verdict.promise.severity
-                is_sound &= severity != "error"
-                line = plain(verdict.line())
+        counts = Counter(result.state for result in results[name])
+        summary = ", ".join(f"{counts[state]} {state}" for state in sorted(counts))
+        click.echo(f"{name}: {summary}")
+        for result in results[name]:
+            if result.state == "failed":
+                severity = result.check.severity
+                passed &= severity != "error"
+                line = plain(result.line())
                 click.echo(f"  {severity}: {line} ({suite.owner})")
-    path = page.write(selected, verdicts)
+    path = page.write(selected, results)
     click.echo(f"Open {os.path.relpath(path)} in a browser.")
-    return DONE if is_sound else FAILED
+    return DONE if passed else FAILED

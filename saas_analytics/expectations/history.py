@@ -1,7 +1,7 @@
-"""What runs measured: a table with one row per measure, part and day of the run.
+"""The values of earlier runs: a table with one row per measure, part and run date.
 
-A later run of the same day takes the place of an earlier one, so a fault that was
-mended leaves nothing behind.
+A run replaces the values of an earlier run on the same day, so values from before a
+correction do not remain.
 """
 
 import datetime as dt
@@ -19,7 +19,7 @@ from saas_analytics.settings import Settings
 
 COLUMNS = ["run_date", "measure", "part", "value"]
 
-# Of measures that the suites no longer have, too.
+# Applies also to measures that no suite has any more.
 KEPT = "100 days"
 
 _LOCK = 7226003
@@ -43,7 +43,7 @@ _REPLACE = """
 
 
 def schema(settings: Settings) -> str:
-    """Where the table lives."""
+    """The name of the table's schema."""
     return f"{settings.marts_schema}_expectations"
 
 
@@ -53,14 +53,14 @@ def table(settings: Settings) -> sql.Identifier:
 
 
 def install(connection: Connection, settings: Settings) -> None:
-    """Make the table where it is missing.
+    """Create the table if it is missing.
 
     Raises:
-        UserError: its schema is missing, and this user may not make one.
+        UserError: its schema is missing, and this user may not create it.
     """
     home = schema(settings)
     with connection, connection.cursor() as cursor:
-        # Two first runs at once.
+        # Two first runs could create the table at the same time.
         locks.take(cursor, _LOCK, "another run of the expectations")
         cursor.execute("select to_regnamespace(quote_ident(%s)) is null", (home,))
         if (cursor.fetchone() or (True,))[0]:
@@ -80,13 +80,13 @@ def _create_schema(cursor: Cursor, name: str) -> None:
         cursor.execute(sql.SQL("create schema {}").format(sql.Identifier(name)))
     except errors.InsufficientPrivilege:
         raise UserError(
-            f'there is no schema "{name}" and this user may not make one: run '
+            f'schema "{name}" does not exist and this user may not create it: run '
             "`saas roles` as the owner of the source"
         ) from None
 
 
 def read(cursor: Cursor, settings: Settings, run_date: dt.date) -> pd.DataFrame:
-    """The values of earlier days; none before the first run."""
+    """The values of earlier days; empty before the first run."""
     rows = []
     if _is_there(cursor, settings):
         query = "select run_date, measure, part, value from {table} where run_date < %s"
@@ -101,10 +101,10 @@ def write(
     run_date: dt.date,
     values: Iterable[tuple[str, str, float]],
 ) -> None:
-    """Keep this run's values: measure, part and value. Forget the oldest."""
+    """Record this run's values (measure, part, value) and delete expired ones."""
     name = table(settings)
     with connection, connection.cursor() as cursor:
-        # In one order for all, so that two runs never wait for each other.
+        # Sorted: two runs that lock rows in one order can't deadlock.
         rows = [(run_date, *value) for value in sorted(values)]
         execute_values(cursor, sql.SQL(_REPLACE).format(table=name), rows)
         cursor.execute(

@@ -1,4 +1,4 @@
-"""Suites: who promises what. They stand beside the models, as `*_expectations.py`."""
+"""Suites of checks, and their owners. Each is a file `*_expectations.py` in models/."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from great_expectations.expectations.expectation import Expectation
 
 from saas_analytics import project
 from saas_analytics.errors import UserError
-from saas_analytics.expectations.looks import Look
+from saas_analytics.expectations.datasets import Dataset
 
 ENDING = "_expectations"
 
@@ -19,42 +19,40 @@ Severity = Literal["warn", "error"]
 
 
 @dataclass(frozen=True)
-class Promise:
-    """One thing that somebody counts on."""
+class Check:
+    """An expectation of one dataset."""
 
-    says: str
-    """In the words of the business, a sentence without its full stop."""
+    title: str
+    """The expectation in business terms: a sentence without its full stop."""
 
-    look: Look
-    """What is looked at."""
-
+    dataset: Dataset
     expect: Expectation
-    """What Great Expectations has to find there."""
+    """The expectation as Great Expectations evaluates it."""
 
     severity: Severity
-    """Whether a broken promise fails the run or is only told."""
+    """`error` if a failed check fails the run, `warn` if the run only reports it."""
 
 
 @dataclass(frozen=True)
 class Suite:
-    """The promises of one folder of models, and who acts when one is broken."""
+    """The checks of one folder of models, and the team that acts on failures."""
 
     owner: str
-    promises: Sequence[Promise]
+    checks: Sequence[Check]
 
 
 def as_usual() -> Expectation:
-    """No row is more than four times as far from usual as rows usually are."""
+    """Expect that `deviation` is within four usual distances."""
     return gxe.ExpectColumnValuesToBeBetween(
         column="deviation", min_value=-4, max_value=4
     )
 
 
 def load(names: Sequence[str] = ()) -> dict[str, Suite]:
-    """The suites by their names, all or those that are named.
+    """The suites by name: all, or those in `names`.
 
     Raises:
-        UserError: there is no suite of that name.
+        UserError: no suite has that name.
     """
     folder = project.root() / "models"
     files = {

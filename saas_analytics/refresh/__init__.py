@@ -1,1 +1,1 @@
-"""Bring the marts up to date without dbt: all of them in one snapshot."""
+"""Refresh the marts without dbt, all of them in one snapshot."""

@@ -15,9 +15,11 @@ from saas_analytics.refresh import engine
 
 @click.command()
 @click.argument("models", nargs=-1)
-@click.option("--rebuild", is_flag=True, help="Compute the models from all rows.")
+@click.option("--rebuild", is_flag=True, help="Recompute the models from all rows.")
 @click.option(
-    "--verify", is_flag=True, help="Compare each with its select; undo if one differs."
+    "--verify",
+    is_flag=True,
+    help="Compare each model with its select; roll back if one differs.",
 )
 @click.option(
     "--wait",
@@ -31,11 +33,11 @@ from saas_analytics.refresh import engine
     type=click.FloatRange(min=0),
     help="Seconds that a run may take, 0 for no limit. [default: REFRESH_TIMEOUT]",
 )
-@click.option("--quiet", is_flag=True, help="Say nothing unless something is wrong.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
 @click.option(
     "--every",
     type=click.FloatRange(min=0.1),
-    help="Go on, a run each so many seconds, until Ctrl-C.",
+    help="Repeat the run every so many seconds, until Ctrl-C.",
 )
 def refresh(
     models: tuple[str, ...],
@@ -46,11 +48,11 @@ def refresh(
     quiet: bool,
     every: float | None,
 ) -> int:
-    """Bring MODELS up to date without dbt, in one snapshot.
+    """Refresh MODELS without dbt, in one snapshot.
 
-    Without MODELS it refreshes all. dbt makes and changes the models (`saas build`).
-    This keeps them fresh between, at a cost in proportion to what changed, and applies
-    to what it writes the data tests that look at one row or group.
+    Without MODELS it refreshes all. `saas build` creates and changes the models; this
+    command applies changes of the source to them. Its cost grows with the changes. It
+    runs the data tests of single rows and groups on the rows that it writes.
     """
     configuration = settings.load()
     schema = f"{configuration.marts_schema}_refresh"
@@ -85,7 +87,7 @@ def refresh(
                 raise UserError(_one_line(error)) from error
             if every is None:
                 raise
-            # The next one may find the server back, or the other run gone.
+            # The cause can be temporary: a restart of the server, or another run.
             click.echo(f"error: {_one_line(error)}", err=True)
         if every is None:
             return DONE if is_sound else FAILED
@@ -93,7 +95,7 @@ def refresh(
 
 
 def _report(runs: list[engine.Run], seconds: float, is_verified: bool) -> None:
-    """Say what changed."""
+    """Print one line per changed model, the advice and the totals."""
     changed = [run for run in runs if not run.is_unchanged]
     for run in changed:
         click.echo(
@@ -103,14 +105,14 @@ def _report(runs: list[engine.Run], seconds: float, is_verified: bool) -> None:
     for sentence, models in _advice(runs).items():
         be = "is" if len(models) == 1 else "are"
         click.echo(f"note: {', '.join(models)} {be} {sentence}")
-    verdict = ", each equals its select" if is_verified else ""
+    verified = ", each equals its select" if is_verified else ""
     click.echo(
-        f"{len(changed)} of {len(runs)} models changed{verdict}, {seconds:.2f} s."
+        f"{len(changed)} of {len(runs)} models changed{verified}, {seconds:.2f} s."
     )
 
 
 def _advice(runs: list[engine.Run]) -> dict[str, list[str]]:
-    """The models that each advice is for."""
+    """Each advice with the models that it concerns."""
     found: dict[str, list[str]] = {}
     for run in runs:
         for sentence in run.advice:
@@ -119,7 +121,7 @@ def _advice(runs: list[engine.Run]) -> dict[str, list[str]]:
 
 
 def _report_failures(runs: list[engine.Run]) -> bool:
-    """Say what is wrong in what changed. Returns whether nothing is."""
+    """Print failed data tests. Returns whether there are none."""
     failed = [(run.model, name) for run in runs for name in run.failed_checks]
     for model, name in failed:
         click.echo(f"error: {model} fails {name}: see `make build`", err=True)
@@ -129,19 +131,19 @@ def _report_failures(runs: list[engine.Run]) -> bool:
 def _one_line(error: Exception) -> str:
     if isinstance(error, errors.InsufficientPrivilege) and not error.diag.message_hint:
         return (
-            f"{error.diag.message_primary}: where another role built the marts, "
-            "`saas roles` as the source's owner hands them over"
+            f"{error.diag.message_primary}: if another role built the marts, run "
+            "`saas roles` as the source's owner, which transfers them"
         )
     text = database.explain(error) if isinstance(error, psycopg2.Error) else str(error)
     if isinstance(error, errors.QueryCanceled) and "timeout" in text:
         text += (
-            ": the run was undone; give it more time with --timeout or "
-            "REFRESH_TIMEOUT, or look for what it waits for or reads"
+            ", the run was rolled back: raise --timeout or REFRESH_TIMEOUT, or find "
+            "out what it waits for or reads"
         )
     if isinstance(error, errors.StringDataRightTruncation):
         text += (
-            ": a column of the source was widened: run `make build`, which makes the "
-            "tables again that took their types from it"
+            ", because a column of the source was widened: run `make build`, which "
+            "rebuilds the tables that have its former type"
         )
     if isinstance(error, (errors.UndefinedColumn, errors.UndefinedTable)):
         text += ": run `saas migrate`, and `make build` after it"

@@ -1,4 +1,4 @@
-"""Calls of the refresh engine that dbt puts into the database (packages/exact)."""
+"""Calls of the refresh engine that dbt installs in the database (packages/exact)."""
 
 import difflib
 from collections.abc import Callable, Sequence
@@ -15,17 +15,17 @@ from psycopg2.extensions import connection as Connection
 from saas_analytics.database import limits, waiting
 from saas_analytics.errors import Busy, UserError
 
-# How often a run starts again that others got ahead of.
+# How often a run starts again after another process changed a relation before it.
 ATTEMPTS = 5
 
 
 class _Late(Exception):
-    """What is read was emptied or replaced after the snapshot was taken."""
+    """A relation that the run reads was emptied or replaced after its snapshot."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a refresh did to one model."""
+    """The outcome of a refresh for one model."""
 
     model: str
     method: str
@@ -35,13 +35,13 @@ class Run:
     rows_added: int
     milliseconds: float
     failed_checks: list[str]
-    """Data tests that what was written fails."""
+    """Data tests that the written rows fail."""
     advice: list[str] = field(default_factory=list)
-    """Why it is computed whole though it has keys, and what makes it cheap."""
+    """Why a model with keys was fully refreshed, and how to make it cheaper."""
 
     @property
     def is_unchanged(self) -> bool:
-        """Whether the model stayed as it was."""
+        """Whether no row of the model changed."""
         return self.rows_removed + self.rows_added == 0
 
 
@@ -61,13 +61,13 @@ def refresh(
         connection: it must not be in a transaction.
         schema: where the engine lives, `<marts schema>_refresh`.
         models: names; what they read is not refreshed with them.
-        rebuild: compute everything anew, whatever changed.
-        inspect: called in the transaction when all is done; what it raises undoes it.
-        wait_seconds: how long others may hold a lock that this run needs.
-        run_seconds: how long a statement may take; 0 for as long as it needs.
+        rebuild: recompute the models from all rows.
+        inspect: called at the end of the transaction; its exception rolls back.
+        wait_seconds: how long other processes may hold a lock that this run needs.
+        run_seconds: how long a statement may take; 0 for no limit.
 
     Raises:
-        Busy: others held a lock for longer, or kept getting ahead.
+        Busy: another process held a lock for longer, or kept changing relations.
         UserError: there are no marts yet, or a model is unknown.
     """
     connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ)
@@ -82,7 +82,8 @@ def refresh(
         except (errors.SerializationFailure, errors.DeadlockDetected, _Late):
             if attempt == ATTEMPTS:
                 raise Busy(
-                    "others kept getting ahead: run it again, or one run at a time"
+                    "other processes kept changing the marts or their inputs: run "
+                    "it again, or one run at a time"
                 ) from None
         except errors.LockNotAvailable:
             who = _holders(connection, schema) or "a process that has ended since"
@@ -95,7 +96,7 @@ def refresh(
 
 
 def forget(connection: Connection, schema: str) -> None:
-    """Delete what the runs so far have read and left behind: it names persons.
+    """Delete the before-images and logs that all runs have read: they name persons.
 
     Args:
         connection: it must not be in a transaction.
@@ -112,7 +113,7 @@ def forget(connection: Connection, schema: str) -> None:
 
 
 def _holders(connection: Connection, schema: str) -> str | None:
-    """Who holds a lock that keeps a refresh from its logs, inputs or marts."""
+    """The processes whose locks block a refresh's logs, inputs or marts."""
     with connection, connection.cursor() as cursor:
         cursor.execute(
             sql.SQL(
@@ -141,10 +142,10 @@ def _begin(
     wait_seconds: float,
     run_seconds: float,
 ) -> None:
-    """Queue behind other runs, then take the snapshot, and hold what is read.
+    """Queue behind other runs, lock the inputs, then take the snapshot.
 
-    Nothing of it is emptied, taken away or replaced from then on: the snapshot would
-    see it as empty.
+    The locks keep other processes from truncating or replacing an input: the snapshot
+    would see it as empty.
     """
     with connection.cursor() as cursor:
         engine = sql.Identifier(schema)
@@ -168,8 +169,7 @@ def _begin(
             ) from None
         statements = [statement for (statement,) in cursor]
         _refuse_unknown(models, present)
-        # These were read with a snapshot; the next transaction takes its own after it
-        # has the locks.
+        # This read took a snapshot. The next transaction takes its own after the locks.
         limit = limits.statements(connection, run_seconds)
         connection.rollback()
         cursor.execute(limit)
@@ -244,6 +244,6 @@ def verify(connection: Connection, schema: str, models: Sequence[str] = ()) -> N
         wrong = [f"{model} in {rows:,} rows" for model, rows in cursor if rows]
     if wrong:
         raise UserError(
-            f"marts would differ from their select: {', '.join(wrong)}; nothing was "
-            "changed: report it, and rebuild them with --rebuild"
+            f"marts would differ from their select ({', '.join(wrong)}), and the run "
+            "was rolled back: report it, and rebuild them with --rebuild"
         )

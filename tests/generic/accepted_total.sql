@@ -1,6 +1,6 @@
 {#-
-    The sum of a column over each group lies between `min_value` and `max_value` (SQL
-    expressions, at least one of them): for parts of either sign whose total has one.
+    The sum of a column over each group is between `min_value` and `max_value` (SQL
+    expressions, at least one of them). It suits parts of either sign.
 -#}
 {% test accepted_total(
     model, column_name, group_by, min_value=none, max_value=none

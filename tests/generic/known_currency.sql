@@ -1,6 +1,5 @@
 {#-
-    Every currency is one of ISO 4217 that seed `currencies` lists; one row per
-    stranger.
+    Every currency is in the seed `currencies` (ISO 4217). One row per unknown currency.
 -#}
 {% test known_currency(model, column_name) %}
 select

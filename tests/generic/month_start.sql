@@ -1,4 +1,4 @@
-{#- A month is named by its first day. -#}
+{#- The date of a month is its first day. -#}
 {% test month_start(model, column_name) %}
     {{ config(meta={"exact": {"check": "rows"}}) }}
 select *

@@ -1,6 +1,6 @@
 {#-
-    Between the first and the last one of a group, no period is missing. `period` is day
-    or month, `column_name` the date that names it, `group_by` the columns of the group.
+    No period is missing between the first and the last one of a group. `period` is day
+    or month, `column_name` its date, and `group_by` the columns of the group.
 -#}
 {% test no_missing_periods(model, column_name, period, group_by=[]) %}
     {%- if period == "day" -%}
@@ -9,7 +9,7 @@
         {%- set next_period = saas_analytics.add_months("covered." ~ column_name, 1) -%}
     {%- else -%}
         {%- do exceptions.raise_compiler_error(
-            "no_missing_periods: the period is day or month, not '" ~ period ~ "'."
+            "no_missing_periods has period '" ~ period ~ "': write day or month."
         ) -%}
     {%- endif %}
 with covered as (

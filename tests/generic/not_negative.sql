@@ -1,6 +1,6 @@
 {#-
-    A count or sum is there and at least 0. On a table, `columns` names several, all in
-    one scan.
+    A count or sum is not null and at least 0. On a table, `columns` names several,
+    which one scan tests.
 -#}
 {% test not_negative(model, column_name=none, columns=none) %}
     {{ config(meta={"exact": {"check": "rows"}}) }}

@@ -1,5 +1,5 @@
 {#-
-    The column is filled and names one row each: `not_null` and `unique` in one scan.
+    The column identifies one row each: `not_null` and `unique` in one scan.
 -#}
 {% test primary_key(model, column_name) %}
     {{ config(meta={"exact": {"check": "groups"}}) }}

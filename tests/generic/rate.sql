@@ -1,4 +1,4 @@
-{#- A share of something: null, or from 0 to 1. -#}
+{#- A share: null, or from 0 to 1. -#}
 {% test rate(model, column_name) %}
     {{ config(meta={"exact": {"check": "rows"}}) }}
 select *

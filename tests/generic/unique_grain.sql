@@ -1,6 +1,5 @@
 {#-
-    The columns name one row each: no group of theirs appears twice, null being a value
-    like any other.
+    The columns identify one row each. Nulls count as equal values.
 -#}
 {% test unique_grain(model, columns) %}
     {{ config(meta={"exact": {"check": "groups"}}) }}

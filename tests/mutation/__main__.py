@@ -1,7 +1,7 @@
-"""python -m tests.mutation: would a test have noticed?
+"""python -m tests.mutation: which test catches each planted fault?
 
 Plants the faults of faults.yml one at a time, in the models, the macros, the schema and
-the data, and tells for each which test fails first. What no test notices survives.
+the data. For each it prints the first test that fails. A fault without one survives.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ import psutil
 from saas_analytics.errors import UserError
 from tests.mutation import faults
 from tests.mutation.faults import PLACES, Fault
-from tests.mutation.trial import SORTS, Bench, Unclear, Verdict
+from tests.mutation.trial import SORTS, Bench, TrialResult, Unclear
 from tests.python.support import ROOT, fast_server, server_folder
 
-# Fewer, and the tests are not worth their time.
+# In percent: the least share of caught faults.
 WANTED_PERCENT = 95
 
-# What was found, for --resume.
+# The results so far, for --resume.
 FOUND = ROOT / "target" / "mutation.json"
 
-Found = dict[str, Verdict]
+Found = dict[str, TrialResult]
 
-# All that a verdict depends on, the list of faults apart.
+# Everything that a result depends on, except the list of faults.
 FOLDERS = (
     *("bootstrap", "macros", "models", "packages", "saas_analytics", "seeds"),
     "tests",
@@ -45,13 +45,13 @@ FOLDERS = (
 
 
 @click.command()
-@click.option("--only", multiple=True, metavar="ID", help="Try this fault alone.")
-@click.option("--list", "is_list", is_flag=True, help="Say what the faults are.")
+@click.option("--only", multiple=True, metavar="ID", help="Try only this fault.")
+@click.option("--list", "is_list", is_flag=True, help="List the faults.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1))
-@click.option("--resume", is_flag=True, help="Go on where the last run was stopped.")
+@click.option("--resume", is_flag=True, help="Continue the interrupted last run.")
 def main(only: tuple[str, ...], is_list: bool, jobs: int, resume: bool) -> None:
     """Plant faults one at a time; exit 1 if fewer than 95% are caught."""
-    # No server is left behind.
+    # SIGTERM must stop the servers, too.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         planted = faults.chosen(only)
@@ -71,9 +71,9 @@ def main(only: tuple[str, ...], is_list: bool, jobs: int, resume: bool) -> None:
 
 
 def try_all(planted: Sequence[Fault], jobs: int, found: Found) -> Found:
-    """Try the faults that have no verdict yet, several at a time."""
+    """Try the faults without a result, several at a time."""
     left = [fault for fault in planted if _key(fault) not in found]
-    verdicts = {
+    results = {
         fault.id: found[_key(fault)] for fault in planted if _key(fault) in found
     }
     kept = dict(found)
@@ -82,13 +82,13 @@ def try_all(planted: Sequence[Fault], jobs: int, found: Found) -> Found:
     def attempt(fault: Fault) -> None:
         bench = benches.get()
         try:
-            verdict = bench.try_fault(fault)
+            result = bench.try_fault(fault)
         finally:
             benches.put(bench)
-        verdicts[fault.id] = verdict
-        _show(fault, verdict)
-        if verdict.outcome != "unclear":
-            kept[_key(fault)] = verdict
+        results[fault.id] = result
+        _show(fault, result)
+        if result.outcome != "unclear":
+            kept[_key(fault)] = result
             _write_found(kept)
 
     with server_folder() as scratch:
@@ -112,44 +112,44 @@ def try_all(planted: Sequence[Fault], jobs: int, found: Found) -> Found:
                 try:
                     list(pool.map(attempt, left))
                 except BaseException:
-                    # Or the trials that wait would still be made.
+                    # Otherwise the queued trials would still run.
                     pool.shutdown(wait=False, cancel_futures=True)
                     for child in psutil.Process().children(recursive=True):
                         child.send_signal(signal.SIGINT)
                     raise
         finally:
             server.stop()
-    return verdicts
+    return results
 
 
-# --- What was found -------------------------------------------------------------------
+# --- Results --------------------------------------------------------------------------
 
 
-def _show(fault: Fault, verdict: Verdict) -> None:
+def _show(fault: Fault, result: TrialResult) -> None:
     click.echo(
-        f"{verdict.outcome:9} {verdict.seconds:6.1f} s  {fault.id:46} "
-        f"{verdict.by:10}  {verdict.test}"
+        f"{result.outcome:9} {result.seconds:6.1f} s  {fault.id:46} "
+        f"{result.by:10}  {result.test}"
     )
 
 
 def summarize(planted: Sequence[Fault], found: Found) -> bool:
-    """Print the table of all verdicts; whether enough faults were caught."""
+    """Print the table of results. Returns whether enough faults were caught."""
     sorts = [sort for sort in SORTS if any(v.by == sort for v in found.values())]
     header = ("place", "planted", "caught", *sorts)
     click.echo(f"| {' | '.join(header)} |")
     click.echo(f"|---|{'---:|' * (len(header) - 1)}")
     for place in (*PLACES, "all"):
-        verdicts = [
+        results = [
             found[fault.id] for fault in planted if place in (fault.place, "all")
         ]
-        by = Counter(verdict.by for verdict in verdicts if verdict.outcome == "caught")
-        if verdicts:
-            cells = (len(verdicts), by.total(), *(by[sort] for sort in sorts))
+        by = Counter(result.by for result in results if result.outcome == "caught")
+        if results:
+            cells = (len(results), by.total(), *(by[sort] for sort in sorts))
             click.echo(f"| {place} | {' | '.join(map(str, cells))} |")
     for outcome in ("survived", "unclear"):
         for fault in planted:
             if found[fault.id].outcome == outcome:
-                reason = found[fault.id].test or "no test notices it"
+                reason = found[fault.id].test or "no test catches it"
                 click.echo(f"\n{outcome}: {fault.id} ({fault.means})\n    {reason}")
     outcomes = Counter(found[fault.id].outcome for fault in planted)
     percent = 100 * outcomes["caught"] / len(planted)
@@ -159,11 +159,11 @@ def summarize(planted: Sequence[Fault], found: Found) -> bool:
     return percent >= WANTED_PERCENT and not outcomes["unclear"]
 
 
-# --- From run to run ------------------------------------------------------------------
+# --- Results of earlier runs ----------------------------------------------------------
 
 
 def _key(fault: Fault) -> str:
-    # Where a test is looked for first makes no difference to what notices the fault.
+    # The order of tests does not change the outcome.
     meaning = {**asdict(fault), "first": ""}
     text = json.dumps(meaning, sort_keys=True) + _digest()
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -171,7 +171,7 @@ def _key(fault: Fault) -> str:
 
 @functools.cache
 def _digest() -> str:
-    """Of the files in FOLDERS."""
+    """A hash of the files in FOLDERS."""
     sha = hashlib.sha256()
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*")):
@@ -185,7 +185,7 @@ def _read_found() -> Found:
     if not FOUND.exists():
         return {}
     entries = json.loads(FOUND.read_text(encoding="utf-8"))
-    return {key: Verdict(**entry) for key, entry in entries.items()}
+    return {key: TrialResult(**entry) for key, entry in entries.items()}
 
 
 def _write_found(found: Found) -> None:

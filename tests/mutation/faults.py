@@ -16,30 +16,30 @@ FAULTS = Path(__file__).with_name("faults.yml")
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that somebody might get wrong, in the project or in the data."""
+    """One mistake in the project or in the data."""
 
     id: str
     kind: str
     means: str
-    """What a reader of the marts is misled to believe."""
+    """The wrong figure or behavior that it causes."""
 
     file: str = ""
-    """Where in the project `find` stands exactly once, and becomes `put`."""
+    """The file in which `find` occurs exactly once, and becomes `put`."""
     find: str = ""
     put: str = ""
 
     statement: str = ""
-    """What damages a built company, for a fault in the data."""
+    """The SQL that damages a built company, for a fault in the data."""
 
     first: str = ""
-    """The likeliest test to notice, `file.py::name`: it is run before the others."""
+    """The test that most likely catches it, `file.py::name`; it runs first."""
 
     survives: str = ""
-    """Why no test can tell the difference, where that is known."""
+    """The reason why no test can detect it, if there is one."""
 
     @property
     def place(self) -> str:
-        """The part of the project, or of the data, that is damaged."""
+        """The damaged part of the project or of the data."""
         if self.statement:
             is_mart = "analytics." in self.statement
             return "data of the marts" if is_mart else "data of the source"
@@ -70,13 +70,13 @@ def chosen(ids: tuple[str, ...]) -> list[Fault]:
     faults = load()
     if unknown := set(ids) - {fault.id for fault in faults}:
         raise UserError(
-            f"there is no fault {', '.join(sorted(unknown))}: --list names them"
+            f"there is no fault {', '.join(sorted(unknown))}: --list shows all"
         )
     return [fault for fault in faults if not ids or fault.id in ids]
 
 
 def misplaced(root: Path = ROOT) -> list[str]:
-    """The faults whose text stands in its file not once, but never or several times."""
+    """The faults whose text does not occur exactly once in its file."""
     return [
         f"{fault.id}: {count} times in {fault.file}"
         for fault in load()

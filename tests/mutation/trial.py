@@ -1,14 +1,13 @@
 """One trial: a fault is planted in a copy of the project, and the tests are run.
 
-From the cheap to the dear, up to the first that fails:
+The steps run from cheap to expensive, up to the first failure:
 
-1. dbt builds what the fault touches, on a company whose marts were right, with all unit
-    tests, contracts and data tests of it;
+1. dbt builds the affected nodes on a company with correct marts, with all their unit
+    tests, contracts and data tests;
 2. pytest runs the files that compare marts, or counters, with a second implementation.
 
-Only a failing test catches, or one that warns where it didn't before, if none fails.
-What doesn't come to an end, dbt that doesn't start or SQL that isn't valid, leaves the
-fault unclear.
+A fault is caught by a failing test, or else by a test with a new warning. It is unclear
+if a step does not end, dbt does not start, or the SQL is invalid.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ from tests.python.support import (
     new_database,
 )
 
-# The same company and the same "now", whatever the day.
+# The same company and the same "now" on every day.
 COMPANY = ("--scale", "0.02", "--seed", "1", "--until", "2026-06-30")
 NOW = '{"as_of": "2026-06-30T23:59:59Z"}'
 
-# A step that takes longer hangs.
+# In seconds: a longer step counts as hanging.
 STEP_SECONDS = 1200
 
 NOT_COPIED = shutil.ignore_patterns(
@@ -52,11 +51,11 @@ NOT_COPIED = shutil.ignore_patterns(
     *("__pycache__", ".*_cache", ".hypothesis"),
 )
 
-# The macro file of the engine that the models call.
+# The engine's macro file that models call.
 CALENDAR = "packages/exact/macros/time.sql"
 
-# Who can tell of a fault in these files, the cheaper first. Tests that notice any
-# change of a file, whatever it means, are none of them, nor is a test of tests.
+# The test files that can catch a fault in these files, the cheapest first. Tests that
+# fail after any change of a file, and tests of tests, are not among them.
 USAGE, MONEY = "test_marts_usage.py", "test_marts_money.py"
 REFRESHES = ("test_refresh_exact.py", "test_refresh_weak_spots.py")
 NOT_ASKED = "notice_a_wrong_row"
@@ -130,33 +129,33 @@ PYTESTS = {
 
 
 def pytests_of(file: str) -> Sequence[str]:
-    """The test files that can tell of a fault in a file."""
+    """The test files that can catch a fault in a file."""
     return next(files for pattern, files in PYTESTS.items() if fnmatch(file, pattern))
 
 
-# What a contract says when it is broken; what a model says of its changes is one too.
+# Messages of violated contracts, including those of a model's declared changes.
 BROKEN_CONTRACT = re.compile(
     "has an enforced contract that failed|violates not-null constraint"
     "|contains null values|the config of .* gives (?:other rows of|another) "
 )
 # How dbt names a failed test within another program's output.
 FAILED_IN_DBT = re.compile(r"Failure in (?:unit_)?test (\w+)")
-# The same of a model, with all that is said before the next failure.
+# A failed model in that output, with its message up to the next failure.
 MODEL_FAILED_IN_DBT = re.compile(r"Failure in model (\w+)((?:(?!Failure in ).)*)", re.S)
 
 
-# Each dbt is a process of its own, forked from one that has already read dbt's modules.
+# Each dbt is a separate process, forked from one that has imported dbt.
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([__name__, "dbt.cli.main"])
 
 
 class Unclear(Exception):
-    """A trial that came to no verdict."""
+    """A trial without a result."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What dbt says of one node."""
+    """dbt's result of one node."""
 
     name: str
     status: str
@@ -169,7 +168,7 @@ class Catch:
     """The first test that failed."""
 
     by: str
-    """Its sort, one of SORTS."""
+    """Its kind, one of SORTS."""
     test: str
 
 
@@ -180,36 +179,36 @@ SORTS = (
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What became of a fault."""
+class TrialResult:
+    """The result of a trial."""
 
     outcome: str
     """caught, survived or unclear."""
     by: str
-    """The sort of test."""
+    """The kind of the test."""
     test: str
-    """Its name, or why it is unclear."""
+    """Its name, or the reason for `unclear`."""
     seconds: float
 
 
 @dataclass
 class Bench:
-    """A copy of the project, and a database to be damaged."""
+    """A copy of the project, and a database to damage."""
 
     root: Path
     server_url: str
     name: str
-    """Of the database: with another one dbt would parse the whole project anew."""
+    """The URL of the database. With another one dbt would parse the project again."""
     template: str = ""
-    """A database whose marts are right."""
+    """A database with correct marts."""
     warnings: set[str] = field(default_factory=set)
-    """Tests that warn of the undamaged company."""
+    """Tests with a warning on the undamaged company."""
     sound_files: set[str] = field(default_factory=set)
     """Test files that pass without a fault."""
     variables: str = NOW
-    """Those of dbt, as JSON. The marts are as of one time."""
+    """dbt's variables, as JSON. The marts are as of one time."""
     files_for: Callable[[str], Sequence[str]] = pytests_of
-    """The test files that can tell of a fault in a file."""
+    """The test files that can catch a fault in a file."""
 
     @classmethod
     def make(cls, folder: Path, server_url: str, name: str) -> Bench:
@@ -235,7 +234,9 @@ class Bench:
                 result.name for result in results if result.status == "warn"
             }
             if catch := self._catch(results):
-                raise Unclear(f"without any fault {catch.test} fails: mend that first")
+                raise Unclear(
+                    f"without any fault {catch.test} fails: repair that first"
+                )
             with new_database(
                 self.server_url, template=self.name, name=name, keep=True
             ):
@@ -250,27 +251,29 @@ class Bench:
         """
         if left := sorted(set(tests) - self.sound_files):
             if catch := self._pytest(*left):
-                raise Unclear(f"without any fault {catch.test} fails: mend that first")
+                raise Unclear(
+                    f"without any fault {catch.test} fails: repair that first"
+                )
             self.sound_files.update(left)
 
     # --- With one ---------------------------------------------------------------------
 
-    def try_fault(self, fault: Fault) -> Verdict:
-        """Plant a fault, and tell which test fails first."""
+    def try_fault(self, fault: Fault) -> TrialResult:
+        """Plant a fault, and return the first test that fails."""
         started = time.monotonic()
         try:
             if fault.statement:
                 catch = self._damage(fault)
             else:
                 catch = self._try_dbt(fault)
-                # A warning may be luck: it counts where nothing fails.
+                # A warning may be a coincidence: it counts only if no test fails.
                 if catch is None or catch.by == "warning":
                     catch = self._try_pytest(fault) or catch
             outcome = "caught" if catch else "survived"
         except (Unclear, subprocess.TimeoutExpired, psycopg2.Error) as error:
             outcome, catch = "unclear", Catch("", " ".join(str(error).split()))
         catch = catch or Catch("", fault.survives)
-        return Verdict(
+        return TrialResult(
             outcome, catch.by, catch.test, round(time.monotonic() - started, 1)
         )
 
@@ -280,7 +283,7 @@ class Bench:
         ) as database:
             try:
                 if not self._execute(database, fault.statement):
-                    raise Unclear("the statement damages nothing")
+                    raise Unclear("the statement changes no row")
             except psycopg2.IntegrityError as error:
                 return Catch("contract", str(error).splitlines()[0])
             if "analytics." not in fault.statement:
@@ -312,7 +315,7 @@ class Bench:
                 self.server_url, template=self.template, name=self.name
             ) as database,
         ):
-            # What a snapshot kept is not what the fault makes of it.
+            # Rows that the snapshot kept do not show the fault.
             return self._catch(
                 self._dbt(
                     database,
@@ -363,10 +366,10 @@ class Bench:
         }
 
     def _dbt(self, database: Database, *arguments: str) -> list[Result]:
-        """What dbt says of each node, up to the first failure."""
+        """dbt's results by node, up to the first failure."""
         results = self._dbt_once(database, *arguments, "--fail-fast")
         statuses = {result.status for result in results}
-        # dbt may stop for a failure before it has noted it, and tells of none.
+        # dbt may stop after a failure before it has recorded it, and report none.
         if "skipped" in statuses and not statuses & {"fail", "error"}:
             return self._dbt_once(database, *arguments)
         return results
@@ -383,19 +386,19 @@ class Bench:
         try:
             if not receiver.poll(STEP_SECONDS):
                 raise Unclear(f"dbt took longer than {STEP_SECONDS} s")
-            told: list[Result] | str = receiver.recv()
+            answer: list[Result] | str = receiver.recv()
             process.join(60)
         except EOFError as error:
-            raise Unclear("dbt came to an untimely end") from error
+            raise Unclear("dbt ended without a result") from error
         finally:
             process.kill()
             process.join()
-        if isinstance(told, str):
-            raise Unclear(f"dbt did not get so far: {told}")
-        return told
+        if isinstance(answer, str):
+            raise Unclear(f"dbt failed earlier: {answer}")
+        return answer
 
     def _catch(self, results: list[Result]) -> Catch | None:
-        """The failed test among dbt's results; a failure stops other nodes midway."""
+        """The failed test among dbt's results; a failure also stops other nodes."""
         for result in results:
             if result.status == "fail":
                 return Catch(
@@ -437,17 +440,17 @@ class Bench:
                 if case.find("failure") is not None:
                     file = case.get("classname", "").rpartition(".")[2]
                     return Catch("pytest", f"{file}.py::{case.get('name')}")
-            # A fixture that builds marts, and whose data tests or contracts fail.
+            # The data tests or contracts of a fixture that builds marts may fail.
             if failed := FAILED_IN_DBT.search(result.stdout):
                 return Catch("data test", failed[1])
             for model, message in MODEL_FAILED_IN_DBT.findall(result.stdout):
                 if BROKEN_CONTRACT.search(message):
                     return Catch("contract", model)
-        raise Unclear(f"{tests[0]} did not get so far: {result.stdout[-1500:]}")
+        raise Unclear(f"{tests[0]} failed earlier: {result.stdout[-1500:]}")
 
 
 def _what_to_build(file: str) -> tuple[str, ...] | None:
-    """dbt's selection of what a file bears on; none where dbt doesn't build it."""
+    """dbt's selection of nodes that a file affects; none if dbt doesn't build it."""
     if file.startswith(("models/", "seeds/")):
         return ("--select", f"{Path(file).stem}+")
     if file.startswith("macros/") and not file.startswith("macros/adapter/"):
@@ -458,7 +461,7 @@ def _what_to_build(file: str) -> tuple[str, ...] | None:
 
 
 def _what_to_test(statement: str) -> tuple[str, ...]:
-    """dbt's selection of the data tests that a damaged table bears on."""
+    """dbt's selection of the data tests that a damaged table affects."""
     damaged = re.search(r"(?:insert into|update|delete from) ([\w.]+)", statement)
     assert damaged, statement
     name = damaged[1]
@@ -470,9 +473,9 @@ def _what_to_test(statement: str) -> tuple[str, ...]:
 def run_dbt(
     arguments: list[str], variables: dict[str, str], root: Path, sender: Connection
 ) -> None:
-    """Run dbt in a process of its own, and send what it says of each node.
+    """Run dbt in a separate process, and send its result of each node.
 
-    A text in place of that says why it did not get so far.
+    If dbt fails earlier, send a text with the reason.
     """
     from dbt.cli.main import dbtRunner
 
@@ -480,7 +483,7 @@ def run_dbt(
     os.environ.clear()
     os.environ.update(variables)
     os.environ.update(dbt_environment.variables())
-    # Files that nobody reads take much of the time.
+    # Writing unused files would take much of the time.
     sparing = (
         "--quiet",
         "--no-write-json",
@@ -506,6 +509,6 @@ def run_dbt(
 
 
 def _name_of(unique_id: str) -> str:
-    """What a node is called: a unit test with its model."""
+    """The name of a node; a unit test has its model's name, too."""
     parts = unique_id.split(".")
     return ".".join(parts[2:]) if parts[0] == "unit_test" else parts[2]

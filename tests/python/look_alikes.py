@@ -101,7 +101,7 @@ LOOK_ALIKES = [
         "update affiliate_commissions set payout_id = null where payout_id = {arrived}",
     ),
     LookAlike(
-        "payouts_unlike_their_commissions",
+        "payout_commission_mismatch",
         "a later payout nets a clawback",
         CLAW_BACK
         + new_payout("netted", "partner", 400)
@@ -109,7 +109,7 @@ LOOK_ALIKES = [
         " where id = {open};",
     ),
     LookAlike(
-        "payouts_unlike_their_commissions",
+        "payout_commission_mismatch",
         "two later payouts net a clawback in part",
         CLAW_BACK
         + new_payout("netted", "partner", 500)
@@ -117,12 +117,12 @@ LOOK_ALIKES = [
         " where id = {open};",
     ),
     LookAlike(
-        "payouts_unlike_their_commissions",
+        "payout_commission_mismatch",
         "the clawback has not been netted yet",
         CLAW_BACK,
     ),
     LookAlike(
-        "payouts_unlike_their_commissions",
+        "payout_commission_mismatch",
         "the application counts no commissions",
         "update affiliate_payouts set commission_count = 0 where id = {arrived}",
     ),
@@ -181,18 +181,18 @@ LOOK_ALIKES = [
         ),
     ),
     LookAlike(
-        "commissions_unlike_their_payment",
+        "commission_payment_mismatch",
         "a share converted into the affiliate's currency",
         new_commission("converted", "banned", "of_dee", "{training}", "EUR", cents=11),
     ),
     LookAlike(
-        "commissions_unlike_their_payment",
+        "commission_payment_mismatch",
         "a fixed fee above the first month's price",
         "update affiliate_commissions set commission_rate = 0, amount_cents = 5000"
         " where id = {open}",
     ),
     LookAlike(
-        "commissions_unlike_their_payment",
+        "commission_payment_mismatch",
         "a bank transfer on its way",
         new_payment(
             "transfer", "{acme_now}", 3000, "'in_9'", "5 days", status="pending"
@@ -204,7 +204,7 @@ LOOK_ALIKES = [
         ),
     ),
     LookAlike(
-        "commissions_unlike_their_payment",
+        "commission_payment_mismatch",
         "two affiliates share one payment",
         new_commission(
             *("claimed", "banned", "also_of_ada", "{third}", "USD"),
@@ -246,7 +246,7 @@ LOOK_ALIKES = [
         ),
     ),
     LookAlike(
-        "affiliate_counters_unlike_their_rows",
+        "affiliate_counter_mismatch",
         "a commission changed and its counters with it",
         "update affiliate_commissions set amount_cents = 599 where id = {open}",
     ),
@@ -266,7 +266,7 @@ LOOK_ALIKES = [
         ),
     ),
     LookAlike(
-        "referrals_unlike_their_status",
+        "referral_status_mismatch",
         "a cancelled referral keeps its times",
         "update affiliate_referrals set status = 'cancelled' where id = {of_ada}",
     ),
@@ -300,12 +300,12 @@ LOOK_ALIKES = [
         " where referral_id = {of_dee}",
     ),
     LookAlike(
-        "clicks_unlike_their_referral",
+        "click_referral_mismatch",
         "an earlier click of the same customer",
         "update affiliate_clicks set referral_id = {of_ada} where id = {in_vain}",
     ),
     LookAlike(
-        "clicks_unlike_their_referral",
+        "click_referral_mismatch",
         "a referral that has not converted yet",
         "update affiliate_clicks set referral_id = {of_eve} where id = {in_vain}",
     ),
@@ -351,7 +351,7 @@ LOOK_ALIKES = [
         " current_period_end = now() + interval '29 days' where id = {trial_sub}",
     ),
     LookAlike(
-        "licenses_unlike_their_subscription",
+        "license_subscription_mismatch",
         "a license suspended for a while",
         "update licenses set status = 'suspended' where id = {acme}",
     ),
@@ -486,20 +486,20 @@ LOOK_ALIKES = [
         " where id = {latest}",
     ),
     LookAlike(
-        "refunds_unlike_their_payment",
+        "refund_payment_mismatch",
         "wholly refunded and still called succeeded",
         "update payment_transactions set refunded_amount_cents = 3000"
         " where id = {latest}",
     ),
     # Licenses, teams and usage
     LookAlike(
-        "seats_unlike_members",
+        "seat_member_mismatch",
         "a closed account gave its seat back",
         "update users set is_active = false where id = {bob};"
         "update licenses set seats_used = 1 where id = {acme}",
     ),
     LookAlike(
-        "seats_unlike_members",
+        "seat_member_mismatch",
         "a team out of use takes no seats",
         "insert into team_members (team_id, user_id) values ({former}, {ivy})",
     ),

@@ -205,7 +205,7 @@ def test_a_database_that_psql_made_is_told_from_an_older_one(former: Database) -
     former.execute("drop index affiliate_clicks_campaign_idx")
 
     assert "bring it to 015_long_names first" in refusal(run("migrate", env=env))
-    assert "lacks what 006_refresh_indexes.sql" in refusal(run("stamp", env=env))
+    assert "lacks objects of 006_refresh_indexes.sql" in refusal(run("stamp", env=env))
     assert "index affiliate_clicks_campaign_idx is missing" in by_psql(former).stderr
     assert "stamp" not in run("status", env=env).stdout
 

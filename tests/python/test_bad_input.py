@@ -203,7 +203,10 @@ def test_a_server_that_is_too_old_is_refused() -> None:
         message = refusal(run("migrate", env=environment(DATABASE_URL=url)))
         server.shutdown()
 
-    assert message == "the server is PostgreSQL 13: version 14 or later is needed"
+    assert message == (
+        "the server is PostgreSQL 13: name a server of version 14 or later in "
+        "DATABASE_URL"
+    )
 
 
 def test_something_else_that_listens_there_is_no_server() -> None:
@@ -299,7 +302,7 @@ def test_a_read_only_server_is_told(empty_database: Database) -> None:
 
     message = refusal(run("migrate", env=empty_database.environment()))
 
-    assert "read-only transaction: this server is a standby or read-only" in message
+    assert "read-only transaction, on a standby or read-only server" in message
 
 
 # --- What is in the database or in the files ------------------------------------------
@@ -312,7 +315,7 @@ def test_somebody_elses_tables_are_left_alone(empty_database: Database) -> None:
 
     message = refusal(run("migrate", env=empty_database.environment()))
 
-    assert 'schema "public" already has what' in message
+    assert 'schema "public" already has objects of' in message
     assert "001_initial_schema.sql" in message
     assert ": usage_events, users:" in message
     assert "DB_SCHEMA" in message
@@ -382,7 +385,7 @@ def test_what_depends_on_the_tables_keeps_them_from_being_taken_back(
     message = refusal(run("rollback", "base", env=database.environment()))
 
     assert "view reports.people depends on table public.users" in message
-    assert "drop what depends on it first" in message
+    assert "drop the dependent objects first" in message
     assert applied(database) == migrate.revisions()
 
 
@@ -458,7 +461,7 @@ def test_ctrl_c_undoes_the_migration_under_way_and_stops_it_on_the_server(
         process.send_signal(signal.SIGINT)
         message = refusal(outcome(process), code=130)
 
-    assert message == "interrupted: what was not finished was undone"
+    assert message == "interrupted: unfinished changes were rolled back"
     deadline = time.monotonic() + 300
     while sleepers(empty_database):
         assert time.monotonic() < deadline
@@ -511,7 +514,7 @@ def test_ctrl_c_ends_a_build_with_one_line(
                 time.sleep(0.05)
             process.send_signal(signal.SIGINT)
             message = refusal(outcome(process), code=130)
-    assert message.startswith("interrupted: what was built stays")
+    assert message.startswith("interrupted, finished models are kept")
     assert database.execute(waiting) == [(0,)]
 
 

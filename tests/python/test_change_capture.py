@@ -863,10 +863,10 @@ def test_the_daily_command_clears_old_tombstones_and_says_so(
     env = database.environment()
     result = run("partitions", env=env)
     assert (result.returncode, result.stderr) == (0, "")
-    assert "1 tombstones of old changes cleared." in result.stdout.splitlines()
+    assert "1 old tombstones deleted." in result.stdout.splitlines()
     assert names(database) == ["b"]
     result = run("partitions", "--keep-tombstones", "9", env=env)
-    assert "1 tombstones of old changes cleared." in result.stdout.splitlines()
+    assert "1 old tombstones deleted." in result.stdout.splitlines()
     assert names(database) == []
 
 

@@ -158,7 +158,7 @@ def test_a_misspelt_setting_in_the_env_file_is_named(
 
     message = refusal(run("url", env=environment(), root=project))
 
-    assert f".env sets {name}, which is no setting: correct it to {meant}" in message
+    assert f".env sets {name}, which is not a setting: correct it to {meant}" in message
     assert "s3cret" not in message
 
 
@@ -182,7 +182,7 @@ def test_a_number_of_threads_that_is_none_is_one_line(
     message = refusal(run("url", env=database.environment(DBT_THREADS=threads)))
     result = dbt("run", database=database, target=tmp_path, DBT_THREADS=threads)
 
-    assert message == "DBT_THREADS is no number of threads: give 1 to 999"
+    assert message == "DBT_THREADS is not a number of threads: give 1 to 999"
     assert result.returncode == 1
     assert result.stderr.splitlines() == [f"error: {message}"]
 
@@ -213,8 +213,8 @@ def test_a_schema_without_the_source_tables_is_named_and_so_is_theirs(
 
     message = refusal(run(*command.split(), env=database.environment(DB_SCHEMA="ap")))
 
-    assert 'the source tables are not there, in schema "ap"' in message
-    assert 'schema "public" has them; correct DB_SCHEMA' in message
+    assert 'schema "ap" has no source tables, but ' in message
+    assert 'schema "public" has them: correct DB_SCHEMA' in message
 
 
 def test_a_second_schema_is_not_made_without_a_word(database: Database) -> None:
@@ -224,9 +224,9 @@ def test_a_second_schema_is_not_made_without_a_word(database: Database) -> None:
     migrated = run("migrate", "001", env=env)
 
     assert status.returncode == 1
-    assert 'schema "public" has them; correct DB_SCHEMA' in status.stderr
+    assert 'schema "public" has them: correct DB_SCHEMA' in status.stderr
     first = migrated.stdout.splitlines()[0]
-    assert first == 'making schema "ap", though schema "public" has them'
+    assert first == 'creating schema "ap", though schema "public" has them'
 
 
 # --- Databases and users that will not do ---------------------------------------------
@@ -269,7 +269,7 @@ def test_the_build_of_a_user_who_only_reads_is_one_line(database: Database) -> N
 
         message = refusal(run("up", "--migrated", "--build", env=env))
 
-        assert f'user "{reader}" may not make tables in schema "analytics"' in message
+        assert f'user "{reader}" may not create tables in schema "analytics"' in message
         assert "DATABASE_URL" in message
         run("up", "--migrated", env=env).check_returncode()
     finally:

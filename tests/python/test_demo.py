@@ -149,8 +149,8 @@ def test_events_are_as_many_as_the_scale_says(summary: Summary) -> None:
         ({"scale": 1e9}, "at most 1000"),
         ({"seed": -1}, "--seed must be 0 or more"),
         ({"until": dt.date(1999, 12, 31)}, "--until must be 2000-01-01 or later"),
-        ({"until": dt.date(2026, 3, 11)}, "--until must be a day that is over"),
-        ({"until": dt.date(9999, 12, 31)}, "--until must be a day that is over"),
+        ({"until": dt.date(2026, 3, 11)}, "--until must be a complete day"),
+        ({"until": dt.date(9999, 12, 31)}, "--until must be a complete day"),
     ],
 )
 def test_bad_arguments_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -828,7 +828,7 @@ def test_a_company_that_is_there_stays_if_asked_so(company: Database) -> None:
     result = run("demo", "--if-empty", env=company.environment())
 
     assert result.returncode == 0, result.stderr
-    assert "There is a company already" in result.stdout
+    assert "The schema already has users" in result.stdout
     assert company.execute("select count(*), max(updated_at) from users") == before
 
 

@@ -497,7 +497,7 @@ def test_ctrl_c_or_a_kill_while_it_starts_leaves_nothing_to_repair(
         if signal_number == signal.SIGINT:
             assert process.returncode == 130
             assert errors.splitlines() == [
-                "error: interrupted: what was not finished was undone"
+                "error: interrupted: unfinished changes were rolled back"
             ]
 
         assert run("up", env=env, root=root).returncode == 0

@@ -287,7 +287,7 @@ def test_what_is_still_to_be_settled_is_told(planted: Planted) -> None:
 
     told = erase_user(planted, "--dry-run").stdout
 
-    assert "1 subscriptions are not cancelled yet" in told
+    assert "1 subscriptions are not canceled yet" in told
     assert "2 approved commissions and payouts are not paid yet" in told
 
 

@@ -1,4 +1,4 @@
-"""What is expected of the data: each promise kept, and broken by what it is for."""
+"""Expectations: correct data passes each check, and a planted fault fails it."""
 
 import html
 import re
@@ -17,7 +17,7 @@ from psycopg2.extensions import parse_dsn
 
 from saas_analytics import settings
 from saas_analytics.command.main import main
-from saas_analytics.expectations.looks import ByWeekday, Measured, Remembered, Shares
+from saas_analytics.expectations.datasets import ByWeekday, Measured, Recorded, Shares
 from saas_analytics.refresh import engine
 from tests.python.support import ROOT, Database, new_database
 from tests.python.zones import report_in
@@ -52,15 +52,15 @@ def days(seed: int = 1) -> pd.DataFrame:
 
 
 def deviations(rows: pd.DataFrame) -> pd.Series:
-    judged = ByWeekday("").beside_usual(rows, pd.DataFrame())
-    return judged.set_index("day")["deviation"]
+    evaluated = ByWeekday("").with_usual(rows, pd.DataFrame())
+    return evaluated.set_index("day")["deviation"]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_weekends_growth_and_chance_are_usual(seed: int) -> None:
-    judged = deviations(days(seed))
-    assert len(judged) == 14
-    assert judged.abs().max() < 4
+    evaluated = deviations(days(seed))
+    assert len(evaluated) == 14
+    assert evaluated.abs().max() < 4
 
 
 @pytest.mark.parametrize(
@@ -73,9 +73,9 @@ def test_a_day_unlike_its_weekday_stands_out(
     rows = days()
     rows.loc[rows.index[-days_ago], "amount"] *= factor
 
-    judged = deviations(rows)
+    evaluated = deviations(rows)
 
-    alone = judged[judged.abs() > 4]
+    alone = evaluated[evaluated.abs() > 4]
     assert list(alone.index) == [str(rows["day"].iloc[-days_ago])], fault
     assert (alone.iloc[0] > 0) == (factor > 1)
 
@@ -114,11 +114,11 @@ def earlier_runs(**parts: list[float]) -> pd.DataFrame:
     )
 
 
-def now(look: Remembered, runs: pd.DataFrame, **parts: float) -> dict[str, float]:
+def now(dataset: Recorded, runs: pd.DataFrame, **parts: float) -> dict[str, float]:
     """How far from usual the parts are now."""
     rows = pd.DataFrame({"part": parts.keys(), "value": parts.values()})
-    judged = look.beside_usual(rows, runs)
-    return dict(zip(judged["part"], judged["deviation"], strict=True))
+    evaluated = dataset.with_usual(rows, runs)
+    return dict(zip(evaluated["part"], evaluated["deviation"], strict=True))
 
 
 SHARES = Shares("", measure="", margin=0.01)
@@ -135,14 +135,14 @@ def test_a_share_is_judged_by_how_much_it_varies() -> None:
 
 def test_a_part_that_is_new_or_gone_counts_as_no_share() -> None:
     runs = earlier_runs(one=[0.5] * 8, two=[0.5] * 8)
-    judged = now(SHARES, runs, one=0.5, three=0.5)
-    assert judged == pytest.approx({"one": 0, "two": -50, "three": 50})
+    evaluated = now(SHARES, runs, one=0.5, three=0.5)
+    assert evaluated == pytest.approx({"one": 0, "two": -50, "three": 50})
 
 
 def test_a_quantity_is_judged_in_proportion() -> None:
     runs = earlier_runs(small=[10.0] * 8, large=[1000.0] * 8, gone=[5.0] * 8)
-    judged = now(MEASURED, runs, small=15, large=1100)
-    assert judged == pytest.approx({"small": 5, "large": 1})
+    evaluated = now(MEASURED, runs, small=15, large=1100)
+    assert evaluated == pytest.approx({"small": 5, "large": 1})
 
 
 def test_one_run_out_of_order_does_not_change_what_is_usual() -> None:
@@ -156,32 +156,32 @@ def test_nothing_is_said_before_there_are_enough_runs() -> None:
     assert np.isnan(now(MEASURED, earlier_runs(), one=0.9)["one"])
 
 
-# --- What breaks each promise ---------------------------------------------------------
+# --- A fault for each check -----------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What somebody or something may do to the data, and the promise that it breaks."""
+    """A change of the data, and the check that it fails."""
 
     suite: str
-    promise: str
+    check: str
     statement: str
 
 
-def on_last_days(suite: str, promise: str, mart: str, change: str, day: str) -> Fault:
+def on_last_days(suite: str, check: str, mart: str, change: str, day: str) -> Fault:
     """A fault in the last week of a mart."""
     return Fault(
         suite,
-        promise,
+        check,
         f"update analytics.{mart} set {change} where {day} > date '2026-03-13'",
     )
 
 
-def in_february(suite: str, promise: str, mart: str, column: str, month: str) -> Fault:
+def in_february(suite: str, check: str, mart: str, column: str, month: str) -> Fault:
     """A fault in a month that is over: a fiftieth more, and at least one."""
     return Fault(
         suite,
-        promise,
+        check,
         f"update analytics.{mart} set {column} = ceil({column} * 1.02) "
         f"where {month} = date '2026-02-01'",
     )
@@ -386,7 +386,7 @@ FAULTS = [
 ]
 
 
-FAULTS_BY_PROMISE = {fault.promise: fault for fault in FAULTS}
+FAULTS_BY_CHECK = {fault.check: fault for fault in FAULTS}
 CAMPAIGNS = "Clicks are divided among the campaigns as in earlier runs"
 LEDGER = "The ledger counts all commissions of the source"
 
@@ -411,17 +411,17 @@ BONUSES = """
 def company(
     server_url: str, marts_template: str, suites: "dict[str, Suite]"
 ) -> Iterator[Database]:
-    """A company with its marts, judged on each of the eight days before today."""
-    from saas_analytics.expectations import judge
+    """A company with its marts, evaluated on each of the eight days before today."""
+    from saas_analytics.expectations import evaluate
 
     with new_database(server_url, template=marts_template) as made:
-        # Enough of what is judged only where there is enough of it.
+        # Enough of what is evaluated only where there is enough of it.
         made.execute(BUSY_ENDPOINT)
         made.execute(BONUSES)
         with closing(made.connect()) as connection:
             engine.refresh(connection, "analytics_refresh")
         with closing(made.connect()) as connection:
-            judge.run(connection, SETTINGS, suites)
+            evaluate.run(connection, SETTINGS, suites)
         table = "analytics_expectations.measurements"
         made.execute(
             f"insert into {table} (run_date, measure, part, value)"
@@ -432,26 +432,26 @@ def company(
 
 
 def states(cursor: Cursor, selected: "dict[str, Suite]") -> dict[str, str]:
-    """What becomes of each promise, in the cursor's transaction."""
-    from saas_analytics.expectations import judge
+    """The state of each check, in the cursor's transaction."""
+    from saas_analytics.expectations import evaluate
 
-    verdicts = judge.judge(selected, judge.read(cursor, SETTINGS, selected))
+    results = evaluate.evaluate(selected, evaluate.read(cursor, SETTINGS, selected))
     return {
-        verdict.promise.says: verdict.state
-        for of_suite in verdicts.values()
-        for verdict in of_suite
+        result.check.title: result.state
+        for of_suite in results.values()
+        for result in of_suite
     }
 
 
-def test_a_right_company_keeps_every_promise(
+def test_correct_data_passes_every_check(
     company: Database, suites: "dict[str, Suite]"
 ) -> None:
     with closing(company.connect()) as connection, connection.cursor() as cursor:
         found = states(cursor, suites)
-    assert {says: state for says, state in found.items() if state != "kept"} == {}
+    assert {says: state for says, state in found.items() if state != "passed"} == {}
 
 
-def test_a_company_without_any_row_is_judged_too(
+def test_checks_run_on_empty_tables(
     company: Database, suites: "dict[str, Suite]"
 ) -> None:
     """By what there is: that the shares of earlier runs are gone."""
@@ -464,15 +464,15 @@ def test_a_company_without_any_row_is_judged_too(
         )
         found = states(cursor, suites)
     assert {found[says] for says in (LEDGER, "Nearly every call is timed")} == {
-        "waiting"
+        "insufficient history"
     }
-    assert found[CAMPAIGNS] == "broken"
+    assert found[CAMPAIGNS] == "failed"
 
 
 def test_a_row_of_nothing_divides_by_nothing(
     company: Database, suites: "dict[str, Suite]"
 ) -> None:
-    """Months without customers, calls or events are judged too."""
+    """Months without customers, calls or events are evaluated too."""
     with closing(company.connect()) as connection, connection.cursor() as cursor:
         cursor.execute(
             "update analytics.fct_mrr_monthly set customers = 0;"
@@ -484,25 +484,23 @@ def test_a_row_of_nothing_divides_by_nothing(
         assert len(states(cursor, suites)) == len(FAULTS)
 
 
-def test_every_promise_has_a_fault(suites: "dict[str, Suite]") -> None:
-    promises = {
-        (name, promise.says)
-        for name, suite in suites.items()
-        for promise in suite.promises
+def test_every_check_has_a_fault(suites: "dict[str, Suite]") -> None:
+    checks = {
+        (name, check.title) for name, suite in suites.items() for check in suite.checks
     }
-    assert {(fault.suite, fault.promise) for fault in FAULTS} == promises
+    assert {(fault.suite, fault.check) for fault in FAULTS} == checks
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.promise)
-def test_a_fault_breaks_its_promise(
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.check)
+def test_a_fault_fails_its_check(
     company: Database, suites: "dict[str, Suite]", fault: Fault
 ) -> None:
     suite = suites[fault.suite]
-    (promise,) = (each for each in suite.promises if each.says == fault.promise)
-    alone = {fault.suite: replace(suite, promises=[promise])}
+    (check,) = (each for each in suite.checks if each.title == fault.check)
+    alone = {fault.suite: replace(suite, checks=[check])}
     with closing(company.connect()) as connection, connection.cursor() as cursor:
         cursor.execute(fault.statement)
-        assert states(cursor, alone) == {fault.promise: "broken"}
+        assert states(cursor, alone) == {fault.check: "failed"}
 
 
 # --- The command ----------------------------------------------------------------------
@@ -533,7 +531,7 @@ def own_company(server_url: str, company: Database) -> Iterator[Database]:
         yield made
 
 
-def test_a_broken_promise_fails_by_its_severity(
+def test_a_failed_check_fails_the_run_by_its_severity(
     own_company: Database,
     target: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -542,21 +540,21 @@ def test_a_broken_promise_fails_by_its_severity(
     """And is told in one line: what was found, what was expected, who acts on it."""
     arguments = ("--select", "affiliates")
     assert exit_code(monkeypatch, own_company, *arguments) == 0
-    assert capsys.readouterr().out.startswith("affiliates: 4 kept\n")
+    assert capsys.readouterr().out.startswith("affiliates: 4 passed\n")
 
-    own_company.execute(FAULTS_BY_PROMISE[CAMPAIGNS].statement)
+    own_company.execute(FAULTS_BY_CHECK[CAMPAIGNS].statement)
     assert exit_code(monkeypatch, own_company, *arguments) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "affiliates: 1 broken, 3 kept"
+    assert lines[0] == "affiliates: 1 failed, 3 passed"
     assert re.fullmatch(
-        rf"  warn: {CAMPAIGNS}: \d+ of \d+ rows otherwise, expected deviation from "
-        r"-4 to 4; as in part \S+, value [\d.]+, usual [\d.]+, earlier_runs 8, "
+        rf"  warn: {CAMPAIGNS}: \d+ of \d+ rows fail, expected deviation from "
+        r"-4 to 4; for example part \S+, value [\d.]+, usual [\d.]+, earlier_runs 8, "
         r"deviation -?[\d.]+ \(Partner programme\)",
         lines[1],
     )
     assert len(lines) == 3
 
-    own_company.execute(FAULTS_BY_PROMISE[LEDGER].statement)
+    own_company.execute(FAULTS_BY_CHECK[LEDGER].statement)
     assert exit_code(monkeypatch, own_company, *arguments) == 1
     assert f"  error: {LEDGER}: " in capsys.readouterr().out
 
@@ -581,8 +579,8 @@ def test_the_page_needs_nothing_but_itself(
     assert not re.search(r"https?:|url\(|@import|<script", text)
     for name, suite in suites.items():
         assert f'id="suite-{name}"' in text
-        for promise in suite.promises:
-            assert html.escape(promise.says) in text.replace("&#39;", "&#x27;")
+        for check in suite.checks:
+            assert html.escape(check.title) in text.replace("&#39;", "&#x27;")
 
 
 class Tags(HTMLParser):
@@ -605,7 +603,7 @@ class Tags(HTMLParser):
 def test_a_run_takes_the_place_of_the_days_earlier_one(
     company: Database, suites: "dict[str, Suite]"
 ) -> None:
-    from saas_analytics.expectations import judge
+    from saas_analytics.expectations import evaluate
 
     def measured() -> list[tuple[object, ...]]:
         return company.execute(
@@ -616,7 +614,7 @@ def test_a_run_takes_the_place_of_the_days_earlier_one(
     before = measured()
     assert len(before) == 9
     with closing(company.connect()) as connection:
-        judge.run(connection, SETTINGS, suites)
+        evaluate.run(connection, SETTINGS, suites)
     assert measured() == before
 
 
@@ -624,14 +622,14 @@ def test_days_are_those_of_the_zone_that_the_marts_were_built_in(
     own_company: Database, suites: "dict[str, Suite]"
 ) -> None:
     """A mart counts each of the source's last days, and none half, in any zone."""
-    from saas_analytics.expectations import judge
+    from saas_analytics.expectations import evaluate
 
     zone = "Pacific/Kiritimati"
     report_in(own_company, zone)
     with closing(own_company.connect()) as connection:
         engine.refresh(connection, "analytics_refresh")
     with closing(own_company.connect()) as connection, connection.cursor() as cursor:
-        reading = judge.read(cursor, SETTINGS, suites)
+        reading = evaluate.read(cursor, SETTINGS, suites)
         cursor.execute("select (now() at time zone %s)::date", (zone,))
         assert cursor.fetchone() == (reading.today,)
     compared = [rows for rows in reading.rows.values() if "lost_share" in rows]
@@ -695,11 +693,11 @@ def test_missing_marts_and_unknown_suites_are_refused_in_one_line(
     ]
 
 
-def test_the_docs_list_every_promise(suites: "dict[str, Suite]") -> None:
+def test_the_docs_list_every_check(suites: "dict[str, Suite]") -> None:
     """With its severity and its owner."""
     text = (ROOT / "docs" / "quality.md").read_text()
     for suite in suites.values():
-        for promise in suite.promises:
-            row = re.search(rf"^\| {re.escape(promise.says)} \|(.*)$", text, re.M)
-            assert row, promise.says
-            assert row[1].endswith(f"| {promise.severity} | {suite.owner} |")
+        for check in suite.checks:
+            row = re.search(rf"^\| {re.escape(check.title)} \|(.*)$", text, re.M)
+            assert row, check.title
+            assert row[1].endswith(f"| {check.severity} | {suite.owner} |")

@@ -264,7 +264,7 @@ FAULTS = [
         ("came_back",),
     ),
     Fault(
-        "payouts_unlike_their_commissions",
+        "payout_commission_mismatch",
         "update affiliate_payouts set affiliate_id = {banned} where id = {arrived}",
         "commissions_of_another_affiliate",
         ("arrived",),
@@ -285,13 +285,13 @@ FAULTS = [
         ("in_dollars",),
     ),
     Fault(
-        "payouts_unlike_their_commissions",
+        "payout_commission_mismatch",
         "update affiliate_payouts set amount_cents = 8000 where id = {arrived}",
         "another_amount",
         ("arrived",),
     ),
     Fault(
-        "payouts_unlike_their_commissions",
+        "payout_commission_mismatch",
         "update affiliate_payouts set commission_count = 3 where id = {arrived}",
         "another_count",
         ("arrived",),
@@ -328,31 +328,31 @@ FAULTS = [
         ("open", "doubled"),
     ),
     Fault(
-        "commissions_unlike_their_payment",
+        "commission_payment_mismatch",
         new_commission("early", "partner", "of_ada", "{declined}", "USD"),
         "payment_never_received",
         ("early",),
     ),
     Fault(
-        "commissions_unlike_their_payment",
+        "commission_payment_mismatch",
         new_commission("foreign", "banned", "of_dee", "{training}", "EUR", cents=1800),
         "another_currency",
         ("foreign",),
     ),
     Fault(
-        "commissions_unlike_their_payment",
+        "commission_payment_mismatch",
         "update affiliate_commissions set amount_cents = 3001 where id = {open}",
         "more_than_the_payment",
         ("open",),
     ),
     Fault(
-        "commissions_unlike_their_payment",
+        "commission_payment_mismatch",
         new_commission("strange", "partner", "of_ada", "{once}", "USD"),
         "payment_of_another_customer",
         ("strange",),
     ),
     Fault(
-        "commissions_unlike_their_payment",
+        "commission_payment_mismatch",
         new_commission(
             *("claimed", "banned", "also_of_ada", "{third}", "USD"),
             status="pending",
@@ -432,13 +432,13 @@ FAULTS = [
         ("partner",),
     ),
     Fault(
-        "affiliate_counters_unlike_their_rows",
+        "affiliate_counter_mismatch",
         "update affiliates set total_referrals = 7 where id = {banned}",
         "total_referrals",
         ("banned",),
     ),
     Fault(
-        "affiliate_counters_unlike_their_rows",
+        "affiliate_counter_mismatch",
         # As somebody does to load faster, and forgets the counters.
         "alter table affiliate_commissions disable trigger user;"
         + new_commission("uncounted", "partner", "of_ada", "null", "USD"),
@@ -446,13 +446,13 @@ FAULTS = [
         ("partner",),
     ),
     Fault(
-        "affiliate_counters_unlike_their_rows",
+        "affiliate_counter_mismatch",
         "update affiliates set paid_out_cents = 0 where id = {partner}",
         "paid_out_cents",
         ("partner",),
     ),
     Fault(
-        "affiliate_counters_unlike_their_rows",
+        "affiliate_counter_mismatch",
         "update affiliates set pending_payout_cents = 0 where id = {partner}",
         "pending_payout_cents",
         ("partner",),
@@ -464,37 +464,37 @@ FAULTS = [
         ("refused",),
     ),
     Fault(
-        "referrals_unlike_their_status",
+        "referral_status_mismatch",
         "update affiliate_referrals set converted_at = null where id = {of_ada}",
         "converted_without_time",
         ("of_ada",),
     ),
     Fault(
-        "referrals_unlike_their_status",
+        "referral_status_mismatch",
         "update affiliate_referrals set status = 'qualified' where id = {of_eve}",
         "qualified_without_time",
         ("of_eve",),
     ),
     Fault(
-        "referrals_unlike_their_status",
+        "referral_status_mismatch",
         "update affiliate_referrals set converted_at = now() where id = {of_eve}",
         "converted_by_time_alone",
         ("of_eve",),
     ),
     Fault(
-        "referrals_unlike_their_status",
+        "referral_status_mismatch",
         "update affiliate_referrals set qualified_at = now() where id = {of_eve}",
         "qualified_by_time_alone",
         ("of_eve",),
     ),
     Fault(
-        "clicks_unlike_their_referral",
+        "click_referral_mismatch",
         "update affiliate_clicks set affiliate_id = {banned} where id = {led_to_ada}",
         "referral_of_another_affiliate",
         ("led_to_ada",),
     ),
     Fault(
-        "clicks_unlike_their_referral",
+        "click_referral_mismatch",
         "update affiliate_clicks set converted = false where id = {led_to_ada}",
         "not_marked_as_converted",
         ("led_to_ada",),
@@ -575,20 +575,20 @@ FAULTS = [
         ("again_now",),
     ),
     Fault(
-        "licenses_unlike_their_subscription",
+        "license_subscription_mismatch",
         "update licenses set status = 'cancelled', cancelled_at = now()"
         " where id = {acme}",
         "charged_without_access",
         ("acme",),
     ),
     Fault(
-        "licenses_unlike_their_subscription",
+        "license_subscription_mismatch",
         "update licenses set status = 'active', expires_at = null where id = {basic}",
         "access_without_subscription",
         ("basic",),
     ),
     Fault(
-        "licenses_unlike_their_subscription",
+        "license_subscription_mismatch",
         "update licenses set plan_type = 'enterprise' where id = {acme}",
         "another_plan",
         ("acme",),
@@ -728,39 +728,39 @@ FAULTS = [
         ("latest",),
     ),
     Fault(
-        "refunds_unlike_their_payment",
+        "refund_payment_mismatch",
         "update payment_transactions set refunded_amount_cents = 3001"
         " where id = {latest}",
         "more_than_the_payment",
         ("latest",),
     ),
     Fault(
-        "refunds_unlike_their_payment",
+        "refund_payment_mismatch",
         "update payment_transactions set status = 'refunded' where id = {latest}",
         "refunded_without_amount",
         ("latest",),
     ),
     Fault(
-        "refunds_unlike_their_payment",
+        "refund_payment_mismatch",
         "update payment_transactions set refunded_amount_cents = 1"
         " where id = {declined}",
         "payment_never_received",
         ("declined",),
     ),
     Fault(
-        "seats_unlike_members",
+        "seat_member_mismatch",
         "insert into team_members (team_id, user_id) values ({core}, {eve})",
         "fewer_seats_than_members",
         ("acme",),
     ),
     Fault(
-        "seats_unlike_members",
+        "seat_member_mismatch",
         "update licenses set seats_used = 3 where id = {acme}",
         "more_seats_than_members",
         ("acme",),
     ),
     Fault(
-        "seats_unlike_members",
+        "seat_member_mismatch",
         "update licenses set seats_used = 2 where id = {free}",
         "more_seats_than_members",
         ("free",),

@@ -346,7 +346,7 @@ def test_rollback_goes_back_one_step_to_a_revision_or_to_the_start(
     assert "base" in run("rollback", "base", env=env).stdout
     assert applied(database) == []
 
-    assert "no migration to take back" in refusal(run("rollback", env=env))
+    assert "no migration to revert" in refusal(run("rollback", env=env))
 
 
 def test_rollback_beyond_what_is_applied_is_refused(
@@ -389,7 +389,7 @@ def test_status_exits_1_until_every_migration_is_applied(
     result = run("status", env=env)
     assert result.returncode == 1
     first, *lines = result.stdout.splitlines()
-    assert first == f"The schema of {place(empty_database)}:"
+    assert first == f'Schema "public" of {place(empty_database)}:'
     assert [line.split() for line in lines] == [
         ["applied" if number < 2 else "missing", revision]
         for number, revision in enumerate(REVISIONS)
@@ -417,7 +417,7 @@ def test_a_database_that_the_url_leaves_to_the_environment_is_named(
 
     result = run("status", env=rest.environment(**elsewhere))
 
-    assert result.stdout.startswith(f"The schema of {place(database)}:\n")
+    assert result.stdout.startswith(f'Schema "public" of {place(database)}:\n')
 
 
 def test_migrating_twice_changes_nothing(database: Database) -> None:
@@ -426,7 +426,9 @@ def test_migrating_twice_changes_nothing(database: Database) -> None:
     result = run("migrate", env=database.environment())
 
     result.check_returncode()
-    assert result.stdout == f"The schema of {place(database)} is at {REVISIONS[-1]}.\n"
+    assert result.stdout == (
+        f'Schema "public" of {place(database)} is at {REVISIONS[-1]}.\n'
+    )
     assert whole(database) == before
 
 
@@ -630,7 +632,7 @@ def test_a_database_made_with_psql_is_refused_until_it_is_stamped(
         before = whole(database)
 
         message = refusal(run("migrate", env=env))
-        assert "already has what 001_initial_schema.sql" in message
+        assert "already has objects of 001_initial_schema.sql" in message
         assert "`saas stamp 002_affiliates`" in message
         assert not tables(database) & set(OUR_TABLES)
         status = run("status", env=env)
@@ -639,7 +641,7 @@ def test_a_database_made_with_psql_is_refused_until_it_is_stamped(
         assert status.stdout.splitlines()[-1].endswith(advice)
 
         result = run("stamp", "002", env=env)
-        at = f"The schema of {place(database)} is at"
+        at = f'Schema "public" of {place(database)} is at'
         assert result.stdout == f"{at} 002_affiliates.\n"
         assert whole(database) == before
 
@@ -672,11 +674,11 @@ def test_what_never_ran_is_not_stamped(empty_database: Database, made: int) -> N
     before = whole(empty_database)
 
     message = refusal(run("stamp", env=env))
-    assert f"lacks what {FILES[made].name}" in message
+    assert f"lacks objects of {FILES[made].name}" in message
     assert "saas migrate" in message
     through_alembic = alembic("stamp", "head", env=env)
     assert through_alembic.returncode != 0
-    assert "lacks what" in through_alembic.stdout + through_alembic.stderr
+    assert "lacks objects of" in through_alembic.stdout + through_alembic.stderr
 
     assert whole(empty_database) == before
     assert applied(empty_database) == []
@@ -686,7 +688,7 @@ def test_a_refused_stamp_forgets_no_migration(database: Database) -> None:
     env = database.environment()
     run("rollback", env=env).check_returncode()
 
-    assert "lacks what" in refusal(run("stamp", env=env))
+    assert "lacks objects of" in refusal(run("stamp", env=env))
 
     assert applied(database) == REVISIONS[:-1]
 

@@ -234,7 +234,7 @@ def test_status_says_that_a_lesser_role_may_create_and_fails(
     status = run("status", env=open_stage.environment())
 
     assert status.returncode == 1
-    assert "Not safe: role " in status.stdout
+    assert "Unsafe: role " in status.stdout
     assert 'may create in schema "public"' in status.stdout
 
 
@@ -283,7 +283,7 @@ def test_a_schema_of_marts_that_a_lesser_role_may_create_in_is_refused(
         assert f'role "{stage.analyst}" may create in schema "{schema}"' in message
         assert f'revoke create on schema "{schema}" from' in message
         assert status.returncode == 1
-        assert f"Not safe: {message}." in status.stdout
+        assert f"Unsafe: {message}." in status.stdout
         revoke = "revoke create on schema {} from {}"
         stage.admin.execute(sql.SQL(revoke).format(*names))
     assert run("status", env=stage.environment()).returncode == 0

@@ -767,7 +767,7 @@ def test_somebody_elses_marts_are_refused_with_the_command_that_hands_them_over(
         message = refusal(support.refresh(theirs))
     finally:
         marts.execute(f"drop role {stranger}")
-    assert f'"{stranger}" is no member of it' in message
+    assert f'"{stranger}" is not a member of it' in message
     assert "`saas roles` as the source's owner" in message
 
 

@@ -132,7 +132,7 @@ def test_roles_of_an_empty_source_are_to_be_made_again(make_stage: MakeStage) ->
     made = run("roles", env={**stage.environment(), "DB_SCHEMA": "nothing_yet"})
 
     made.check_returncode()
-    assert "There is no source table yet: run this again" in made.stdout
+    assert "There are no source tables yet: run" in made.stdout
 
 
 @pytest.mark.parametrize("kind", ["18 createrole", "15 superuser"])

@@ -91,7 +91,7 @@ def test_a_refresh_that_is_told_to_end_cancels_its_statement(
         process.send_signal(number)
         _, said = process.communicate()
     assert process.returncode == 130
-    assert said == "error: interrupted: what was not finished was undone\n"
+    assert said == "error: interrupted: unfinished changes were rolled back\n"
     wait_for(slow, False, limits.CLIENT_CHECK_SECONDS)
 
 
@@ -138,7 +138,7 @@ def test_a_timeout_that_is_no_number_of_seconds_is_refused(
         timeout=60,
         check=False,
     )
-    assert "REFRESH_TIMEOUT is no number of seconds" in refusal(result)
+    assert "REFRESH_TIMEOUT is not a number of seconds" in refusal(result)
 
 
 def test_a_shorter_timeout_of_the_server_stays(marts: Database) -> None:

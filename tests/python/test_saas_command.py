@@ -139,7 +139,7 @@ def test_every_make_target_resolves() -> None:
         (NotRun("there are no marts"), 2, "there are no marts"),
         (Busy("held by process 7"), 75, "held by process 7"),
         (Interrupted("interrupted: go on"), 130, "interrupted: go on"),
-        (KeyboardInterrupt(), 130, "interrupted: what was not finished was undone"),
+        (KeyboardInterrupt(), 130, "interrupted: unfinished changes were rolled back"),
         (click.UsageError("No such option"), 2, "No such option (see --help)"),
         (psycopg2.DataError("a bad value"), 1, "a bad value"),
         (PermissionError(13, "Permission denied"), 1, "[Errno 13] Permission denied"),
@@ -351,7 +351,7 @@ def test_outside_of_a_project_it_says_in_one_line_what_to_do(
     assert run(below).stdout == "postgresql://localhost/x\n"
     assert run(away, DBT_PROJECT_DIR=str(below.parent)).returncode == 0
     (below.parent / "dbt_project.yml").write_text("name: another\n")
-    assert "is in no project" in refusal(run(below))
+    assert "is not in a project" in refusal(run(below))
     assert "correct it" in refusal(run(away, DBT_PROJECT_DIR=str(below.parent)))
 
 

@@ -320,7 +320,7 @@ def test_a_build_before_the_migrations_is_one_line(
 
     message = refusal(run(*command.split(), env=env))
 
-    assert "source tables are not there" in message
+    assert "has no source tables" in message
     assert "run `saas migrate` first" in message
     run("migrate", env=env).check_returncode()
     run("up", "--migrated", env=env).check_returncode()

@@ -68,7 +68,7 @@ def tables_of(marts: Database, codes: list[str], cents: int) -> list[list[str]]:
     revenue, ledger = re.split("Affiliate ledger", screen.getvalue())
     return [
         revenue.split("Monthly recurring revenue")[1].splitlines(),
-        ledger.split("Where next")[0].splitlines(),
+        ledger.split("Next commands")[0].splitlines(),
     ]
 
 

@@ -32,7 +32,7 @@ from tests.python.test_properties import MARTS
 # What the planted faults have to make fail.
 FAILING = {
     "assert_affiliate_earnings_equal_counters",
-    "affiliate_counters_unlike_their_rows",
+    "affiliate_counter_mismatch",
 }
 WARNING = "assert_affiliate_ledger_is_reconciled"
 
@@ -170,7 +170,7 @@ def test_an_analyst_can_run_the_example_of_every_mart(build: Build) -> None:
 
 
 def test_a_tour_of_marts_without_rows_says_so(marts: Database) -> None:
-    said = "The marts are built, and have nothing to show yet."
+    said = "The marts are built and hold no complete day or month yet."
     assert said not in run("tour", env=marts.environment()).stdout
     marts.execute("truncate users, usage_events, api_usage cascade")
     refresh(marts).check_returncode()

@@ -1,7 +1,7 @@
 """What an application, its administrators and its accidents do to the source tables.
 
 Each operation takes a cursor and a random generator, and touches some rows drawn at
-random. Shared by the tests of the refresh engine and by benchmarks/torture.
+random. Shared by the tests of the refresh engine and by benchmarks/workload.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Companies that live around a change of a zone's clocks, and what their marts are.
 
-Shared by test_zones.py and benchmarks/torture. The zones are those that the server and
+Shared by test_zones.py and benchmarks/workload. The zones are those that the server and
 Python both know; an instant that their versions of the IANA database show differently
 is not used.
 """

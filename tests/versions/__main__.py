@@ -1,8 +1,8 @@
 """python -m tests.versions: are the marts the same on every PostgreSQL?
 
-On a server of each version, without a superuser's rights: the migrations, the roles,
-the demo company, every mart with all its tests, a refresh after writes, and the way
-back. The marts are compared with those of the first version, row by row.
+It needs no superuser's rights. On a server of each version it runs the migrations, the
+roles, the demo company, a build with all tests, a refresh after writes, and the
+rollback. It compares the marts with those of the first version, row by row.
 """
 
 import io
@@ -34,7 +34,7 @@ from tests.python.support import (
 )
 from tests.versions import programs
 
-# The same company and the same "now" on every server, whatever the day.
+# The same company and the same "now" on every server and day.
 COMPANY = ("--scale", "0.05", "--seed", "1", "--until", "2026-06-30")
 NOW = '{"as_of": "2026-06-30T23:59:59Z"}'
 WRITES = Path(__file__).with_name("writes.sql")
@@ -42,14 +42,14 @@ WRITES = Path(__file__).with_name("writes.sql")
 SETTINGS = settings.load({})
 OWNER = "owner"
 
-# Both sort by code point; the built-in provider came with 17.
+# Both sort by code point. PostgreSQL 17 added the built-in provider.
 LOCALES = {True: embedded.LOCALE, False: ("--locale=C.UTF-8",)}
 
 CELLS = ("version", "migrate", "demo", "build", "tests", "refresh", "back", "marts")
 WIDTH = 10
 
 Marts = dict[str, list[str]]
-"""The rows of each mart in order, its columns before them."""
+"""The column names and the sorted rows of each mart."""
 
 
 @click.command()
@@ -83,12 +83,12 @@ def main(majors: Sequence[str]) -> None:
 
 
 def try_version(major: str, scratch: Path) -> list[Marts]:
-    """Take one version all the way; the marts as built, and as refreshed.
+    """Run all steps on one version. Returns the marts as built, and as refreshed.
 
     Raises:
-        UserError: it does not get there.
+        UserError: a step fails.
     """
-    # All have the same address, so dbt reads the project once.
+    # All servers have the same address, so dbt parses the project once.
     folder = scratch / "server"
     locale = LOCALES[int(major) >= 17]
     server = fast_server(folder, programs.folder_of(major), locale)
@@ -104,7 +104,7 @@ def _go(server: Database, major: str, target: Path) -> list[Marts]:
     version = str(server.execute("show server_version")[0][0]).split()[0]
     _show(version)
     if version.split(".")[0] != major:
-        raise UserError(f"the server says that it is PostgreSQL {version}")
+        raise UserError(f"the server is PostgreSQL {version}")
     server.execute(f"create role {OWNER} login createrole")
     with new_database(server.url, name="company", owner=OWNER) as admin:
         owner = Database(with_login(admin.url, OWNER, ""))
@@ -143,7 +143,7 @@ def _take_back(admin: Database, owner: Database) -> None:
     )
     kept = {migrate.VERSION_TABLE, migrate.CHECKSUM_TABLE}
     if extra := {name for (name,) in left} - kept:
-        raise UserError(f"the way back leaves {', '.join(sorted(extra))}")
+        raise UserError(f"rollback leaves {', '.join(sorted(extra))}")
 
 
 def _passed_tests(target: Path) -> int:
@@ -154,7 +154,7 @@ def _passed_tests(target: Path) -> int:
         if result["unique_id"].startswith(("test.", "unit_test."))
     }
     for name, status in tests.items():
-        # The demo company has some wrongs on purpose, which only warn.
+        # The demo data deliberately contains findings, which are warnings.
         if status not in ("pass", "warn"):
             raise UserError(f"{name}: {status}")
     return len(tests)
@@ -189,7 +189,7 @@ def _compare(found: list[Marts], other: str, expected: list[Marts]) -> None:
             here, there = Counter(ours.get(mart)), Counter(theirs.get(mart))
             if here != there:
                 raise UserError(
-                    f"{mart}, {when}, is not what it is on {other}: "
+                    f"{mart}, {when}, differs from {other}: "
                     f"{next(iter(here - there), 'nothing')} in place of "
                     f"{next(iter(there - here), 'nothing')}"
                 )

@@ -1,4 +1,4 @@
-"""PostgreSQL's programs for each version: Debian's where they are, else npm's."""
+"""PostgreSQL's programs for each version: Debian's, or else npm's."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ from saas_analytics.errors import UserError
 
 MAJORS = ("14", "15", "16", "17", "18")
 
-# The version that the project brings along as its embedded server.
+# The version of the embedded server.
 EMBEDDED = "18"
 
 # package-lock.json pins what npm fetches by version and hash.
@@ -18,7 +18,7 @@ FETCHED = FOLDER / "node_modules"
 
 
 def folder_of(major: str) -> Path | None:
-    """The folder of initdb and pg_ctl; None means the embedded server's.
+    """The folder of initdb and pg_ctl; None for the embedded server.
 
     Raises:
         UserError: they can't be fetched.
@@ -49,7 +49,7 @@ def _fetch(major: str) -> None:
         text=True,
         timeout=600,
         check=False,
-        # The server's own user has to read it.
+        # The server's own user must be able to read it.
         umask=0o022,
     )
     if result.returncode != 0:

@@ -1,5 +1,5 @@
--- What happens between two runs: the same on every server, so rows are chosen by a hash
--- of their id and not at random. New rows come last: only their ids differ.
+-- Writes between two runs. They are the same on every server, so a hash of the id
+-- selects rows. New rows come last, because their ids differ.
 
 update usage_events set
     occurred_at = occurred_at - interval '40 days',
@@ -82,7 +82,7 @@ where id in (
     limit 2
 );
 
--- Erased: their licences go along, and their events become nobody's.
+-- Erased users: their licenses are deleted, and their events lose the user.
 delete from users
 where id in (
     select id from users
@@ -91,7 +91,7 @@ where id in (
     limit 3
 );
 
--- Years late, and by nobody.
+-- Years late, and without a user.
 insert into usage_events (
     event_type, event_category, event_name, session_id, occurred_at
 )

@@ -1,8 +1,8 @@
 """python -m tests.zones: do the marts build, pass and stay exact in other zones?
 
-One small company, whose last day is one on which Havana's clocks go back over midnight.
-In each zone, one after the other: every mart with all its tests, rows written around
-midnight, a refresh that is compared with a rebuild.
+It uses one small company. On its last day Havana's clocks go back over midnight. In
+each zone it builds every mart with all its tests, writes rows around midnight, and
+compares a refresh with a rebuild.
 """
 
 import json
@@ -24,8 +24,8 @@ ZONES = ("America/Havana", "Asia/Kathmandu", "Pacific/Apia")
 COMPANY = ("--scale", "0.02", "--seed", "1", "--until", "2026-11-01")
 NOW = "2026-11-01T23:59:59Z"
 
-# Every ten minutes of three days around the end of the month, by several users; rows
-# that move into and out of these days; some that go.
+# Inserts every ten minutes of three days around the end of the month, by several users,
+# moves of rows into and out of these days, and deletions.
 WRITES = """
 insert into usage_events (user_id, license_id, event_type, event_category, event_name,
     occurred_at, created_at)

@@ -2,10 +2,10 @@
 
 import great_expectations.expectations as gxe
 
-from saas_analytics.expectations.looks import Measured, Rows, Shares
-from saas_analytics.expectations.suites import Promise, Suite, as_usual
+from saas_analytics.expectations.datasets import Measured, Rows, Shares
+from saas_analytics.expectations.suites import Check, Suite, as_usual
 
-MART_BESIDE_SOURCE = Rows("""
+MART_AND_SOURCE = Rows("""
     with source as (
         select event_name as feature, count(*) as uses
         from {source}.usage_events
@@ -68,22 +68,22 @@ CLOSED_MONTHS = Measured(
 
 SUITE = Suite(
     owner="Product analytics",
-    promises=[
-        Promise(
+    checks=[
+        Check(
             "The mart counts the source's uses of each feature",
-            MART_BESIDE_SOURCE,
+            MART_AND_SOURCE,
             gxe.ExpectColumnValuesToBeBetween(
                 column="lost_share", min_value=-0.01, max_value=0.01
             ),
             severity="error",
         ),
-        Promise(
+        Check(
             "A feature has as large a share of all uses as in earlier runs",
             FEATURES,
             as_usual(),
             severity="warn",
         ),
-        Promise(
+        Check(
             "A month that is over keeps its uses: within 1% of earlier runs",
             CLOSED_MONTHS,
             as_usual(),

@@ -2,8 +2,8 @@
 
 import great_expectations.expectations as gxe
 
-from saas_analytics.expectations.looks import ByWeekday, Measured, Rows, Shares
-from saas_analytics.expectations.suites import Promise, Suite, as_usual
+from saas_analytics.expectations.datasets import ByWeekday, Measured, Rows, Shares
+from saas_analytics.expectations.suites import Check, Suite, as_usual
 
 CLICKS_BY_DAY = ByWeekday("""
     select funnel_date as day, sum(clicks) as amount
@@ -12,7 +12,7 @@ CLICKS_BY_DAY = ByWeekday("""
     group by funnel_date
 """)
 
-LEDGER_BESIDE_SOURCE = Rows("""
+LEDGER_AND_SOURCE = Rows("""
     with source as (
         select upper(currency) as currency, count(*) as commissions
         from {source}.affiliate_commissions
@@ -68,28 +68,28 @@ COMMISSIONS = Measured(
 
 SUITE = Suite(
     owner="Partner programme",
-    promises=[
-        Promise(
+    checks=[
+        Check(
             "Affiliates bring as many clicks on a day as usually on its weekday",
             CLICKS_BY_DAY,
             as_usual(),
             severity="warn",
         ),
-        Promise(
+        Check(
             "The ledger counts all commissions of the source",
-            LEDGER_BESIDE_SOURCE,
+            LEDGER_AND_SOURCE,
             gxe.ExpectColumnValuesToBeBetween(
                 column="lost_share", min_value=-0.01, max_value=0.01
             ),
             severity="error",
         ),
-        Promise(
+        Check(
             "Clicks are divided among the campaigns as in earlier runs",
             CAMPAIGNS,
             as_usual(),
             severity="warn",
         ),
-        Promise(
+        Check(
             "A commission is as large as in earlier runs",
             COMMISSIONS,
             as_usual(),

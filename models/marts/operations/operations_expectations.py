@@ -2,8 +2,8 @@
 
 import great_expectations.expectations as gxe
 
-from saas_analytics.expectations.looks import ByWeekday, Measured, Rows, Shares
-from saas_analytics.expectations.suites import Promise, Suite, as_usual
+from saas_analytics.expectations.datasets import ByWeekday, Measured, Rows, Shares
+from saas_analytics.expectations.suites import Check, Suite, as_usual
 
 CALLS_BY_DAY = ByWeekday("""
     select usage_date as day, sum(requests) as amount
@@ -21,7 +21,7 @@ AUDITED_ACTIONS_BY_DAY = ByWeekday("""
 
 # The last four weeks. The application goes on writing: the rows that came in since the
 # build are few. The bound in UTC is for the partitions, a day wider than any zone.
-MARTS_BESIDE_SOURCE = Rows("""
+MARTS_AND_SOURCE = Rows("""
     with last_days as (
         select
             (select max(usage_date) from {marts}.fct_api_usage_daily) as api,
@@ -172,7 +172,7 @@ ANSWERS = Shares(
     """,
 )
 
-TAIL_BESIDE_MEDIAN = Rows("""
+TAIL_AND_MEDIAN = Rows("""
     select
         usage_date::text as day,
         endpoint,
@@ -187,30 +187,30 @@ TAIL_BESIDE_MEDIAN = Rows("""
 
 SUITE = Suite(
     owner="Platform engineering",
-    promises=[
-        Promise(
+    checks=[
+        Check(
             "The API is called as often on a day as usually on its weekday",
             CALLS_BY_DAY,
             as_usual(),
             severity="warn",
         ),
-        Promise(
+        Check(
             "As many actions are audited on a day as usually on its weekday",
             AUDITED_ACTIONS_BY_DAY,
             as_usual(),
             severity="warn",
         ),
-        Promise(
+        Check(
             "The marts count the source's calls, errors and audited actions",
-            MARTS_BESIDE_SOURCE,
+            MARTS_AND_SOURCE,
             gxe.ExpectColumnValuesToBeBetween(
                 column="lost_share", min_value=-0.01, max_value=0.01
             ),
             severity="error",
         ),
-        Promise(
+        Check(
             "Nine times in ten, an endpoint's slowest percent is within 50 medians",
-            TAIL_BESIDE_MEDIAN,
+            TAIL_AND_MEDIAN,
             gxe.ExpectColumnPairValuesAToBeGreaterThanB(
                 column_A="fifty_medians_ms",
                 column_B="p99_response_ms",
@@ -220,19 +220,19 @@ SUITE = Suite(
             ),
             severity="warn",
         ),
-        Promise(
+        Check(
             "Response times are distributed as in earlier runs",
             RESPONSE_TIMES,
             as_usual(),
             severity="warn",
         ),
-        Promise(
+        Check(
             "An endpoint's slow calls take as long as in earlier runs",
             SLOW_CALLS,
             as_usual(),
             severity="warn",
         ),
-        Promise(
+        Check(
             "As many calls fail as in earlier runs",
             ANSWERS,
             as_usual(),

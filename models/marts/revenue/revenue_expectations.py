@@ -2,11 +2,11 @@
 
 import great_expectations.expectations as gxe
 
-from saas_analytics.expectations.looks import Measured, Rows, Shares
-from saas_analytics.expectations.suites import Promise, Suite, as_usual
+from saas_analytics.expectations.datasets import Measured, Rows, Shares
+from saas_analytics.expectations.suites import Check, Suite, as_usual
 
 # All time: late payments and refunds change old months, too.
-MART_BESIDE_SOURCE = Rows("""
+MART_AND_SOURCE = Rows("""
     with source as (
         select
             upper(currency) as currency,
@@ -93,7 +93,7 @@ MRR_BY_PLAN = Shares(
     """,
 )
 
-REFUNDS_BESIDE_GROSS = Rows("""
+REFUNDS_AND_GROSS = Rows("""
     select
         to_char(revenue_month, 'YYYY-MM') as month,
         currency,
@@ -109,34 +109,34 @@ REFUNDS_BESIDE_GROSS = Rows("""
 
 SUITE = Suite(
     owner="Finance analytics",
-    promises=[
-        Promise(
+    checks=[
+        Check(
             "The mart counts all the source's payments, and what they brought",
-            MART_BESIDE_SOURCE,
+            MART_AND_SOURCE,
             gxe.ExpectColumnValuesToBeBetween(column="lost_share", max_value=0.01),
             severity="error",
         ),
-        Promise(
+        Check(
             "A month that is over keeps its revenue: within 1% of earlier runs",
             CLOSED_MONTHS,
             as_usual(),
             severity="error",
         ),
-        Promise(
+        Check(
             "Payments fail and are given back as often as in earlier runs",
             PAYMENT_STATES,
             as_usual(),
             severity="warn",
         ),
-        Promise(
+        Check(
             "Paying customers are divided among the plans as in earlier runs",
             MRR_BY_PLAN,
             as_usual(),
             severity="warn",
         ),
-        Promise(
+        Check(
             "Nine months in ten give back less than a fifth of what they took",
-            REFUNDS_BESIDE_GROSS,
+            REFUNDS_AND_GROSS,
             gxe.ExpectColumnPairValuesAToBeGreaterThanB(
                 column_A="fifth_of_gross_cents",
                 column_B="refunded_cents",

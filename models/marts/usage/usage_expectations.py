@@ -2,8 +2,8 @@
 
 import great_expectations.expectations as gxe
 
-from saas_analytics.expectations.looks import ByWeekday, Measured, Rows, Shares
-from saas_analytics.expectations.suites import Promise, Suite, as_usual
+from saas_analytics.expectations.datasets import ByWeekday, Measured, Rows, Shares
+from saas_analytics.expectations.suites import Check, Suite, as_usual
 
 EVENTS_BY_DAY = ByWeekday("""
     select usage_date as day, sum(event_count) as amount
@@ -20,7 +20,7 @@ ACTIVE_USERS_BY_DAY = ByWeekday("""
 
 # The last four weeks. The application goes on writing: the rows that came in since the
 # build are few.
-MART_BESIDE_SOURCE = Rows("""
+MART_AND_SOURCE = Rows("""
     with last_day as (
         select max(usage_date) as day from {marts}.fct_usage_daily
     ),
@@ -116,7 +116,7 @@ CLOSED_MONTHS = Measured(
     """,
 )
 
-ACTIVE_BESIDE_SIGNED_UP = Rows("""
+ACTIVE_AND_SIGNED_UP = Rows("""
     with sign_ups as (
         select (created_at at time zone {zone})::date as day, count(*) as users
         from {staging}.stg_saas__users
@@ -137,48 +137,48 @@ ACTIVE_BESIDE_SIGNED_UP = Rows("""
 
 SUITE = Suite(
     owner="Product analytics",
-    promises=[
-        Promise(
+    checks=[
+        Check(
             "A day brings as many events as its weekday usually does",
             EVENTS_BY_DAY,
             as_usual(),
             severity="warn",
         ),
-        Promise(
+        Check(
             "As many people are active on a day as usually on its weekday",
             ACTIVE_USERS_BY_DAY,
             as_usual(),
             severity="warn",
         ),
-        Promise(
+        Check(
             "The mart counts the source's events of each day",
-            MART_BESIDE_SOURCE,
+            MART_AND_SOURCE,
             gxe.ExpectColumnValuesToBeBetween(
                 column="lost_share", min_value=-0.01, max_value=0.01
             ),
             severity="error",
         ),
-        Promise(
+        Check(
             "Nobody is active who has not signed up",
-            ACTIVE_BESIDE_SIGNED_UP,
+            ACTIVE_AND_SIGNED_UP,
             gxe.ExpectColumnPairValuesAToBeGreaterThanB(
                 column_A="users_so_far", column_B="active_users", or_equal=True
             ),
             severity="warn",
         ),
-        Promise(
+        Check(
             "Events are divided among their types as in earlier runs",
             EVENT_TYPES,
             as_usual(),
             severity="warn",
         ),
-        Promise(
+        Check(
             "Sessions are as long and as busy as in earlier runs",
             SESSIONS,
             as_usual(),
             severity="warn",
         ),
-        Promise(
+        Check(
             "A month that is over keeps its events: within 1% of earlier runs",
             CLOSED_MONTHS,
             as_usual(),

@@ -1,7 +1,7 @@
 -- depends_on: {{ ref("fct_affiliate_earnings") }}
--- Bonuses and adjustments may come on top of a payment's share; what is cancelled or
--- disputed earns nothing. A share may be granted in parts: together they are no more
--- than the rate gives, but for the rounding of each part.
+-- Bonuses and adjustments may be added to a payment's share. Canceled and disputed ones
+-- earn nothing. A share may be granted in parts: their sum is at most the rate's
+-- result, plus the rounding of each part.
 with commissions as (
     select * from {{ ref("stg_saas__affiliate_commissions") }}
     where

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref("fct_affiliate_funnel_daily") }}
 -- A unique key keeps one affiliate from claiming a user twice, not two from doing so.
--- Two affiliates may bring one user for two licences; a referral without a licence may
+-- Two affiliates may bring one user for two licenses; a referral without a license may
 -- be for each of them.
 with referrals as (
     select * from {{ ref("stg_saas__affiliate_referrals") }}

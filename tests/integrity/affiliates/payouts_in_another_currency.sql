@@ -1,7 +1,6 @@
 -- depends_on: {{ ref("fct_affiliate_earnings") }}
--- An affiliate may ask for one currency whatever the customers pay in. Without a link
--- between the two, commissions that no payout covers are what a payout without
--- commissions is probably for.
+-- An affiliate may request one currency for all customers' payments. Without a link, a
+-- payout without commissions probably pays commissions that no payout covers.
 with payouts as (
     select * from {{ ref("stg_saas__affiliate_payouts") }}
     where status in ('pending', 'processing', 'completed')

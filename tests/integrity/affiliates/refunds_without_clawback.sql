@@ -1,7 +1,7 @@
 -- depends_on: {{ ref("fct_affiliate_earnings") }}
--- Only of payments that were given back wholly, by the amount whatever the status says:
--- the programme decides what a partial refund does to the commission. One that is
--- pending can still be cancelled. A person makes an adjustment.
+-- Only of payments that were refunded in full, by the amount and not by the status. The
+-- program decides the effect of a partial refund on the commission. A pending one can
+-- still be canceled. A person makes an adjustment.
 with payments as (
     select * from {{ ref("stg_saas__payment_transactions") }}
     where

@@ -1,7 +1,7 @@
 -- depends_on: {{ ref("dim_users") }}
--- The account's row can't be deleted, not even together with the licence that the team
+-- The account's row can't be deleted, not even together with the license that the team
 -- works under. A team that is no longer in use needs no owner, nor does one whose
--- licence has ended.
+-- license has ended.
 with users as (
     select * from {{ ref("stg_saas__users") }}
     where not is_active

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref("fct_active_users_daily") }}
--- An event can't be written before it happens. By the real clock, whatever `as_of`
--- says, with an hour for clocks that differ.
+-- An event can't be written before it happens. The test uses the real clock and not
+-- `as_of`, with an hour for clocks that differ.
 with events as (
     select
         'usage_events' as source_table,

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref("dim_licenses") }}
 -- depends_on: {{ ref("fct_feature_adoption_monthly") }}
--- An end in the past is measured from the last change of any licence, and some days are
+-- An end in the past is measured from the last change of any license, and some days are
 -- left for the job that ends it.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref("fct_revenue_monthly") }}
--- Prices differ by the number of seats, so those of several customers are compared only
--- in currencies that payment providers write in other digits than ISO 4217 does.
+-- Prices depend on the number of seats. So prices of several customers are compared
+-- only in currencies for which payment providers use other digits than ISO 4217.
 with payments as (
     select * from {{ ref("stg_saas__payment_transactions") }}
     where status in ('pending', 'succeeded', 'refunded')

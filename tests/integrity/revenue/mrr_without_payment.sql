@@ -2,11 +2,11 @@
 {{ config(group="revenue") }}
 
 -- A payment covers its period and one month more, in which the next may be late;
--- several of one day cover as many periods. A trial, and the first period of a licence
+-- several of one day cover as many periods. A trial, and the first period of a license
 -- that has paid before, need no payment. A gap that a later payment ended is named from
--- a week on, if a month's end lies in it. Measured to the last change of a payment or a
--- subscription, and not to today: if none comes in any more, the freshness of the
--- source says so.
+-- a week on, if a month's end is in it. Measured to the last change of a payment or a
+-- subscription, not to today: the freshness of the source reports an import that has
+-- stopped.
 with subscriptions as (
     select * from {{ ref("stg_saas__subscriptions") }}
 ),

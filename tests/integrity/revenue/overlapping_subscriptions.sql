@@ -1,7 +1,7 @@
 -- depends_on: {{ ref("fct_mrr_monthly") }}
--- An unpaid one is left out: a customer who returns may take out a new one. So are
--- those whose end is agreed, a free plan, and a trial of another plan: each of them may
--- be on purpose.
+-- It omits unpaid ones, because a returning customer may start a new one. It also omits
+-- those with an agreed end, free plans, and trials of another plan, which may be
+-- deliberate.
 with live as (
     select * from {{ ref("stg_saas__subscriptions") }}
     where

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref("fct_revenue_monthly") }}
--- Some days are left for an attempt that was under way. What was paid within the period
--- that the provider has on the row is kept by right: canceled_at is a request then.
+-- Some days are allowed for an open attempt. A payment within the row's present period
+-- is correct: canceled_at is then the time of a request.
 with payments as (
     select * from {{ ref("stg_saas__payment_transactions") }}
     where status = 'succeeded' and refunded_amount_cents < amount_cents

@@ -2,7 +2,7 @@
 -- depends_on: {{ ref("fct_mrr_monthly") }}
 -- A subscription whose currency was changed keeps its row: then several payments in
 -- the former currency all lie before the first one in the present currency. A payment
--- that was wholly refunded is put right.
+-- that was refunded in full is corrected.
 with payments as (
     select * from {{ ref("stg_saas__payment_transactions") }}
     where

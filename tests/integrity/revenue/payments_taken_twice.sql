@@ -1,6 +1,6 @@
 -- depends_on: {{ ref("fct_revenue_monthly") }}
--- Instalments of one invoice are right: they add up to its price. What was refunded
--- wholly has been put right.
+-- Installments of one invoice are correct: they add up to its price. A payment that was
+-- refunded in full is corrected.
 with payments as (
     {{ payments_of_invoices() }}
 )

@@ -1,5 +1,5 @@
 -- depends_on: {{ ref("fct_revenue_monthly") }}
--- By the real clock, whatever `as_of` says, with an hour for clocks that differ.
+-- The test uses the real clock and not `as_of`, with an hour for clocks that differ.
 with payments as (
     select * from {{ ref("stg_saas__payment_transactions") }}
 ),

@@ -1,5 +1,5 @@
 -- depends_on: {{ ref("fct_mrr_monthly") }}
--- The licence counts: after a change of plan, what was paid for the old subscription
+-- The license counts: after a change of plan, what was paid for the old subscription
 -- may cover the new one. Measured from the last payment of all, with time for an
 -- invoice.
 with subscriptions as (

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref("fct_mrr_monthly") }}
--- Measured from the last change of any subscription and not from today: if none comes
--- in any more, the freshness of the source says so.
+-- Measured from the last change of any subscription, not from today: the freshness of
+-- the source reports an import that has stopped.
 with subscriptions as (
     select * from {{ ref("stg_saas__subscriptions") }}
 ),

@@ -1,7 +1,7 @@
 -- depends_on: {{ ref("fct_active_users_daily") }}
 -- An event table's key is time and id, because it is partitioned by time. So an event
--- that is sent again with another time is another row. The last 400 days are looked at:
--- the cost doesn't grow with the history.
+-- that is sent again with another time is another row. The test reads the last 400
+-- days, so its cost doesn't grow with the history.
 {%- set ids = {
     "usage_events": "usage_event_id",
     "api_usage": "api_usage_id",

@@ -1,6 +1,6 @@
 -- depends_on: {{ ref("dim_features") }}
--- More uses than events may be: old events are dropped. A day is left for a job that
--- counts later, and the groups of erased users grow without a use.
+-- More uses than events are possible, because old events are dropped. A day is allowed
+-- for a job that counts later. The groups of erased users grow without a use.
 with feature_usage as (
     select
         id,

@@ -1,5 +1,5 @@
 -- depends_on: {{ ref("dim_features") }}
--- The table's unique key takes each null for another value.
+-- The table's unique key treats nulls as distinct.
 with feature_usage as (
     select
         id,

@@ -1,5 +1,5 @@
 -- depends_on: {{ ref("dim_features") }}
--- A day is left for sessions under way.
+-- A day is allowed for open sessions.
 with licenses as (
     select
         *,

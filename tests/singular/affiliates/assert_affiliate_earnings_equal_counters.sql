@@ -1,7 +1,6 @@
--- The mart's sums equal the counters that triggers keep on the affiliates, for everyone
--- who earns in at most one currency (a counter adds up currencies, the mart never
--- does). One row per affiliate who differs; those who changed since the run began are
--- left for the next one.
+-- The mart's sums equal the counters on affiliates. The test omits affiliates who earn
+-- in several currencies, because only counters add up currencies. One row per affiliate
+-- who differs. The next run checks affiliates who changed since this run began.
 with affiliates as (
     select * from {{ ref("stg_saas__affiliates") }}
     where updated_at < {{ run_start() }}

@@ -1,7 +1,6 @@
--- What was marked as paid is what was paid out plus the balance, for every affiliate
--- and currency of the source. One row per affiliate and currency where the mart says
--- otherwise; affiliates whose entries changed since the run began are left for the next
--- one.
+-- Commissions marked as paid equal payouts plus the balance, for every affiliate and
+-- currency of the source. One row per affiliate and currency where the mart differs.
+-- The next run checks affiliates whose entries changed since this run began.
 with commissions as (
     select * from {{ ref("stg_saas__affiliate_commissions") }}
 ),

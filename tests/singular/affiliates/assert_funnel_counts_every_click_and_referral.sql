@@ -1,6 +1,6 @@
 -- Over all days and campaigns, the funnel holds every click and referral of the source
--- once. One row per affiliate with more or fewer; who had one since the run began is
--- left for the next one.
+-- once. One row per affiliate with more or fewer. The next run checks affiliates with a
+-- click or referral since this run began.
 with clicks as (
     select * from {{ ref("stg_saas__affiliate_clicks") }}
 ),

@@ -1,6 +1,6 @@
--- Over all months and types, an affiliate's commissions add up to what the ledger as it
--- stands shows; commissions from beyond the calendar have no month. One row per
--- affiliate and currency that doesn't add up.
+-- Over all months and types, an affiliate's commissions add up to the present ledger.
+-- Commissions outside the calendar have no month. One row per affiliate and currency
+-- that doesn't add up.
 {{ config(group="affiliates") }}
 
 with monthly as (

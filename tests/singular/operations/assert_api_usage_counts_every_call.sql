@@ -1,5 +1,5 @@
 -- A day's requests and errors are the calls of the source. One row per day that
--- differs; days that gained calls since the run began are left for the next one.
+-- differs. The next run checks days with new calls since this run began.
 with source_days as (
     select
         {{ reporting_date("occurred_at") }} as usage_date,

@@ -1,5 +1,5 @@
--- A day's audited actions are those of the source. One row per day that differs; days
--- that gained actions since the run began are left for the next one.
+-- A day's audited actions are those of the source. One row per day that differs. The
+-- next run checks days with new actions since this run began.
 with source_days as (
     select
         {{ reporting_date("occurred_at") }} as audit_date,

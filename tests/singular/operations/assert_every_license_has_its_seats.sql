@@ -1,6 +1,6 @@
--- Every licence is there, with the seats that the application counts. One row per
--- licence that is missing or differs; licences that changed since the run began are
--- left for the next one.
+-- The mart has every license, with the seats that the application counts. One row per
+-- license that is missing or differs. The next run checks licenses that changed since
+-- this run began.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}
     where updated_at < {{ run_start() }}

@@ -1,7 +1,6 @@
--- At each month's end, MRR is what the subscriptions that live then bring, and
--- customers are their licences: counted anew by looking at every subscription at every
--- month's end, while the mart adds up changes. One row per month, currency and plan
--- that differs.
+-- At each month's end, MRR is the sum of the live subscriptions, and customers are
+-- their licenses. This test reads every subscription at every month's end, while the
+-- mart adds up changes. One row per month, currency and plan that differs.
 {{ config(group="revenue") }}
 
 with months as (
@@ -19,7 +18,7 @@ subscriptions as (
     select * from {{ ref("int_subscriptions_mrr") }}
 ),
 
-live_licences as (
+live_licenses as (
     select
         months.mrr_month,
         months.currency,
@@ -51,7 +50,7 @@ recounted as (
         plan_type,
         sum(mrr_cents) as mrr_cents,
         count(*) as customers
-    from live_licences
+    from live_licenses
     group by mrr_month, currency, plan_type
 )
 

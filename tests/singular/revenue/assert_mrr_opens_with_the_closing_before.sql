@@ -1,6 +1,6 @@
--- Each month opens with what the month before closed with, the first one with nothing,
--- per plan and, with all five movements, over all plans of a currency. One row per
--- month and plan (`all` for their sum) where the bridge breaks.
+-- Each month of a plan opens with the closing of the previous month, the first one with
+-- 0. With all five movements this also holds for the sum over a currency's plans. One
+-- row per month and plan (`all` for the sum) that differs.
 with months as (
     select
         mrr_month,

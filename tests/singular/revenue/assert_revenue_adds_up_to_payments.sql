@@ -1,6 +1,6 @@
 -- Per month and currency, revenue over all plans is that of the payments in the source.
--- One row per month and currency that differs; those with a payment that changed since
--- the run began are left for the next one.
+-- One row per month and currency that differs. The next run checks those with a payment
+-- that changed since this run began.
 with payments as (
     select
         {{ reporting_month("coalesce(processed_at, created_at)") }} as revenue_month,

@@ -1,4 +1,4 @@
--- A month is over when all its days are. One row per month that is told otherwise.
+-- A month is complete when all its days are. One row per month where it differs.
 with dates as (
     select * from {{ ref("dim_dates") }}
 )

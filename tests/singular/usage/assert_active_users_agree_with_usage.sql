@@ -1,6 +1,5 @@
--- The users of a day, of the last 30 days and of a month, and those who are new in it,
--- are the distinct users of the usage marts, however they were counted. One row per
--- period that disagrees.
+-- Active users of a day, of the last 30 days and of a month equal the distinct users of
+-- the usage marts, and so do new users. One row per period that differs.
 with usage_daily as (
     select * from {{ ref("fct_usage_daily") }}
 ),

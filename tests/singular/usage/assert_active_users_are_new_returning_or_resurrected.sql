@@ -1,5 +1,5 @@
--- Nobody is active without being new, returning or resurrected, and whoever was active
--- in the month before returns or churns. One row per month that doesn't add up.
+-- Every active user is new, returning or resurrected. Every user of the previous month
+-- returns or churns. One row per month that doesn't add up.
 with growth as (
     select
         activity_month,

@@ -1,6 +1,6 @@
 -- The application's usage_aggregates_daily and fct_usage_daily mean the same, so every
 -- day whose aggregate is up to date has the same groups and figures in both. One row
--- per group that differs; `fix` is the statement that makes an aggregate again whose
+-- per group that differs; `fix` is the statement that recreates an aggregate whose
 -- events were deleted or corrected since.
 {{ config(
     enabled=var("reporting_timezone", "UTC") == "UTC",

@@ -1,6 +1,6 @@
--- A month's events, time and active days are those of its days; its sessions are at
+-- A month's events, time and active days are the sums of its days. Its sessions are at
 -- least those of the busiest day and at most those of all days together. One row per
--- group that disagrees.
+-- group that differs.
 with days as (
     select
         {{ month_start_of("usage_date") }} as usage_month,

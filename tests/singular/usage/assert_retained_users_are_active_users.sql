@@ -1,5 +1,5 @@
--- Those retained of a cohort in a month are its distinct users of the usage mart. One
--- row per cohort and month that disagrees.
+-- The retained users of a cohort in a month are its distinct users of the usage mart.
+-- One row per cohort and month that differs.
 with retention as (
     select
         cohort_month,

@@ -1,4 +1,5 @@
--- The last day of usage is one, and that of the usage mart. A row where it isn't.
+-- There is one last day of usage, and it is that of the usage mart. A row if it
+-- differs.
 with last_days as (
     select
         count(*) as days_there,

@@ -1,6 +1,6 @@
--- A user is among the weekly users on each of the 7 days from an active one on, among
--- the monthly users on 30, and on no day twice: so over all days they add up to the
--- days from each active day to the next, 7 or 30 at most. One row where they don't.
+-- From an active day on, a user is a weekly user for 7 days and a monthly user for 30,
+-- and counts once a day. So the sum over all days equals the days from each active day
+-- to the next, at most 7 or 30. One row if it differs.
 with active_days as (
     select distinct
         user_id,

@@ -1,4 +1,4 @@
-"""The judgement of suites: what they look at, read in one snapshot, by GX."""
+"""Evaluates suites: reads their datasets in one snapshot, and has GX compare them."""
 
 import datetime as dt
 import logging
@@ -18,56 +18,54 @@ from psycopg2.extensions import cursor as Cursor
 
 from saas_analytics.errors import UserError
 from saas_analytics.expectations import history
-from saas_analytics.expectations.looks import Look, Remembered
-from saas_analytics.expectations.suites import Promise, Suite
+from saas_analytics.expectations.datasets import Dataset, Recorded
+from saas_analytics.expectations.suites import Check, Suite
 from saas_analytics.settings import Settings
 
-MOST_OFFENDERS = 20
-"""As many rows are shown of those that break a promise."""
+MOST_FAILED_ROWS = 20
+"""How many failed rows a result shows at most."""
 
-State = Literal["kept", "broken", "waiting"]
+State = Literal["passed", "failed", "insufficient history"]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What became of a promise."""
+class CheckResult:
+    """The result of one check."""
 
-    promise: Promise
+    check: Check
     state: State
-    """Waiting: there is nothing yet to judge it by, such as earlier runs."""
-
     expected: str
     observed: str
-    offenders: list[dict[str, str]]
-    """Rows that break it, the first of them; none of single persons."""
+    failed_rows: list[dict[str, str]]
+    """The first rows that fail the check; empty for rows of single persons."""
 
     def line(self) -> str:
-        """All of it in one line."""
-        text = f"{self.promise.says}: {self.observed}, expected {self.expected}"
-        if self.offenders:
+        """The result in one line."""
+        text = f"{self.check.title}: {self.observed}, expected {self.expected}"
+        if self.failed_rows:
             first = ", ".join(
-                f"{name} {value}" for name, value in self.offenders[0].items()
+                f"{name} {value}" for name, value in self.failed_rows[0].items()
             )
-            text += f"; as in {first}"
+            text += f"; for example {first}"
         return text
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the promises look at, all of one moment."""
+    """All datasets of a run, from one snapshot."""
 
-    rows: Mapping[Look, pd.DataFrame]
+    rows: Mapping[Dataset, pd.DataFrame]
     earlier: pd.DataFrame
-    """What earlier runs measured."""
+    """The recorded values of earlier runs."""
 
     today: dt.date
-    """In the reporting zone."""
+    """In the reporting time zone."""
 
 
 def run(
     connection: Connection, settings: Settings, suites: Mapping[str, Suite]
-) -> dict[str, list[Verdict]]:
-    """Judge the suites' promises, by suite, and keep what was measured.
+) -> dict[str, list[CheckResult]]:
+    """Evaluate the checks, by suite, and record the measured values.
 
     Raises:
         UserError: marts are missing, or a suite has a mistake.
@@ -80,14 +78,14 @@ def run(
     connection.set_session(isolation_level="default", readonly="default")
     history.install(connection, settings)
     history.write(connection, settings, reading.today, _measured(reading.rows))
-    return judge(suites, reading)
+    return evaluate(suites, reading)
 
 
-# --- What is looked at ----------------------------------------------------------------
+# --- Reading --------------------------------------------------------------------------
 
 
 def read(cursor: Cursor, settings: Settings, suites: Mapping[str, Suite]) -> Reading:
-    """Read what the promises look at, in the cursor's transaction.
+    """Read the datasets of the checks, in the cursor's transaction.
 
     Raises:
         UserError: marts are missing.
@@ -100,22 +98,22 @@ def read(cursor: Cursor, settings: Settings, suites: Mapping[str, Suite]) -> Rea
         "source": sql.Identifier(settings.source_schema),
         "zone": sql.Literal(zone),
     }
-    promises = [promise for suite in suites.values() for promise in suite.promises]
+    checks = [check for suite in suites.values() for check in suite.checks]
     _read_numbers_as_floats(cursor)
     today = _today(cursor, zone)
-    rows: dict[Look, pd.DataFrame] = {}
-    for promise in promises:
-        if promise.look not in rows:
-            rows[promise.look] = _select(cursor, promise, names)
+    rows: dict[Dataset, pd.DataFrame] = {}
+    for check in checks:
+        if check.dataset not in rows:
+            rows[check.dataset] = _select(cursor, check, names)
     return Reading(rows, history.read(cursor, settings, today), today)
 
 
 def _reporting_timezone(cursor: Cursor, settings: Settings) -> str:
-    """The zone that the marts were built in.
+    """The time zone in which the marts were built.
 
     Raises:
-        UserError: they are missing, of an earlier version, or of several zones or
-            times.
+        UserError: the marts are missing, of an earlier version, or were built in
+            several time zones or as of several times.
     """
     models = sql.Identifier(f"{settings.marts_schema}_refresh", "models")
     try:
@@ -124,7 +122,7 @@ def _reporting_timezone(cursor: Cursor, settings: Settings) -> str:
         raise UserError("marts are missing: run `make build` first") from None
     found = cursor.fetchall()
     zones = sorted({zone for zone, _ in found})
-    # Nothing where a model doesn't read the present.
+    # Null for a model that doesn't read the present time.
     presents = sorted({as_of for _, as_of in found if as_of})
     if not zones:
         raise UserError("marts are missing: run `make build` first")
@@ -149,22 +147,24 @@ def _today(cursor: Cursor, zone: str) -> dt.date:
 
 
 def _select(
-    cursor: Cursor, promise: Promise, names: Mapping[str, sql.Composable]
+    cursor: Cursor, check: Check, names: Mapping[str, sql.Composable]
 ) -> pd.DataFrame:
     try:
-        cursor.execute(sql.SQL(promise.look.query).format(**names))
+        cursor.execute(sql.SQL(check.dataset.query).format(**names))
     except (errors.UndefinedTable, errors.UndefinedColumn) as error:
         missing = error.diag.message_primary
         raise UserError(f"{missing}: run `make build` first") from None
     except DataError as error:
         reason = error.diag.message_primary
-        raise UserError(f'"{promise.says}" can\'t be judged: {reason}') from None
+        raise UserError(
+            f'the check "{check.title}" can\'t be evaluated: {reason}'
+        ) from None
     columns = [column.name for column in cursor.description or ()]
     return pd.DataFrame(cursor.fetchall(), columns=columns)
 
 
 def _read_numbers_as_floats(cursor: Cursor) -> None:
-    """Of the type numeric, which come as Decimal by themselves."""
+    """Read the type numeric as float; by default psycopg2 returns Decimal."""
     oids = extensions.DECIMAL.values
     extensions.register_type(
         extensions.new_type(oids, "FLOAT", extensions.FLOAT), cursor
@@ -172,92 +172,93 @@ def _read_numbers_as_floats(cursor: Cursor) -> None:
 
 
 def _measured(
-    rows: Mapping[Look, pd.DataFrame],
+    rows: Mapping[Dataset, pd.DataFrame],
 ) -> Iterable[tuple[str, str, float]]:
-    for look, frame in rows.items():
-        if isinstance(look, Remembered):
+    for dataset, frame in rows.items():
+        if isinstance(dataset, Recorded):
             for part, value in zip(frame["part"], frame["value"], strict=True):
                 if pd.notna(value):
-                    yield look.measure, str(part), float(value)
+                    yield dataset.measure, str(part), float(value)
 
 
-# --- The judgement --------------------------------------------------------------------
+# --- Evaluation -----------------------------------------------------------------------
 
 
-def judge(suites: Mapping[str, Suite], reading: Reading) -> dict[str, list[Verdict]]:
-    """Judge the suites' promises, by suite.
+def evaluate(
+    suites: Mapping[str, Suite], reading: Reading
+) -> dict[str, list[CheckResult]]:
+    """Evaluate the checks, by suite.
 
     Raises:
         UserError: a suite has a mistake.
     """
     frames = {
-        look: look.beside_usual(rows, _of(look, reading.earlier))
-        for look, rows in reading.rows.items()
+        dataset: dataset.with_usual(rows, _history_of(dataset, reading.earlier))
+        for dataset, rows in reading.rows.items()
     }
     batches = _batches(frames)
     return {
         name: [
-            _verdict(promise, frames[promise.look], batches[promise.look])
-            for promise in suite.promises
+            _result(check, frames[check.dataset], batches[check.dataset])
+            for check in suite.checks
         ]
         for name, suite in suites.items()
     }
 
 
-def _of(look: Look, earlier: pd.DataFrame) -> pd.DataFrame:
-    """The look's own history."""
-    measure = look.measure if isinstance(look, Remembered) else None
+def _history_of(dataset: Dataset, earlier: pd.DataFrame) -> pd.DataFrame:
+    measure = dataset.measure if isinstance(dataset, Recorded) else None
     return earlier[earlier["measure"] == measure]
 
 
-def _batches(frames: Mapping[Look, pd.DataFrame]) -> dict[Look, Batch]:
-    """What Great Expectations judges. Nothing of it is written anywhere."""
-    # It logs what the verdicts say.
+def _batches(frames: Mapping[Dataset, pd.DataFrame]) -> dict[Dataset, Batch]:
+    """The datasets as Great Expectations reads them. It writes nothing to disk."""
+    # Great Expectations logs each failure that the results already contain.
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(
         globally=False, metric_calculations=False
     )
-    source = context.data_sources.add_pandas("looks")
+    source = context.data_sources.add_pandas("datasets")
     batches = {}
-    for number, (look, frame) in enumerate(frames.items()):
-        asset = source.add_dataframe_asset(f"look {number}")
+    for number, (dataset, frame) in enumerate(frames.items()):
+        asset = source.add_dataframe_asset(f"dataset {number}")
         definition = asset.add_batch_definition_whole_dataframe("all rows")
-        batches[look] = definition.get_batch({"dataframe": frame})
+        batches[dataset] = definition.get_batch({"dataframe": frame})
     return batches
 
 
-def _verdict(promise: Promise, frame: pd.DataFrame, batch: Batch) -> Verdict:
+def _result(check: Check, frame: pd.DataFrame, batch: Batch) -> CheckResult:
     result_format: dict[str, Any] = {"result_format": "COMPLETE"}
-    if promise.look.shows_rows:
+    if check.dataset.shows_rows:
         result_format["unexpected_index_column_names"] = list(frame.columns)
-    result = batch.validate(promise.expect, result_format=result_format)
+    result = batch.validate(check.expect, result_format=result_format)
     assert isinstance(result, ExpectationValidationResult)
-    _refuse_mistakes(promise, result)
+    _refuse_mistakes(check, result)
     facts = result.result
-    judged = facts.get("element_count", 1) - facts.get("missing_count", 0)
-    state: State = "kept" if result.success else "broken"
-    return Verdict(
-        promise=promise,
-        state=state if judged else "waiting",
-        expected=_expected(promise.expect),
-        observed=_observed(facts, judged),
-        offenders=[
+    evaluated = facts.get("element_count", 1) - facts.get("missing_count", 0)
+    state: State = "passed" if result.success else "failed"
+    return CheckResult(
+        check=check,
+        state=state if evaluated else "insufficient history",
+        expected=_expected(check.expect),
+        observed=_observed(facts, evaluated),
+        failed_rows=[
             {column: show(row[column]) for column in frame.columns}
-            for row in facts.get("unexpected_index_list", [])[:MOST_OFFENDERS]
-            if promise.look.shows_rows
+            for row in facts.get("unexpected_index_list", [])[:MOST_FAILED_ROWS]
+            if check.dataset.shows_rows
         ],
     )
 
 
-def _refuse_mistakes(promise: Promise, result: ExpectationValidationResult) -> None:
-    """A promise that can't be judged, as one of a column that isn't there."""
+def _refuse_mistakes(check: Check, result: ExpectationValidationResult) -> None:
+    """Refuse a check that can't be evaluated, such as one of a missing column."""
     for raised in _raised(result.exception_info):
-        raise UserError(f'"{promise.says}" can\'t be judged: {raised}')
+        raise UserError(f'the check "{check.title}" can\'t be evaluated: {raised}')
 
 
 def _raised(information: Mapping[str, Any]) -> Iterable[str]:
-    # One exception, or one for each metric that raised one.
+    # GX reports one exception, or one for each metric.
     if "raised_exception" in information:
         if information["raised_exception"]:
             yield str(information["exception_message"])
@@ -266,11 +267,11 @@ def _raised(information: Mapping[str, Any]) -> Iterable[str]:
             yield from _raised(each)
 
 
-# --- In words -------------------------------------------------------------------------
+# --- Texts ----------------------------------------------------------------------------
 
 
 def _expected(expectation: Expectation) -> str:
-    """What was expected, as in "deviation from -5 to 5, in at least 90%"."""
+    """The expectation as text, such as "deviation from -5 to 5, in at least 90%"."""
     arguments = expectation.configuration.kwargs
     column = arguments.get("column")
     if "column_A" in arguments:
@@ -292,17 +293,17 @@ def _expected(expectation: Expectation) -> str:
     return text
 
 
-def _observed(facts: Mapping[str, Any], judged: int) -> str:
-    if not judged:
-        return "nothing to judge it by yet"
+def _observed(facts: Mapping[str, Any], evaluated: int) -> str:
+    if not evaluated:
+        return "no values to compare with yet"
     if "observed_value" in facts:
         return show(facts["observed_value"])
-    broken = facts.get("unexpected_count", 0)
-    return f"{broken:,} of {judged:,} rows otherwise"
+    failed = facts.get("unexpected_count", 0)
+    return f"{failed:,} of {evaluated:,} rows fail"
 
 
 def show(value: object) -> str:
-    """A value for people: numbers with three digits behind the point at most."""
+    """A value as text, with at most three decimal places."""
     if value is None or value != value:
         return "–"
     if isinstance(value, float):

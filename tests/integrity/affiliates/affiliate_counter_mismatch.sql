@@ -1,6 +1,6 @@
 -- depends_on: {{ ref("fct_affiliate_earnings") }}
--- Over all currencies, as the counters add them up. Read in one statement, so that
--- nobody who writes meanwhile can make it look wrong.
+-- Over all currencies, as in the counters. One statement reads both, so that concurrent
+-- writes can't cause a finding.
 with affiliates as (
     select * from {{ ref("stg_saas__affiliates") }}
 ),

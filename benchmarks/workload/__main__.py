@@ -1,9 +1,9 @@
-"""python -m benchmarks.torture: is every mart equal to a rebuild, whatever happens?
+"""python -m benchmarks.workload: compares marts with a rebuild under random writes.
 
-Each round has writers of its own, drawn by its seed: transactions of every shape, late
-rows, erased users, partitions that come and go, runs that are killed. Every refresh is
-compared in its own snapshot, by each model's select and by other queries over the
-source tables.
+The seed of a round determines its writers. They run transactions of every shape, late
+rows, erasures of users, changes of partitions, and they kill runs. Every refresh is
+compared in its own snapshot: with each model's select, and with independent queries
+over the source tables.
 """
 
 import contextlib
@@ -32,16 +32,16 @@ REFRESHES = 2
 @click.option("--rounds", default=200, show_default=True, type=click.IntRange(min=1))
 @click.option("--seed", default=1, show_default=True, type=int)
 @click.option("--writers", default=5, show_default=True, type=click.IntRange(min=1))
-@click.option("--zones", is_flag=True, help="Test time zones, one a round.")
+@click.option("--zones", is_flag=True, help="Test one time zone per round.")
 def main(rounds: int, seed: int, writers: int, zones: bool) -> None:
-    """Torture the refresh engine; exit 1 if a mart is ever wrong."""
+    """Refresh under random writes; exit 1 if a mart ever differs from a rebuild."""
     with server.scratch_server() as scratch:
         click.echo(scratch.describe())
-        dsn = scratch.create_database("torture")
+        dsn = scratch.create_database("workload")
         database = Database(dsn)
         _build(database)
         if zones:
-            sys.exit(1 if _torture_zones(database, range(seed, seed + rounds)) else 0)
+            sys.exit(1 if _run_zones(database, range(seed, seed + rounds)) else 0)
         wrong = refreshed = killed = written = 0
         for number in range(seed, seed + rounds):
             generator = random.Random(number)
@@ -67,14 +67,14 @@ def main(rounds: int, seed: int, writers: int, zones: bool) -> None:
     sys.exit(1 if wrong else 0)
 
 
-def _torture_zones(database: Database, seeds: range) -> int:
-    """A company around a change of the clocks for each seed; how many were wrong."""
+def _run_zones(database: Database, seeds: range) -> int:
+    """Test a company around a clock change for each seed. Returns the failed rounds."""
     names = every_zone.all_zones(database)
     wrong = 0
     drawn = set()
     for seed in seeds:
         generator = random.Random(seed)
-        # Every other one of those that have something odd.
+        # Every other round draws from the zones with unusual rules.
         name = generator.choice(every_zone.HARD_ZONES if seed % 2 else names)
         drawn.add(name)
         found = every_zone.disagreements(database, name, generator)
@@ -117,7 +117,7 @@ def _refresh(database: Database) -> dict[str, int]:
 
 
 def _administrate(database: Database, generator: random.Random) -> None:
-    # A lock may be in its way, or nothing left to do it to.
+    # A lock can block the statement, and its table can be empty.
     with (
         contextlib.closing(database.connect()) as connection,
         contextlib.suppress(psycopg2.Error, IndexError),

@@ -1,8 +1,8 @@
 -- depends_on: {{ ref("fct_affiliate_earnings") }}
--- The programme decides how a share is rounded, and of what: only a share of more than
--- all is wrong. A rate of 0 is a fixed fee and no share. A commission may be converted
--- into another currency; one that is the payment's share to the minor unit was not. A
--- bank transfer gets 30 days to come in, up to the last payment of all.
+-- The program decides the base and the rounding of a share: only a share above the
+-- whole payment is wrong. A rate of 0 is a fixed fee and no share. A commission may be
+-- converted into another currency; one that is the payment's share to the minor unit
+-- was not. A bank transfer gets 30 days to arrive, up to the last payment of all.
 with commissions as (
     select * from {{ ref("stg_saas__affiliate_commissions") }}
     where
@@ -30,8 +30,8 @@ referrals as (
     select * from {{ ref("stg_saas__affiliate_referrals") }}
 ),
 
--- A commission that is not earned yet, or never will be, is judged only together with
--- the others of its payment: one of them is to be refused.
+-- A commission that is not earned yet, or never will be, is compared only together with
+-- the others of its payment: one of them should be refused.
 joined as (
     select
         commissions.*,

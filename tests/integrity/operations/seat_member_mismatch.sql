@@ -1,7 +1,7 @@
 -- depends_on: {{ ref("fct_license_seats") }}
--- Whether a closed account, a team out of use, or an owner without a team takes a seat
--- is for the application to decide: only a count beyond all of that is wrong. An ended
--- licence may free its seats and keep its teams.
+-- The application decides whether a closed account, an unused team, or an owner without
+-- a team uses a seat. Only a count outside these bounds is wrong. An ended license may
+-- free its seats and keep its teams.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}
     where status in ('active', 'suspended')

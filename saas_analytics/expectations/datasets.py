@@ -1,10 +1,10 @@
-"""What a promise looks at: rows as they are, or beside what is usual for them.
+"""Datasets that checks read: query results, some compared with their usual values.
 
-What is usual is always a median, and the distance from it is told in `deviation`: how
-many times as far as usual. A day or a run that is out of order moves neither much.
+A usual value is always a median, so one unusual day or run hardly moves it. The column
+`deviation` is the distance from it, in units of the usual distance.
 
-Queries name schemas as {marts}, {staging}, {source} and {seeds}, and the zone of the
-reporting days as {zone}.
+Queries name schemas as {marts}, {staging}, {source} and {seeds}, and the reporting time
+zone as {zone}.
 """
 
 from dataclasses import dataclass
@@ -13,55 +13,55 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-# A median distance times this is the standard deviation, where the bell curve holds.
+# Of a normal distribution: the standard deviation divided by the median distance.
 FROM_MEDIAN_DISTANCE = 1.4826
 
 
 @dataclass(frozen=True)
-class Look:
-    """The rows of a query, as they are."""
+class Dataset:
+    """The rows of a query, unchanged."""
 
     query: str
 
     shows_rows: ClassVar[bool] = True
-    """Whether rows that break a promise may be shown: they hold no row of a person."""
+    """Whether the report may show failed rows: they are not rows of single persons."""
 
-    def beside_usual(self, rows: pd.DataFrame, _history: pd.DataFrame) -> pd.DataFrame:
-        """What is judged. The history is empty for looks that keep none."""
+    def with_usual(self, rows: pd.DataFrame, _history: pd.DataFrame) -> pd.DataFrame:
+        """The rows to evaluate. `_history` is empty for datasets that record none."""
         return rows
 
 
 @dataclass(frozen=True)
-class Rows(Look):
+class Rows(Dataset):
     """Rows of a summary: one per day, plan and the like."""
 
 
 @dataclass(frozen=True)
-class SourceRows(Look):
+class SourceRows(Dataset):
     """Single rows of the source, which are counted and never shown."""
 
     shows_rows: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
-class ByWeekday(Look):
-    """The last days of a query of `day` and `amount`, beside what is usual.
+class ByWeekday(Dataset):
+    """The last days of a query of `day` and `amount`, with their usual amounts.
 
-    `usual` is the level of the four weeks before a day, times what its weekday differs
-    from that level in the weeks before: weekends and growth are usual. A day without a
-    row has the amount 0. `deviation` is null until there are sixteen weeks of history.
+    `usual` is the level of the previous 28 days, times the usual ratio of that weekday
+    to the level. So weekends and growth are usual. A day without a row has the amount
+    0. `deviation` is null for the first 16 weeks of history.
     """
 
     days: int = 14
-    """How many days are judged, the last ones that are over."""
+    """How many of the last complete days are evaluated."""
 
     LEVEL_DAYS: ClassVar[int] = 28
     MOST_WEEKS: ClassVar[int] = 12
     LEAST_WEEKS: ClassVar[int] = 6
     LEAST_DISTANCE: ClassVar[float] = 0.05
-    """Five percent more or less is nothing, however regular the days are."""
+    """The least usual distance: 5%, also for very regular days."""
 
-    def beside_usual(self, rows: pd.DataFrame, _history: pd.DataFrame) -> pd.DataFrame:
+    def with_usual(self, rows: pd.DataFrame, _history: pd.DataFrame) -> pd.DataFrame:
         """Columns `day`, `weekday`, `amount`, `usual`, `ratio` and `deviation`."""
         days = pd.DatetimeIndex(pd.to_datetime(rows["day"]))
         amounts = pd.Series(rows["amount"].to_numpy(dtype=float), index=days)
@@ -71,7 +71,7 @@ class ByWeekday(Look):
         weekdays = pd.DatetimeIndex(amounts.index).day_name()
 
         def usual_of_weekday(values: pd.Series) -> pd.Series:
-            """The median of the same weekday in the weeks before."""
+            """The median of the same weekday in the previous weeks."""
             return values.groupby(weekdays).transform(
                 lambda same: (
                     same.shift()
@@ -80,19 +80,19 @@ class ByWeekday(Look):
                 )
             )
 
-        # On a scale of ratios: half as much is as far away as twice as much.
+        # On a scale of ratios, half as much is as far away as twice as much.
         logs = np.log1p(amounts)
         level = logs.shift().rolling(self.LEVEL_DAYS).median()
         usual = level + usual_of_weekday(logs - level)
         distance = logs - usual
-        # What comes by chance, like the next call, varies by the root of its number.
+        # The count of independent events, such as calls, varies by its square root.
         by_chance = 1 / np.sqrt(np.exp(usual))
         usual_distance = (
             usual_of_weekday(distance.abs())
             .mul(FROM_MEDIAN_DISTANCE)
             .clip(lower=np.maximum(by_chance, self.LEAST_DISTANCE))
         )
-        judged = pd.DataFrame(
+        evaluated = pd.DataFrame(
             {
                 "day": amounts.index.strftime("%Y-%m-%d"),
                 "weekday": weekdays,
@@ -102,27 +102,27 @@ class ByWeekday(Look):
                 "deviation": distance / usual_distance,
             }
         )
-        return judged.tail(self.days).reset_index(drop=True)
+        return evaluated.tail(self.days).reset_index(drop=True)
 
 
 @dataclass(frozen=True)
-class Remembered(Look):
-    """What a query measures now (`part`, `value`), beside what earlier runs measured.
+class Recorded(Dataset):
+    """The current values of a query (`part`, `value`), with those of earlier runs.
 
-    Each run writes the values down, and is judged by the median of the earlier runs:
-    one for each day before today. `deviation` is null until there are enough.
+    Each run records its values. `usual` is the median of the earlier runs, one for each
+    day before today. `deviation` is null until there are enough of them.
     """
 
     measure: str
-    """The name under which the values are kept."""
+    """The name under which the values are recorded."""
 
     margin: float
-    """A distance that means nothing yet: one `deviation` is at least this."""
+    """The least usual distance: one `deviation` is at least this."""
 
     enough_runs: int = 7
     MOST_RUNS: ClassVar[int] = 28
 
-    def beside_usual(self, rows: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    def with_usual(self, rows: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
         """Columns `part`, `value`, `usual`, `earlier_runs` and `deviation`."""
         values = pd.Series(
             rows["value"].to_numpy(dtype=float), index=rows["part"].astype(str)
@@ -132,7 +132,7 @@ class Remembered(Look):
         usual = runs.median()
         distances = (runs - usual).abs().median() * FROM_MEDIAN_DISTANCE
         deviation = (values - usual) / np.maximum(distances, self.margin_at(usual))
-        judged = pd.DataFrame(
+        evaluated = pd.DataFrame(
             {
                 "value": values,
                 "usual": usual,
@@ -140,7 +140,7 @@ class Remembered(Look):
                 "deviation": deviation.where(runs.count() >= self.enough_runs),
             }
         )
-        return judged.rename_axis("part").reset_index()
+        return evaluated.rename_axis("part").reset_index()
 
     def aligned(
         self, runs: pd.DataFrame, values: pd.Series
@@ -154,16 +154,16 @@ class Remembered(Look):
 
 
 @dataclass(frozen=True)
-class Shares(Remembered):
-    """How a whole is divided: values from 0 to 1 that add up to 1.
+class Shares(Recorded):
+    """Shares of a whole: values from 0 to 1 that add up to 1.
 
-    The margin is a difference of shares. What a run doesn't have had the share 0.
+    The margin is a difference of shares. A part that a run lacks has the share 0.
     """
 
     def aligned(
         self, runs: pd.DataFrame, values: pd.Series
     ) -> tuple[pd.DataFrame, pd.Series]:
-        """All parts that there ever were."""
+        """The parts of any run."""
         parts = runs.columns.union(values.index)
         return (
             runs.reindex(columns=parts).fillna(0.0),
@@ -171,23 +171,23 @@ class Shares(Remembered):
         )
 
     def margin_at(self, usual: pd.Series) -> pd.Series:
-        """The same for each part."""
+        """The same margin for each part."""
         return pd.Series(self.margin, index=usual.index)
 
 
 @dataclass(frozen=True)
-class Measured(Remembered):
-    """Quantities such as a mean or a sum, part by part.
+class Measured(Recorded):
+    """Quantities such as a mean or a sum, by part.
 
-    The margin is a part of what is usual. A part that there is no longer isn't judged.
+    The margin is a fraction of the usual value. Parts that no longer exist are ignored.
     """
 
     def aligned(
         self, runs: pd.DataFrame, values: pd.Series
     ) -> tuple[pd.DataFrame, pd.Series]:
-        """The parts that there are now."""
+        """The parts of the current values."""
         return runs.reindex(columns=values.index), values
 
     def margin_at(self, usual: pd.Series) -> pd.Series:
-        """In proportion to what is usual."""
+        """In proportion to the usual value."""
         return usual.abs() * self.margin

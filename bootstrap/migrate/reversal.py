@@ -1,4 +1,4 @@
-"""What taking migrations back would delete, and what stands in its way."""
+"""The rows that reverting migrations deletes, and the objects that prevent it."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from bootstrap.migrate.state import refuse_edited, states
 from saas_analytics import database, settings
 from saas_analytics.errors import UserError
 
-# Tables that hold no data of the application, but what the project notes of it.
+# Tables with records of this project, not with data of the application.
 NOTES = (
     *("change_tombstones", "change_tombstones_cleared"),
     *("usage_aggregate_runs", "usage_aggregate_stale_periods"),
@@ -19,19 +19,19 @@ NOTES = (
 
 
 @dataclass(frozen=True)
-class WayBack:
-    """What a downgrade would do."""
+class Reversal:
+    """The effect of a downgrade."""
 
     target: str
     rows: dict[str, int]
-    """How many rows each table has that it would drop, and that holds any."""
+    """The number of rows of each dropped table that has any."""
 
 
-def plan_way_back(revision: str) -> WayBack:
-    """What a downgrade would do, checked before it does anything.
+def plan_reversal(revision: str) -> Reversal:
+    """The effect of a downgrade, without a change.
 
     Raises:
-        UserError: there is nothing to take back, or something would keep it from that.
+        UserError: there is nothing to revert, or another object prevents it.
     """
     target = existing(revision)
     configuration = settings.load().for_owner()
@@ -41,11 +41,11 @@ def plan_way_back(revision: str) -> WayBack:
         known = states(connection, schema)
         applied = [state.revision for state in known if state.is_applied]
         if not applied:
-            raise UserError("there is no migration to take back")
+            raise UserError("there is no migration to revert")
         if target in revisions() and target not in applied:
             raise UserError(
                 f"migration {target} is not applied, nor is any after it: there is "
-                "nothing to take back"
+                "nothing to revert"
             )
         refuse_edited(known)
         tables = _tables_dropped(_after(target, applied))
@@ -56,11 +56,11 @@ def plan_way_back(revision: str) -> WayBack:
                 for table in tables
                 if table not in NOTES and (count := _count(cursor, schema, table))
             }
-    return WayBack(target=target, rows=rows)
+    return Reversal(target=target, rows=rows)
 
 
 def _after(target: str, applied: list[str]) -> list[str]:
-    """The applied revisions that are taken back on the way to a target."""
+    """The applied revisions to revert for a target."""
     if target == "base":
         return applied
     if target in applied:
@@ -69,7 +69,7 @@ def _after(target: str, applied: list[str]) -> list[str]:
 
 
 def _tables_dropped(taken_back: list[str]) -> list[str]:
-    """The tables that the ways back of these migrations drop."""
+    """The tables that the reversals of these migrations drop."""
     texts = [statements(FOLDER / f"{each}.down.sql") for each in taken_back]
     return re.findall(r"^drop table (\w+);$", "\n".join(texts), flags=re.MULTILINE)
 
@@ -84,7 +84,7 @@ def _count(cursor: Any, schema: str, table: str) -> int:
 def _refuse_dependents(
     cursor: Any, configuration: settings.Settings, tables: list[str]
 ) -> None:
-    """Stop before anything is dropped, where views or foreign keys need the tables."""
+    """Refuse to drop tables on which views or foreign keys depend."""
     cursor.execute(
         """
         with doomed as (
@@ -133,6 +133,6 @@ def _refuse_dependents(
     schemas = {row[0] for row in found} & set(configuration.dbt_schemas())
     drop = "".join(f", dbt's by `drop schema {each} cascade`" for each in schemas)
     raise UserError(
-        f"{kind} {name} depends on table {table}{others}: drop what depends on it "
-        f"first{drop}; nothing was taken back"
+        f"{kind} {name} depends on table {table}{others}: drop the dependent objects "
+        f"first{drop}; nothing was changed"
     )

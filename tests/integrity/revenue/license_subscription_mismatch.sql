@@ -1,6 +1,6 @@
 -- depends_on: {{ ref("fct_mrr_monthly") }}
 -- depends_on: {{ ref("dim_licenses") }}
--- A licence that never had a subscription may be paid for in another way.
+-- A license that never had a subscription may be paid for in another way.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}
 ),

@@ -1,1 +1,0 @@
-"""Many rounds of writes, accidents and refreshes, each compared with a rebuild."""

@@ -1,0 +1,1 @@
+"""Rounds of random writes, accidents and refreshes, each compared with a rebuild."""
