@@ -81,7 +81,7 @@ def test_an_upgrade_keeps_what_every_mart_has_seen(
     methods = dict(marts.execute(f"select model, method from {SCHEMA}.models"))
     assert methods["fct_usage_daily"] == "partial"
     assert methods["fct_revenue_monthly"] == "partial"
-    assert methods["int_active_users_changes"] == "delta"
+    assert methods["int_active_user_changes__by_day_plan"] == "delta"
     assert "created" not in methods.values()
     # A model is computed whole where an input without keys changed, and nowhere else.
     assert (

@@ -1049,7 +1049,7 @@ def company(
         *("build", "--indirect-selection", "empty"),
         *("--select", "staging,resource_type:model", "integrity"),
         *("+fct_feature_usage", "+dim_users", "+fct_affiliate_earnings"),
-        *("+int_subscriptions_mrr", "subscriptions_history", "+dim_currencies"),
+        *("+int_mrr__by_subscription", "subscriptions_history", "+dim_currencies"),
         "assert_affiliate_ledger_is_reconciled",
         database=module_database,
         target=target,
@@ -1139,7 +1139,11 @@ def unreconciled(company: Company, cursor: Cursor) -> dict[str, int]:
     compiled = company.target / "compiled" / "saas_analytics"
     models = compiled / "models"
     for schema, folder, model in (
-        ("analytics_intermediate", "intermediate", "int_affiliates_ledger_monthly"),
+        (
+            "analytics_intermediate",
+            "intermediate",
+            "int_ledger__by_month_affiliate_type_status_currency",
+        ),
         ("analytics", "marts", "fct_affiliate_earnings"),
     ):
         query = (models / folder / "affiliates" / f"{model}.sql").read_text()

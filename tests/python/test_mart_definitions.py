@@ -489,7 +489,11 @@ def test_a_mart_is_built_and_tested_alone_or_with_what_reads_it(
 ) -> None:
     assert project.dbt("build", "--select", f"{MART}+", database=company) == ""
 
-    chain = ("fct_usage_monthly", "int_users_active_months", "fct_user_growth_monthly")
+    chain = (
+        "fct_usage_monthly",
+        "int_user_activity__by_month_user",
+        "fct_user_growth_monthly",
+    )
     refresh(company, "fct_usage_daily", *chain)
     company.execute(
         "insert into usage_events (user_id, event_type, event_category, event_name, "

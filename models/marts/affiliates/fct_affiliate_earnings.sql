@@ -1,7 +1,7 @@
 {{ config(
     meta={"exact": {
         "keys": ["affiliate_id"],
-        "inputs": {"int_affiliates_ledger_monthly": {}},
+        "inputs": {"int_ledger__by_month_affiliate_type_status_currency": {}},
     }},
 ) }}
 
@@ -9,7 +9,7 @@
 -- what was paid out and whether the two agree. Counts each commission under its current
 -- status.
 with ledger as (
-    select * from {{ ref("int_affiliates_ledger_monthly") }}
+    select * from {{ ref("int_ledger__by_month_affiliate_type_status_currency") }}
 ),
 
 sums as (

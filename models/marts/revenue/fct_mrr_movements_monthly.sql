@@ -1,7 +1,7 @@
 {{ config(
     meta={"exact": {
         "keys": ["license_id"],
-        "inputs": {"int_licenses_mrr_changes": {}},
+        "inputs": {"int_mrr_changes__by_month_license_currency_plan": {}},
     }},
 ) }}
 
@@ -9,7 +9,7 @@
 -- plans of a licence and currency carry the one type that describes the licence's
 -- month, so that opening + movements = closing holds for each plan and for their sum.
 with changes as (
-    select * from {{ ref("int_licenses_mrr_changes") }}
+    select * from {{ ref("int_mrr_changes__by_month_license_currency_plan") }}
 ),
 
 plans as (

@@ -5,7 +5,7 @@
             "stg_saas__payment_transactions": {
                 "keys": {"revenue_month": "month of coalesce(processed_at, created_at)"},
             },
-            "int_subscriptions_plans": {
+            "int_plan__by_subscription": {
                 "lookup": {
                     "in": "stg_saas__payment_transactions",
                     "by": "subscription_id",
@@ -24,7 +24,7 @@ with payments as (
 ),
 
 subscriptions as (
-    select * from {{ ref("int_subscriptions_plans") }}
+    select * from {{ ref("int_plan__by_subscription") }}
 ),
 
 payments_by_month as (

@@ -9,7 +9,7 @@ with usage_months as (
 ),
 
 arrivals as (
-    select * from {{ ref("int_users_arrivals_monthly") }}
+    select * from {{ ref("int_user_arrivals__by_month") }}
 ),
 
 months as (
