@@ -10,9 +10,9 @@
     }},
 ) }}
 
--- One row per feature, plan and month in which the number of licences that have adopted
+-- One row per feature, plan and month in which the number of licenses that have adopted
 -- the feature changes: by those that adopt it less those that were live for the last
--- time in the month before. Summed up over time it gives the adopted licences of any
+-- time in the month before. Summed up over time it gives the adopted licenses of any
 -- month.
 with licenses_features as (
     select * from {{ ref("int_feature_adoption__by_license_feature") }}

@@ -6,9 +6,9 @@
     }},
 ) }}
 
--- One row per licence that was live at some time: the first and the last month in which
--- it was. A month counts when the licence began before its end and was neither
--- cancelled nor expired before its start, whatever its status says now. An open licence
+-- One row per license that was live at some time: the first and the last month in which
+-- it was. A month counts when the license began before its end and was neither
+-- cancelled nor expired before its start, whatever its status says now. An open license
 -- has no last one; one without a plausible start was never live.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}

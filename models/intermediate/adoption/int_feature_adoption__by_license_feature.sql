@@ -14,9 +14,9 @@
     }},
 ) }}
 
--- One row per licence and feature that it ever used, with the month of its first event
--- and the months in which the licence counts as one that adopted the feature: live, and
--- not before that first event. A licence that was no longer live by then has none.
+-- One row per license and feature that it ever used, with the month of its first event
+-- and the months in which the license counts as one that adopted the feature: live, and
+-- not before that first event. A license that was no longer live by then has none.
 with feature_uses as (
     select * from {{ ref("int_feature_uses__by_month_feature_license_user") }}
 ),

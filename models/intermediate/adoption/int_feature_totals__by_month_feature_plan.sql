@@ -24,9 +24,9 @@
     indexes=[{"columns": ["feature_name"]}],
 ) }}
 
--- One row per month, feature and plan with an event of a live licence, and one of `all`
--- plans for each month and feature with any event: how many licences and users used the
--- feature, how many licences for the first time ever, and how often.
+-- One row per month, feature and plan with an event of a live license, and one of `all`
+-- plans for each month and feature with any event: how many licenses and users used the
+-- feature, how many licenses for the first time ever, and how often.
 with uses as (
     select * from {{ ref("int_uses_on_plan__by_month_feature_license_user") }}
 ),

@@ -12,7 +12,7 @@
     indexes=[{"columns": ["user_id", "usage_month"]}],
 ) }}
 
--- One row per day, feature, licence and user with an event of the feature. Null ids are
+-- One row per day, feature, license and user with an event of the feature. Null ids are
 -- groups of their own. A late event has a day of its user read from the events, and
 -- months from these few rows.
 with events as (

@@ -6,7 +6,7 @@
     }},
 ) }}
 
--- One row per subscription: when its licence ended, or another subscription took its
+-- One row per subscription: when its license ended, or another subscription took its
 -- place. What was left of the period then is credited to the other one.
 with subscriptions as (
     select * from {{ ref("stg_saas__subscriptions") }}

@@ -7,7 +7,7 @@
 ) }}
 
 -- One row per subscription that ever brings recurring revenue, with the months in which
--- it counts. One that ends within an hour before another of its licence and currency
+-- it counts. One that ends within an hour before another of its license and currency
 -- begins lasts until then: a change of subscriptions takes seconds, and may meet a
 -- month's end.
 with spans as (

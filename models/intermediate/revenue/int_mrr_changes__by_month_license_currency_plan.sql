@@ -7,7 +7,7 @@
     }},
 ) }}
 
--- One row per month, licence, currency and plan whose recurring revenue at the month's
+-- One row per month, license, currency and plan whose recurring revenue at the month's
 -- end differs from that of the month before. A subscription adds its amount in its
 -- first month and takes it away in its last: the cost is two rows a subscription,
 -- however long it lives.

@@ -9,7 +9,7 @@
 ) }}
 
 -- One row per month, feature and plan, without gaps from the feature's first event to
--- the last event of any kind: how many of the licences that were live in the month used
+-- the last event of any kind: how many of the licenses that were live in the month used
 -- the feature in it, for the first time in it, or ever up to its end.
 with eligible as (
     select * from {{ ref("int_eligible_licenses__by_month_plan") }}

@@ -5,7 +5,7 @@
     }},
 ) }}
 
--- One row per user, licence and feature: when it was first and last used and how often.
+-- One row per user, license and feature: when it was first and last used and how often.
 -- Null ids are groups of their own. Made from the events, not from the application's
 -- own table feature_usage.
 with feature_uses as (

@@ -8,7 +8,7 @@
     }},
 ) }}
 
--- One row per licence with its plan, seats and dates, as they are now.
+-- One row per license with its plan, seats and dates, as they are now.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}
 )

@@ -5,8 +5,8 @@
     }},
 ) }}
 
--- One row per month, licence, currency and plan whose recurring revenue changed. All
--- plans of a licence and currency carry the one type that describes the licence's
+-- One row per month, license, currency and plan whose recurring revenue changed. All
+-- plans of a license and currency carry the one type that describes the license's
 -- month, so that opening + movements = closing holds for each plan and for their sum.
 with changes as (
     select * from {{ ref("int_mrr_changes__by_month_license_currency_plan") }}
@@ -16,7 +16,7 @@ plans as (
     select * from {{ ref("plans") }}
 ),
 
-licence_changes as (
+license_changes as (
     select
         changes.change_month,
         changes.license_id,
@@ -29,7 +29,7 @@ licence_changes as (
     group by changes.change_month, changes.license_id, changes.currency
 ),
 
-licence_totals as (
+license_totals as (
     select
         change_month,
         license_id,
@@ -41,10 +41,10 @@ licence_totals as (
             order by change_month
         ) as closing_mrr_cents,
         min(change_month) over (partition by license_id, currency) as first_month
-    from licence_changes
+    from license_changes
 ),
 
-licence_movements as (
+license_movements as (
     select
         change_month,
         license_id,
@@ -60,7 +60,7 @@ licence_movements as (
             when rank_change < 0 then 'contraction'
             else 'expansion'
         end as movement_type
-    from licence_totals
+    from license_totals
 ),
 
 plan_totals as (
@@ -82,16 +82,16 @@ select
     plan_totals.license_id,
     plan_totals.currency,
     plan_totals.plan_type,
-    licence_movements.movement_type,
+    license_movements.movement_type,
     cast(plan_totals.closing_mrr_cents - plan_totals.mrr_change_cents as bigint)
         as opening_mrr_cents,
     plan_totals.mrr_change_cents,
     cast(plan_totals.closing_mrr_cents as bigint) as closing_mrr_cents,
-    cast(licence_movements.opening_mrr_cents as bigint) as license_opening_mrr_cents,
-    cast(licence_movements.closing_mrr_cents as bigint) as license_closing_mrr_cents
+    cast(license_movements.opening_mrr_cents as bigint) as license_opening_mrr_cents,
+    cast(license_movements.closing_mrr_cents as bigint) as license_closing_mrr_cents
 from plan_totals
-inner join licence_movements
+inner join license_movements
     on
-        plan_totals.change_month = licence_movements.change_month
-        and plan_totals.license_id = licence_movements.license_id
-        and plan_totals.currency = licence_movements.currency
+        plan_totals.change_month = license_movements.change_month
+        and plan_totals.license_id = license_movements.license_id
+        and plan_totals.currency = license_movements.currency

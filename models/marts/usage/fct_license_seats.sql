@@ -10,7 +10,7 @@
     }},
 ) }}
 
--- One row per licence: seats bought and taken, people in its teams and those who used
+-- One row per license: seats bought and taken, people in its teams and those who used
 -- it in the 30 days that end with the day of the last event of all.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}

@@ -8,7 +8,7 @@
     indexes=[{"columns": ["license_id", "usage_date"]}],
 ) }}
 
--- One row per day, user, licence, team and event type: the usage that other marts build
+-- One row per day, user, license, team and event type: the usage that other marts build
 -- upon. Null ids are groups of their own. An event counts on the day it occurred,
 -- however late it arrived.
 with events as (

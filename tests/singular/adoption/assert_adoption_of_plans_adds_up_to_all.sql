@@ -1,4 +1,4 @@
--- A licence has one plan, so the plans' licences and uses add up to `all`; a user may
+-- A license has one plan, so the plans' licenses and uses add up to `all`; a user may
 -- use several plans, so users may only be fewer. One row per month and feature that
 -- disagrees.
 with adoption as (

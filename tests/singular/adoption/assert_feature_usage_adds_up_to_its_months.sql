@@ -1,4 +1,4 @@
--- A user's uses of a feature are those of all months. One row per user, licence and
+-- A user's uses of a feature are those of all months. One row per user, license and
 -- feature that has more or fewer.
 {{ config(group="adoption") }}
 

@@ -1,6 +1,6 @@
--- Under one licence a feature is new once at most, so a feature's new licences of all
--- time are no more than the licences that ever used it, and its uses under live
--- licences no more than all its uses. One row per feature that disagrees.
+-- Under one license a feature is new once at most, so a feature's new licenses of all
+-- time are no more than the licenses that ever used it, and its uses under live
+-- licenses no more than all its uses. One row per feature that disagrees.
 with adoption as (
     select
         feature_name,

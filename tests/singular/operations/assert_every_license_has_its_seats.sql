@@ -1,5 +1,5 @@
--- Every licence is there, with the seats that the application counts. One row per
--- licence that is missing or differs; licences that changed since the run began are
+-- Every license is there, with the seats that the application counts. One row per
+-- license that is missing or differs; licenses that changed since the run began are
 -- left for the next one.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}

@@ -1,7 +1,7 @@
--- A licence's movements in a currency tell one story: new comes first and once, after
+-- A license's movements in a currency tell one story: new comes first and once, after
 -- churn comes a reactivation and nothing else, and each movement opens where the one
--- before closed. One row per licence, currency and month that breaks the story.
-with licence_months as (
+-- before closed. One row per license, currency and month that breaks the story.
+with license_months as (
     select
         movement_month,
         license_id,
@@ -37,7 +37,7 @@ with_movement_before as (
                 order by movement_month
             ), 0
         ) as closing_before_cents
-    from licence_months
+    from license_months
 )
 
 select *

@@ -1,5 +1,5 @@
 -- At each month's end, MRR is what the subscriptions that live then bring, and
--- customers are their licences: counted anew by looking at every subscription at every
+-- customers are their licenses: counted anew by looking at every subscription at every
 -- month's end, while the mart adds up changes. One row per month, currency and plan
 -- that differs.
 {{ config(group="revenue") }}
@@ -19,7 +19,7 @@ subscriptions as (
     select * from {{ ref("int_mrr__by_subscription") }}
 ),
 
-live_licences as (
+live_licenses as (
     select
         months.mrr_month,
         months.currency,
@@ -51,7 +51,7 @@ recounted as (
         plan_type,
         sum(mrr_cents) as mrr_cents,
         count(*) as customers
-    from live_licences
+    from live_licenses
     group by mrr_month, currency, plan_type
 )
 

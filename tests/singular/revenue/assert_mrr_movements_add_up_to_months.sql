@@ -1,4 +1,4 @@
--- The movements of all licences, by type, are the five columns of the month. One row
+-- The movements of all licenses, by type, are the five columns of the month. One row
 -- per month, currency and plan where they aren't.
 with movements as (
     select
