@@ -174,3 +174,11 @@ def test_domains_that_depend_on_each_other_are_named() -> None:
     )
     named = " ".join(cycles({**MODELS, back.name: back}))
     assert "int_x__by_day reads int_eligible_span__by_license" in named
+
+
+def test_the_overview_of_the_catalog_names_every_mart() -> None:
+    """`make docs` opens on it."""
+    text = (ROOT / "models" / "overview.md").read_text("utf-8")
+    assert text.startswith("{% docs __overview__ %}")
+    marts = {name for name, model in MODELS.items() if model.layer in ("core", "mart")}
+    assert {name for name in marts if f"`{name}`" not in text} == set()
