@@ -11,9 +11,8 @@
 ) }}
 
 -- One row per feature, plan and month in which the number of licenses that have adopted
--- the feature changes: by those that adopt it less those that were live for the last
--- time in the month before. Summed up over time it gives the adopted licenses of any
--- month.
+-- the feature changes: those that adopt it, less those that were last live in the month
+-- before. The running total is the number of adopted licenses of a month.
 with licenses_features as (
     select * from {{ ref("int_feature_adoption__by_license_feature") }}
     where first_adopted_month is not null

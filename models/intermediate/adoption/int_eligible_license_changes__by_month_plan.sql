@@ -8,8 +8,8 @@
     }},
 ) }}
 
--- One row per plan and month in which the number of its live licenses changes: by those
--- that begin less those that were live for the last time in the month before.
+-- One row per plan and month in which the number of its live licenses changes: those
+-- that begin, less those that were last live in the month before.
 with eligible_months as (
     select * from {{ ref("int_eligible_span__by_license") }}
 ),

@@ -3,8 +3,8 @@
 ) }}
 
 -- One row per month and plan, from the first event of any feature to the last event of
--- any kind: how many licenses were live at some time in it. What joined or left earlier
--- does so in the first month.
+-- any kind: the number of licenses that were live at some time in it. Earlier changes
+-- count in the first month.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}
 ),

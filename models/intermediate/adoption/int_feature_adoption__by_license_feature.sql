@@ -16,7 +16,8 @@
 
 -- One row per license and feature that it ever used, with the month of its first event
 -- and the months in which the license counts as one that adopted the feature: live, and
--- not before that first event. A license that was no longer live by then has none.
+-- not before that first event. A license that was no longer live by then has no such
+-- month.
 with feature_uses as (
     select * from {{ ref("int_feature_uses__by_month_feature_license_user") }}
 ),

@@ -25,8 +25,8 @@
 ) }}
 
 -- One row per month, feature and plan with an event of a live license, and one of `all`
--- plans for each month and feature with any event: how many licenses and users used the
--- feature, how many licenses for the first time ever, and how often.
+-- plans for each month and feature with any event: the number of its licenses, of its
+-- users, of licenses that used it for the first time, and of uses.
 with uses as (
     select * from {{ ref("int_uses_on_plan__by_month_feature_license_user") }}
 ),

@@ -13,8 +13,8 @@
 ) }}
 
 -- One row per day, feature, license and user with an event of the feature. Null ids are
--- groups of their own. A late event has a day of its user read from the events, and
--- months from these few rows.
+-- groups of their own. A late event reads one day of its user from the events. Months
+-- read these few rows.
 with events as (
     select * from {{ ref("stg_saas__usage_events") }}
     where event_category = 'feature'

@@ -23,8 +23,8 @@
 ) }}
 
 -- One row per month, feature, license and user with an event of the feature. Null ids
--- are groups of their own. All months of a user or license are read from an index, for
--- each stands in another place of the table.
+-- are groups of their own. All months of a user or license come from an index, because
+-- they are spread over the table.
 with feature_uses as (
     select * from {{ ref("int_feature_uses__by_day_feature_license_user") }}
 )

@@ -11,9 +11,8 @@
 ) }}
 
 -- One row per month, affiliate, currency, kind and status of ledger entries.
--- Commissions and payouts are read in one statement, so that both earnings marts and
--- the balance between the two show one and the same moment of a ledger that is being
--- written to.
+-- Commissions and payouts are read in one statement, so that both earnings marts show
+-- the same moment of the ledger.
 with commissions as (
     select * from {{ ref("stg_saas__affiliate_commissions") }}
 ),

@@ -6,8 +6,8 @@
     }},
 ) }}
 
--- One row per subscription: when its license ended, or another subscription took its
--- place. What was left of the period then is credited to the other one.
+-- One row per subscriptionwith the time at which its license ended or another
+-- subscription replaced it. The rest of the period is credited to the other one.
 with subscriptions as (
     select * from {{ ref("stg_saas__subscriptions") }}
 ),

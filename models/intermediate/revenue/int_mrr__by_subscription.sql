@@ -7,9 +7,9 @@
 ) }}
 
 -- One row per subscription that ever brings recurring revenue, with the months in which
--- it counts. One that ends within an hour before another of its license and currency
--- begins lasts until then: a change of subscriptions takes seconds, and may meet a
--- month's end.
+-- it counts. A subscription that ends within an hour before another one of its license
+-- and currency lasts until then. A change of subscriptions takes seconds, and may fall
+-- on the end of a month.
 with spans as (
     select * from {{ ref("int_mrr_span__by_subscription") }}
 ),

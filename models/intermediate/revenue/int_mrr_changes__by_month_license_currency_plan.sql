@@ -9,8 +9,8 @@
 
 -- One row per month, license, currency and plan whose recurring revenue at the month's
 -- end differs from that of the month before. A subscription adds its amount in its
--- first month and takes it away in its last: the cost is two rows a subscription,
--- however long it lives.
+-- first month and subtracts it in its last: two rows per subscription, whatever its
+-- length.
 with subscriptions as (
     select * from {{ ref("int_mrr__by_subscription") }}
 ),
@@ -49,5 +49,6 @@ select
 from steps
 where change_month <= {{ reporting_month(reporting_now()) }}
 group by change_month, license_id, currency, plan_type
--- What comes and goes between two month's ends, or replaces its equal, changes nothing.
+-- A subscription between two ends of months, or one that replaces its equal, changes
+-- nothing.
 having sum(mrr_change_cents) != 0

@@ -12,9 +12,9 @@
     }},
 ) }}
 
--- One row per subscription that ever brings recurring revenue: how much per month and
--- over which span, the end excluded. docs/metrics.md says why each rule is as it is.
--- The source holds current terms only, so these hold for the subscription's whole life.
+-- One row per subscription that ever brings recurring revenue: the amount per month and
+-- the span, without its end. docs/metrics.md has the reason of each rule. The source
+-- has current terms only, so they count for the whole life of the subscription.
 with subscriptions as (
     select * from {{ ref("stg_saas__subscriptions") }}
 ),
@@ -96,7 +96,7 @@ spans as (
             status in ('active', 'past_due', 'unpaid', 'canceled')
             or (status = 'trialing' and is_trial_of_payer)
         )
-        -- Cancelled within the trial: it never came to a payment.
+        -- Cancelled within the trial: there was no payment.
         and not coalesce(
             status = 'canceled'
             and canceled_at < trial_end_at

@@ -12,10 +12,10 @@
     "starts_at", utc_months_between("starts_at", "current_period_start_at")
 ) %}
 
--- One row per subscription: when the first period that costs something begins, and when
--- the last period ends that a payment was made for and kept. Only columns that the
--- payment provider doesn't rewrite decide on it, and of the current period, which moves
--- on in whole periods, the day of the month.
+-- One row per subscription: the start of the first period with a price, and the end of
+-- the last period with a kept payment. It reads only columns that the payment provider
+-- does not rewrite. Of the current period, which moves on in whole periods, it reads
+-- the day of the month.
 with subscriptions as (
     select * from {{ ref("stg_saas__subscriptions") }}
 ),
@@ -40,7 +40,7 @@ received as (
     group by subscription_id
 ),
 
--- A trial that was given to a payer later is a present: it does not move the start.
+-- A trial that a paying customer gets later does not move the start.
 started as (
     select
         subscriptions.subscription_id,
@@ -69,7 +69,7 @@ started as (
 ),
 
 -- Periods are counted from the start where the current one is whole months away from
--- it, for then the 31st is known to be one; else from the current one.
+-- it, because then the 31st is known. Otherwise they are counted from the current one.
 anchored as (
     select
         *,

@@ -6,8 +6,8 @@
     }},
 ) }}
 
--- One row per subscription with its current plan. Its changes are those of the plan: a
--- renewal, which the source writes to the same row, is none.
+-- One row per subscription with its current plan. A renewal, which the source writes to
+-- the same row, changes nothing here.
 with subscriptions as (
     select * from {{ ref("stg_saas__subscriptions") }}
 )

@@ -22,8 +22,8 @@
 
 -- One row per day and plan on which the users active within the last 1, 7 or 30 days
 -- change. A user counts from an active day until the window after the last one closes;
--- a day within or touching the window before opens none. Each active day is looked at
--- once: the cost is linear, where joining days to windows would make 30 rows of each.
+-- a day within or next to the former window opens none. Each active day is read once,
+-- so the cost is linear. A join of days to windows would make 30 rows of each day.
 with active_days as (
     select * from {{ ref("int_user_activity__by_day_user_plan") }}
 ),

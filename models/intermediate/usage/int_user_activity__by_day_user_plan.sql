@@ -18,8 +18,8 @@
 ) }}
 
 -- One row per day, user and plan with an event, the plan being the current one of the
--- event's license or 'none'. Events without a user make a row with a null user: nobody
--- was active, yet the day and the plan had an event.
+-- event's license or 'none'. Events without a user make a row with a null user: the day
+-- and the plan had an event.
 with usage as (
     select * from {{ ref("fct_usage_daily") }}
 ),

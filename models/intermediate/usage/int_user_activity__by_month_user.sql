@@ -15,8 +15,8 @@
     }},
 ) }}
 
--- One row per user and month with an event, with the month of the user's sign-up. Users
--- without an id are nobody in particular and have no row.
+-- One row per user and month with an event, with the month of the user's sign-up. A
+-- null user has no row.
 with usage as (
     select * from {{ ref("fct_usage_monthly") }}
 ),

@@ -16,8 +16,8 @@
     }},
 ) }}
 
--- One row per month in which users were active or stayed away: where the active ones
--- came from, and how many of the month before are missing.
+-- One row per month with active users or after a month with active users: active users
+-- by origin, and users of the month before who are not active.
 with active_months as (
     select * from {{ ref("int_user_activity__by_month_user") }}
 ),

@@ -9,8 +9,8 @@
 ) }}
 
 -- One row per month, feature and plan, without gaps from the feature's first event to
--- the last event of any kind: how many of the licenses that were live in the month used
--- the feature in it, for the first time in it, or ever up to its end.
+-- the last event of any kind: the number of licenses, live in the month, that used the
+-- feature in it, for the first time in it, or up to its end.
 with eligible as (
     select * from {{ ref("int_eligible_licenses__by_month_plan") }}
 ),

@@ -1,5 +1,6 @@
--- One row per affiliate with status, terms and dates, as they are now. The counters of
--- money stay behind: they add up currencies. See fct_affiliate_earnings instead.
+-- One row per affiliate with status, terms and dates, as they are now. It has no
+-- counters of money, because they add up currencies. See fct_affiliate_earnings
+-- instead.
 with affiliates as (
     select * from {{ ref("stg_saas__affiliates") }}
 )

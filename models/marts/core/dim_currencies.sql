@@ -1,5 +1,5 @@
--- One row per currency: how amounts in minor units read in it. Payment providers write
--- some currencies in other digits than ISO 4217 has; the source has theirs.
+-- One row per currencywith its minor unit. Payment providers write some currencies in
+-- other digits than ISO 4217, and the source has theirs.
 with currencies as (
     select * from {{ ref("currencies") }}
 ),

@@ -5,8 +5,7 @@
 ) }}
 
 -- One row per day, in whole years from the first sign-up or event to the later of now
--- and the last event: what a chart or a join needs to know of a day, and whether it is
--- over.
+-- and the last event, with its week, month and year, and whether it is over.
 with users as (
     select * from {{ ref("stg_saas__users") }}
 ),

@@ -8,9 +8,8 @@
     }},
 ) }}
 
--- One row per feature that is listed or was ever used: what it is called, and when it
--- was first and last used by anybody. A feature that only events know keeps its own
--- name.
+-- One row per feature that is listed or was ever used: its label, and its first and
+-- last use by any user. A feature that only events name keeps that name.
 with features as (
     select * from {{ ref("features") }}
 ),
@@ -30,7 +29,7 @@ used as (
         times.first_used_at,
         times.last_used_at
     from active
-    -- Uses are many and features few: an index has the first and the last of each.
+    -- An index gives the first and the last use of each feature.
     cross join lateral (
         select
             min(feature_uses.first_used_at) as first_used_at,

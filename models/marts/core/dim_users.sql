@@ -9,8 +9,7 @@
     }},
 ) }}
 
--- One row per user, without any personal data: rights, dates and first and last
--- activity.
+-- One row per user, without personal data: role, dates, and first and last activity.
 with users as (
     select * from {{ ref("stg_saas__users") }}
 ),

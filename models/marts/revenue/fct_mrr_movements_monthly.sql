@@ -22,7 +22,7 @@ license_changes as (
         changes.license_id,
         changes.currency,
         sum(changes.mrr_change_cents) as mrr_change_cents,
-        -- Above zero when the money moved to larger plans.
+        -- Positive when MRR moves to larger plans.
         sum(changes.mrr_change_cents * coalesce(plans.plan_rank, 0)) as rank_change
     from changes
     left join plans on changes.plan_type = plans.plan_type

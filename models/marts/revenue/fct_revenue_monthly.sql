@@ -16,9 +16,9 @@
     }},
 ) }}
 
--- One row per month of processing, currency and the subscription's current plan: what
--- was paid and given back. A refund counts in the month of the payment that it takes
--- back, for the source keeps no time of its own for it.
+-- One row per month of processing, currency and the subscription's current plan:
+-- payments and refunds. A refund counts in the month of its payment, because the source
+-- has no time of the refund.
 with payments as (
     select * from {{ ref("stg_saas__payment_transactions") }}
 ),

@@ -10,8 +10,8 @@
     }},
 ) }}
 
--- One row per license: seats bought and taken, people in its teams and those who used
--- it in the 30 days that end with the day of the last event of all.
+-- One row per license: seats bought and taken, members of its teams, and users of the
+-- 30 days that end with the last event of any license.
 with licenses as (
     select * from {{ ref("stg_saas__licenses") }}
 ),
@@ -41,7 +41,7 @@ members_by_license as (
     group by teams.license_id
 ),
 
--- Brought to one row each and then counted: a distinct count would sort them all.
+-- Made distinct and then counted: a distinct count would sort all rows.
 active_users as (
     select distinct
         usage.license_id,

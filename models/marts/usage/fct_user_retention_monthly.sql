@@ -1,6 +1,6 @@
--- One row per month of sign-up and whole months since, up to the last month with an
--- event of anybody: how many of those who signed up used the product then. Users who
--- are deleted leave their cohort; erased ones stay, and nothing they did is theirs.
+-- One row per month of sign-up and whole months since, up to the last month with any
+-- event: users of the cohort who used the product then. Deleted users leave their
+-- cohort. Erased users stay, and their events no longer count for them.
 with cohorts as (
     select * from {{ ref("int_cohort_users__by_cohort") }}
 ),
