@@ -313,9 +313,9 @@ def test_a_payment_alone_moves_the_span_of_its_subscription(marts: Database) -> 
 
         runs = refresh(marts)
 
-        for model in ("paid_through", "spans", "mrr"):
-            assert runs[f"int_subscriptions_{model}"].method == "partial"
-            assert runs[f"int_subscriptions_{model}"].key_count == 1
+        for model in ("paid_through", "mrr_span", "mrr"):
+            assert runs[f"int_{model}__by_subscription"].method == "partial"
+            assert runs[f"int_{model}__by_subscription"].key_count == 1
         assert runs["int_access_end__by_subscription"].method == "unchanged"
         assert marts.execute(
             "select mrr_ends_at::date::text"
@@ -424,7 +424,7 @@ def test_a_sign_up_that_is_dated_back_moves_its_user_to_another_cohort(
     assert runs["fct_usage_monthly"].method == "unchanged"
 
 
-def test_a_licence_that_changes_is_taken_in_apart_from_all_others(
+def test_a_license_that_changes_is_taken_in_apart_from_all_others(
     marts: Database,
 ) -> None:
     refresh(marts)
@@ -445,7 +445,7 @@ def test_a_licence_that_changes_is_taken_in_apart_from_all_others(
         assert runs[model].method == "delta"
 
 
-def test_a_licence_begins_and_ends_by_the_time_alone(marts: Database) -> None:
+def test_a_license_begins_and_ends_by_the_time_alone(marts: Database) -> None:
     """A run takes in the moments that have passed since the last one, no others."""
 
     def live() -> list[bool]:
@@ -478,7 +478,7 @@ def test_a_licence_begins_and_ends_by_the_time_alone(marts: Database) -> None:
     assert refresh(marts)["dim_licenses"].method == "unchanged"
 
 
-def test_a_clock_that_was_set_back_brings_licences_back(marts: Database) -> None:
+def test_a_clock_that_was_set_back_brings_licenses_back(marts: Database) -> None:
     marts.execute(
         "update licenses set cancelled_at = null, "
         "expires_at = now() + interval '1 hour' "
@@ -497,7 +497,7 @@ def test_a_clock_that_was_set_back_brings_licences_back(marts: Database) -> None
     assert (run.method, run.rows_removed, run.rows_added) == ("partial", 1, 1)
 
 
-def test_who_joins_or_leaves_a_team_touches_its_licence_alone(marts: Database) -> None:
+def test_who_joins_or_leaves_a_team_touches_its_license_alone(marts: Database) -> None:
     refresh(marts)
     for write in (
         "insert into team_members (team_id, user_id) select teams.id, users.id "
