@@ -33,3 +33,12 @@
         {%- do exceptions.column_type_missing(column_names=missing) -%}
     {%- endif -%}
 {% endmacro %}
+
+
+{#-
+    Writes the comments of a view, seed or snapshot. dbt's own writes all of them in
+    each run.
+-#}
+{% macro postgres__persist_docs(relation, model, for_relation, for_columns) -%}
+    {%- do exact.write_comments(relation, model) -%}
+{%- endmacro %}

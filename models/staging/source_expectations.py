@@ -106,7 +106,7 @@ SUITE = Suite(
             severity="warn",
         ),
         Check(
-            "Nearly every call is made for a licence",
+            "Nearly every call is made for a license",
             CALLS,
             gxe.ExpectColumnValuesToBeInSet(
                 column="has_license", value_set=[True], mostly=0.9

@@ -233,6 +233,10 @@ def dbt(
     )
 
 
+# The domain whose intermediate models a dimension reads; others read staging and seeds.
+DOMAIN_READ = {"dim_dates": "usage", "dim_users": "usage", "dim_features": "adoption"}
+
+
 @dataclass(frozen=True)
 class DbtProject:
     """A copy of the dbt project that a test may alter, and dbt within this process.
@@ -245,7 +249,10 @@ class DbtProject:
 
     @classmethod
     def copy(cls, folder: Path, domains: Sequence[str]) -> "DbtProject":
-        """Copy the project, of its models those of some domains, and staging."""
+        """Copy the project, of its models those of some domains, and staging.
+
+        With any domain, the dimensions that need no other one are copied too.
+        """
         root = folder / "project"
         names = [
             "macros",
@@ -260,6 +267,11 @@ class DbtProject:
         for name in names:
             if (ROOT / name).exists():
                 shutil.copytree(ROOT / name, root / name)
+        for file in sorted((ROOT / "models/marts/core").iterdir()):
+            if domains and DOMAIN_READ.get(file.stem, domains[0]) in domains:
+                copied = root / "models/marts/core" / file.name
+                copied.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, copied)
         files = (".dbtignore", "dbt_project.yml", "profiles.yml")
         for name in (*files, "models/_groups.yml", "models/docs.md"):
             shutil.copy(ROOT / name, root / name)

@@ -163,7 +163,8 @@ def test_a_widened_name_needs_no_build(company: Database) -> None:
     )
     assert refresh(company, "--verify").returncode == 0
     assert company.execute(
-        "select sum(total_uses) from analytics_intermediate.int_features_used_daily "
+        "select sum(total_uses) from "
+        "analytics_intermediate.int_feature_uses__by_day_feature_license_user "
         "where feature_name = %s",
         (LONG,),
     ) == [(3,)]

@@ -287,7 +287,7 @@ def test_the_smallest_company_has_every(
     assert set(values.split()) <= {value for (value,) in found}
 
 
-def test_a_licence_has_one_live_subscription_at_any_time(company: Database) -> None:
+def test_a_license_has_one_live_subscription_at_any_time(company: Database) -> None:
     overlapping = """
     with lives as (
         select id, license_id, tstzrange(
@@ -310,7 +310,7 @@ def test_a_licence_has_one_live_subscription_at_any_time(company: Database) -> N
     )
 
 
-def test_licences_agree_with_their_last_subscription(company: Database) -> None:
+def test_licenses_agree_with_their_last_subscription(company: Database) -> None:
     disagreeing = """
     with last as (
         select distinct on (license_id) * from subscriptions
@@ -644,7 +644,7 @@ def test_users_are_anonymous_erased_or_known(company: Database) -> None:
     assert one(company, foreign) == 0
 
 
-def test_people_only_act_while_their_licence_lives(company: Database) -> None:
+def test_people_only_act_while_their_license_lives(company: Database) -> None:
     wrong = """
     select count(*) from usage_events as event
     left join users on users.id = event.user_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import psycopg2
 import pytest
 
 from saas_analytics.refresh import engine
-from tests.python.support import Database, dbt, refresh
+from tests.python.support import ROOT, Database, dbt, refresh
 
 SCHEMA = "analytics_refresh"
 
@@ -62,12 +63,41 @@ UNSEEN = (
 )
 
 
+# The names that intermediate models had, by their present ones.
+FORMER_NAMES = {
+    path.stem: former[1]
+    for path in (ROOT / "models" / "intermediate").rglob("*.sql")
+    if (former := re.search(r'"renamed_from": "(\w+)"', path.read_text("utf-8")))
+}
+
+
+def tables(database: Database) -> dict[str, int]:
+    """The tables of marts, intermediate models and logs, with their oids."""
+    return dict(
+        database.execute(
+            "select oid::regclass::text, oid::bigint from pg_class where relkind = 'r' "
+            "and relnamespace = any (array['analytics', 'analytics_intermediate', %s]"
+            "::regnamespace[])",
+            (SCHEMA,),
+        )
+    )
+
+
 def test_an_upgrade_keeps_what_every_mart_has_seen(
     marts: Database, tmp_path: Path
 ) -> None:
     refresh(marts)
     for statement in UNSEEN:
         marts.execute(statement)
+    before = tables(marts)
+    for present, former in FORMER_NAMES.items():
+        relation = f'"analytics_intermediate"."{former}"'
+        marts.execute(
+            f"alter table analytics_intermediate.{present} rename to {former}"
+        )
+        marts.execute(
+            f"select {SCHEMA}._rename_model(%s, %s, %s)", (present, former, relation)
+        )
     marts.execute(VERSION_0)
 
     refused = refresh(marts)
@@ -78,10 +108,12 @@ def test_an_upgrade_keeps_what_every_mart_has_seen(
     only = ("--resource-type", "seed", "--resource-type", "model")
     dbt("build", *only, database=marts, target=tmp_path).check_returncode()
 
+    # The same tables, under their present names, and none under a former one.
+    assert tables(marts) == before
     methods = dict(marts.execute(f"select model, method from {SCHEMA}.models"))
     assert methods["fct_usage_daily"] == "partial"
     assert methods["fct_revenue_monthly"] == "partial"
-    assert methods["int_active_users_changes"] == "delta"
+    assert methods["int_active_user_changes__by_day_plan"] == "delta"
     assert "created" not in methods.values()
     # A model is computed whole where an input without keys changed, and nowhere else.
     assert (

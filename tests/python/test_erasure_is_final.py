@@ -29,8 +29,8 @@ MAY_NAME = re.compile(
     r"public\.(users|licenses|teams|subscriptions|payment_transactions|affiliate\w*"
     r"|audit_logs)|analytics_staging\.stg_saas__(users|licenses|teams|subscriptions"
     r"|payment_transactions|affiliate\w*)|analytics\.(dim_\w+|fct_revenue_\w+|fct_mrr_\w+"
-    r"|fct_affiliate_\w+|fct_license_seats)|analytics_intermediate\.int_(licenses"
-    r"|subscriptions|payments|mrr|affiliates|referrals|cohorts|users_signed)\w*"
+    r"|fct_affiliate_\w+|fct_license_seats)|analytics_intermediate\.int_(plan_"
+    r"|signup_month|eligible|feature_adoption|access_end|paid_through|mrr|ledger)\w*"
     r"|analytics_snapshots\.\w+"
 )
 

@@ -1049,7 +1049,7 @@ def company(
         *("build", "--indirect-selection", "empty"),
         *("--select", "staging,resource_type:model", "integrity"),
         *("+fct_feature_usage", "+dim_users", "+fct_affiliate_earnings"),
-        *("+int_subscriptions_mrr", "subscriptions_history", "+dim_currencies"),
+        *("+int_mrr__by_subscription", "subscriptions_history", "+dim_currencies"),
         "assert_affiliate_ledger_is_reconciled",
         database=module_database,
         target=target,
@@ -1071,11 +1071,11 @@ def test_a_company_without_wrongs_has_no_offender(company: Company) -> None:
 
 def compute_spans(cursor: Cursor) -> None:
     """Compute the spans of recurring revenue from what the transaction has written."""
-    for model in ("access", "paid_through", "spans", "mrr"):
+    for model in ("access_end", "paid_through", "mrr_span", "mrr"):
         cursor.execute(
             "select relation, definition from analytics_refresh.models"
             " where model = %s",
-            (f"int_subscriptions_{model}",),
+            (f"int_{model}__by_subscription",),
         )
         ((relation, definition),) = cursor.fetchall()
         cursor.execute(f"delete from {relation}")
@@ -1139,7 +1139,11 @@ def unreconciled(company: Company, cursor: Cursor) -> dict[str, int]:
     compiled = company.target / "compiled" / "saas_analytics"
     models = compiled / "models"
     for schema, folder, model in (
-        ("analytics_intermediate", "intermediate", "int_affiliates_ledger_monthly"),
+        (
+            "analytics_intermediate",
+            "intermediate",
+            "int_ledger__by_month_affiliate_type_status_currency",
+        ),
         ("analytics", "marts", "fct_affiliate_earnings"),
     ):
         query = (models / folder / "affiliates" / f"{model}.sql").read_text()
@@ -1190,7 +1194,7 @@ def test_every_finding_has_a_look_alike_that_stays_silent() -> None:
     assert {look_alike.test for look_alike in LOOK_ALIKES} == set(FILES)
 
 
-def test_who_owns_a_team_on_their_own_licence_can_not_be_deleted(
+def test_who_owns_a_team_on_their_own_license_can_not_be_deleted(
     company: Company,
 ) -> None:
     """Why the test of closed accounts is there."""

@@ -319,6 +319,60 @@ def test_a_changed_text_test_or_index_rebuilds_nothing(
         ]
 
 
+def comment(company: Database, relation: str, column: str = "") -> str | None:
+    """The comment of a relation, or of one of its columns."""
+    ((found,),) = company.execute(
+        "select description from pg_class left join pg_attribute "
+        "on attrelid = pg_class.oid and attname = %s left join pg_description "
+        "on classoid = 'pg_class'::regclass and objoid = pg_class.oid "
+        "and objsubid = coalesce(attnum, 0) where pg_class.oid = %s::regclass",
+        (column, relation),
+    )
+    return found  # type: ignore[no-any-return]
+
+
+def test_every_relation_and_column_of_a_build_has_its_description_as_comment(
+    marts: Database,
+) -> None:
+    assert comment(marts, f"analytics.{MART}", "error_type") == "Kind of error."
+    assert (
+        marts.execute(
+            "select pg_class.oid::regclass::text, attname from pg_class "
+            "left join pg_attribute on attrelid = pg_class.oid and attnum >= 0 "
+            "and not attisdropped where relkind in ('r', 'v') and relnamespace = any ("
+            "array['analytics', 'analytics_intermediate', 'analytics_staging', "
+            "'analytics_seeds']::regnamespace[]) and (coalesce(attnum, 0) != 0 "
+            "and col_description(pg_class.oid, attnum) is null "
+            "or obj_description(pg_class.oid, 'pg_class') is null)"
+        )
+        == []
+    )
+
+
+def test_a_changed_description_changes_its_comment_and_rebuilds_nothing(
+    project: DbtProject, company: Database
+) -> None:
+    run(project, company, MART)
+    view = "stg_saas__error_logs"
+    for name, file in ((MART, CONTRACT), (view, f"models/staging/{view}.yml")):
+        text = (project.root / file).read_text("utf-8")
+        described = text.index("columns:")
+        changed = text[:described].replace("One row per", "Now one row per", 1)
+        assert changed != text[:described]
+        with project.altered(file, {text[:described]: changed}):
+            assert project.dbt("run", "--select", name, database=company) == ""
+        schema = "analytics" if name == MART else "analytics_staging"
+        assert "Now one row per" in str(comment(company, f"{schema}.{name}"))
+    assert method(company, MART) == "unchanged"
+
+    # A refresh without dbt knows no descriptions, and leaves the comments alone.
+    company.execute(f"comment on column analytics.{MART}.errors is 'by hand'")
+    refresh(company, MART)
+    assert comment(company, f"analytics.{MART}", "errors") == "by hand"
+    assert run(project, company, MART) == "unchanged"
+    assert comment(company, f"analytics.{MART}", "errors") != "by hand"
+
+
 def test_an_index_that_the_config_no_longer_names_goes_when_nobody_reads(
     project: DbtProject, company: Database
 ) -> None:
@@ -489,7 +543,11 @@ def test_a_mart_is_built_and_tested_alone_or_with_what_reads_it(
 ) -> None:
     assert project.dbt("build", "--select", f"{MART}+", database=company) == ""
 
-    chain = ("fct_usage_monthly", "int_users_active_months", "fct_user_growth_monthly")
+    chain = (
+        "fct_usage_monthly",
+        "int_user_activity__by_month_user",
+        "fct_user_growth_monthly",
+    )
     refresh(company, "fct_usage_daily", *chain)
     company.execute(
         "insert into usage_events (user_id, event_type, event_category, event_name, "

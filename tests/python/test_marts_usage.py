@@ -16,7 +16,7 @@ from tests.python.support import Database, DbtProject
 from tests.python.usage_company import Company, draw
 from tests.python.usage_reference import Reference
 
-MODELS = "+path:models/marts/usage +path:models/marts/adoption"
+MODELS = "+path:models/marts/core +path:models/marts/usage +path:models/marts/adoption"
 
 # The key's columns, the figures' columns.
 MARTS = {

@@ -413,7 +413,7 @@ def test_a_subscription_that_was_ended_at_once_churns_then(
     assert movements[name] == expected(new="2025-07", churn="2025-08")
 
 
-def test_a_cancelled_subscription_ends_with_its_licence(movements: Movements) -> None:
+def test_a_cancelled_subscription_ends_with_its_license(movements: Movements) -> None:
     assert movements["portal, licence ended"] == expected(
         new="2025-07", churn="2025-09"
     )

@@ -313,13 +313,13 @@ def test_a_payment_alone_moves_the_span_of_its_subscription(marts: Database) -> 
 
         runs = refresh(marts)
 
-        for model in ("paid_through", "spans", "mrr"):
-            assert runs[f"int_subscriptions_{model}"].method == "partial"
-            assert runs[f"int_subscriptions_{model}"].key_count == 1
-        assert runs["int_subscriptions_access"].method == "unchanged"
+        for model in ("paid_through", "mrr_span", "mrr"):
+            assert runs[f"int_{model}__by_subscription"].method == "partial"
+            assert runs[f"int_{model}__by_subscription"].key_count == 1
+        assert runs["int_access_end__by_subscription"].method == "unchanged"
         assert marts.execute(
             "select mrr_ends_at::date::text"
-            " from analytics_intermediate.int_subscriptions_mrr"
+            " from analytics_intermediate.int_mrr__by_subscription"
             " where subscription_id = %s",
             (subscription,),
         ) == [(ends,)]
@@ -338,12 +338,16 @@ def test_a_late_event_touches_its_own_groups_alone(marts: Database) -> None:
         assert runs[mart].method == "partial"
         assert runs[mart].key_count == 1
         assert (runs[mart].rows_removed, runs[mart].rows_added) == (0, 1)
-    for model in ("daily", "monthly", "by_plan"):
-        assert runs[f"int_features_used_{model}"].method == "partial"
-        assert runs[f"int_features_used_{model}"].key_count == 1
+    for model in (
+        "int_feature_uses__by_day_feature_license_user",
+        "int_feature_uses__by_month_feature_license_user",
+        "int_uses_on_plan__by_month_feature_license_user",
+    ):
+        assert runs[model].method == "partial"
+        assert runs[model].key_count == 1
     for neighbours in (
-        *("int_active_users_changes", "int_users_arrivals_monthly"),
-        "int_features_active_monthly",
+        *("int_active_user_changes__by_day_plan", "int_user_arrivals__by_month"),
+        "int_feature_totals__by_month_feature_plan",
     ):
         assert runs[neighbours].method == "delta"
     assert runs["fct_api_usage_daily"].method == "unchanged"
@@ -370,7 +374,7 @@ def test_an_event_of_one_of_many_features_computes_that_feature_alone(
 
     for mart in ("fct_feature_adoption_monthly", "dim_features"):
         assert (runs[mart].method, runs[mart].key_count) == ("partial", 1)
-    assert runs["int_features_active_monthly"].method == "delta"
+    assert runs["int_feature_totals__by_month_feature_plan"].method == "delta"
 
 
 def test_a_month_that_is_new_is_there_for_every_feature(marts: Database) -> None:
@@ -414,13 +418,13 @@ def test_a_sign_up_that_is_dated_back_moves_its_user_to_another_cohort(
 
     runs = refresh(marts)
 
-    assert runs["int_users_active_months"].method == "partial"
-    assert runs["int_cohorts_retained_monthly"].method == "delta"
-    assert runs["int_cohorts_signed_up"].method == "delta"
+    assert runs["int_user_activity__by_month_user"].method == "partial"
+    assert runs["int_retained_users__by_cohort_month"].method == "delta"
+    assert runs["int_cohort_users__by_cohort"].method == "delta"
     assert runs["fct_usage_monthly"].method == "unchanged"
 
 
-def test_a_licence_that_changes_is_taken_in_apart_from_all_others(
+def test_a_license_that_changes_is_taken_in_apart_from_all_others(
     marts: Database,
 ) -> None:
     refresh(marts)
@@ -432,13 +436,16 @@ def test_a_licence_that_changes_is_taken_in_apart_from_all_others(
 
     runs = refresh(marts)
 
-    for model in ("dim_licenses", "int_licenses_eligible_months"):
+    for model in ("dim_licenses", "int_eligible_span__by_license"):
         assert (runs[model].method, runs[model].key_count) == ("partial", 1)
-    for model in ("int_licenses_eligible_changes", "int_features_adopted_changes"):
+    for model in (
+        "int_eligible_license_changes__by_month_plan",
+        "int_adopted_license_changes__by_month_feature_plan",
+    ):
         assert runs[model].method == "delta"
 
 
-def test_a_licence_begins_and_ends_by_the_time_alone(marts: Database) -> None:
+def test_a_license_begins_and_ends_by_the_time_alone(marts: Database) -> None:
     """A run takes in the moments that have passed since the last one, no others."""
 
     def live() -> list[bool]:
@@ -471,7 +478,7 @@ def test_a_licence_begins_and_ends_by_the_time_alone(marts: Database) -> None:
     assert refresh(marts)["dim_licenses"].method == "unchanged"
 
 
-def test_a_clock_that_was_set_back_brings_licences_back(marts: Database) -> None:
+def test_a_clock_that_was_set_back_brings_licenses_back(marts: Database) -> None:
     marts.execute(
         "update licenses set cancelled_at = null, "
         "expires_at = now() + interval '1 hour' "
@@ -490,7 +497,7 @@ def test_a_clock_that_was_set_back_brings_licences_back(marts: Database) -> None
     assert (run.method, run.rows_removed, run.rows_added) == ("partial", 1, 1)
 
 
-def test_who_joins_or_leaves_a_team_touches_its_licence_alone(marts: Database) -> None:
+def test_who_joins_or_leaves_a_team_touches_its_license_alone(marts: Database) -> None:
     refresh(marts)
     for write in (
         "insert into team_members (team_id, user_id) select teams.id, users.id "
@@ -669,7 +676,9 @@ def test_a_mart_is_not_refreshed_after_what_reads_it_within_a_transaction(
     marts.execute(torture.WRITES["events arrive years late"].format(n=20))
     with closing(marts.connect()) as connection, connection.cursor() as cursor:
         cursor.execute("begin isolation level repeatable read")
-        cursor.execute(f"select from {SCHEMA}.refresh('int_users_active_days')")
+        cursor.execute(
+            f"select from {SCHEMA}.refresh('int_user_activity__by_day_user_plan')"
+        )
         with pytest.raises(
             errors.RaiseException, match="reads fct_usage_daily was refreshed"
         ):

@@ -464,7 +464,7 @@ def an_erased_users_events_are_counted_as_nobodys(usage: Usage) -> None:
     erase(usage, "users", "user")
 
 
-def an_erased_licences_events_are_counted_as_nobodys(usage: Usage) -> None:
+def an_erased_licenses_events_are_counted_as_nobodys(usage: Usage) -> None:
     erase(usage, "licenses", "license")
 
 
@@ -658,7 +658,7 @@ FAULTS = [
     groups_of_corrected_events_leave_the_day,
     groups_of_events_moved_to_another_month_leave_the_month,
     an_erased_users_events_are_counted_as_nobodys,
-    an_erased_licences_events_are_counted_as_nobodys,
+    an_erased_licenses_events_are_counted_as_nobodys,
     an_erased_teams_events_are_counted_as_nobodys,
     durations_are_summed_by_day,
     durations_are_summed_by_month,

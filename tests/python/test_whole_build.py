@@ -321,7 +321,7 @@ def test_no_personal_data_is_in_any_table_of_a_build(build: Build) -> None:
         == [(True,)]
     }
     # Data-quality findings alone keep their rows.
-    assert {"affiliate_counters_unlike_their_rows", WARNING} <= filled
+    assert {"affiliate_counter_mismatch", WARNING} <= filled
 
     assert ("public", "users") in build.marks
     assert {schema for schema, _ in build.marks} == {"public"}

@@ -347,7 +347,7 @@ class Live:
 
 
 # Billing periods are those of UTC, whatever the zone of the reports.
-COUNTED_IN_UTC = "int_subscriptions_paid_through"
+COUNTED_IN_UTC = "int_paid_through__by_subscription"
 
 
 def report_in(database: Database, zone: str) -> None:

@@ -1,23 +1,26 @@
 {{ config(
     meta={"exact": {
         "keys": ["feature_name"],
-        "inputs": {"int_features_active_monthly": {}, "int_features_adopted_changes": {}},
+        "inputs": {
+            "int_feature_totals__by_month_feature_plan": {},
+            "int_adopted_license_changes__by_month_feature_plan": {},
+        },
     }},
 ) }}
 
 -- One row per month, feature and plan, without gaps from the feature's first event to
--- the last event of any kind: how many of the licences that were live in the month used
--- the feature in it, for the first time in it, or ever up to its end.
+-- the last event of any kind: the number of licenses, live in the month, that used the
+-- feature in it, for the first time in it, or up to its end.
 with eligible as (
-    select * from {{ ref("int_licenses_eligible_monthly") }}
+    select * from {{ ref("int_eligible_licenses__by_month_plan") }}
 ),
 
 active as (
-    select * from {{ ref("int_features_active_monthly") }}
+    select * from {{ ref("int_feature_totals__by_month_feature_plan") }}
 ),
 
 adopted_changes as (
-    select * from {{ ref("int_features_adopted_changes") }}
+    select * from {{ ref("int_adopted_license_changes__by_month_feature_plan") }}
 ),
 
 features as (

@@ -1,19 +1,15 @@
 {{ config(
     meta={"exact": {
         "keys": ["user_id", "feature_name"],
-        "inputs": {"int_features_used_monthly": {}},
+        "inputs": {"int_feature_uses__by_month_feature_license_user": {}},
     }},
-    indexes=[
-        {"columns": ["feature_name", "first_used_at"]},
-        {"columns": ["feature_name", "last_used_at"]},
-    ],
 ) }}
 
--- One row per user, licence and feature: when it was first and last used and how often.
--- Null ids are groups of their own. Made from the events, not from the application's
--- own table feature_usage.
+-- One row per user, license and feature: first use, last use and number of uses. Null
+-- ids are groups of their own. It reads the events, not the application's table
+-- feature_usage.
 with feature_uses as (
-    select * from {{ ref("int_features_used_monthly") }}
+    select * from {{ ref("int_feature_uses__by_month_feature_license_user") }}
 )
 
 select

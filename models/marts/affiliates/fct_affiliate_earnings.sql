@@ -1,15 +1,14 @@
 {{ config(
     meta={"exact": {
         "keys": ["affiliate_id"],
-        "inputs": {"int_affiliates_ledger_monthly": {}},
+        "inputs": {"int_ledger__by_month_affiliate_type_status_currency": {}},
     }},
 ) }}
 
--- One row per affiliate and currency with any commission or payout: what was earned,
--- what was paid out and whether the two agree. Counts each commission under its current
--- status.
+-- One row per affiliate and currency with any commission or payout: amounts earned,
+-- amounts paid out and the difference. Each commission counts by its current status.
 with ledger as (
-    select * from {{ ref("int_affiliates_ledger_monthly") }}
+    select * from {{ ref("int_ledger__by_month_affiliate_type_status_currency") }}
 ),
 
 sums as (

@@ -2,16 +2,18 @@
     meta={"exact": {
         "keys": ["earnings_month", "affiliate_id"],
         "inputs": {
-            "int_affiliates_ledger_monthly": {"keys": {"earnings_month": "entry_month"}},
+            "int_ledger__by_month_affiliate_type_status_currency": {
+                "keys": {"earnings_month": "entry_month"},
+            },
         },
     }},
 ) }}
 
 -- One row per month of the commission's creation, affiliate, currency and commission
--- type: what became of the month's commissions. A commission stays in its month when
--- its status changes later, so past months move until everything is settled.
+-- type: the current status of the commissions of the month. A commission stays in its
+-- month when its status changes, so past months change until all is settled.
 with ledger as (
-    select * from {{ ref("int_affiliates_ledger_monthly") }}
+    select * from {{ ref("int_ledger__by_month_affiliate_type_status_currency") }}
     where entry_kind = 'commission' and entry_month is not null
 )
 

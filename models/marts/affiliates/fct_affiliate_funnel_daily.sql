@@ -14,10 +14,9 @@
     }},
 ) }}
 
--- One row per day, affiliate and campaign with anything to count; no campaign is a
--- group of its own. Each step counts on the day it was taken, so a day's conversions
--- may stem from the clicks of earlier days. Cancelled and refunded referrals lose their
--- later steps.
+-- One row per day, affiliate and campaign with any step; a null campaign is a group.
+-- Each step counts on its own day, so the conversions of a day may come from clicks of
+-- earlier days. Cancelled and refunded referrals lose their later steps.
 with clicks as (
     select * from {{ ref("stg_saas__affiliate_clicks") }}
 ),

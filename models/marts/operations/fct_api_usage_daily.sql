@@ -5,9 +5,8 @@
     }},
 ) }}
 
--- One row per day, endpoint and method: calls of the public API, how many failed and
--- how long they took. A call counts on the day it was made, however late it was
--- recorded.
+-- One row per day, endpoint and method: calls of the public API, failures and response
+-- times. A call counts on its own day, however late it was recorded.
 with calls as (
     select * from {{ ref("stg_saas__api_usage") }}
 )

@@ -6,7 +6,7 @@
 ) }}
 
 -- One row per day, action, type of resource and outcome: audited actions and the users
--- who took them. An action counts on the day it was taken.
+-- who acted. An action counts on its own day.
 with actions as (
     select * from {{ ref("stg_saas__audit_logs") }}
 )

@@ -6,7 +6,7 @@
 ) }}
 
 -- One row per day, severity, error type and source (unknown is a group of its own):
--- errors and the users who met them. An error counts on the day it happened.
+-- errors and affected users. An error counts on its own day.
 with errors as (
     select * from {{ ref("stg_saas__error_logs") }}
 )

@@ -5,8 +5,8 @@
 ) }}
 
 -- One row per month, currency and plan, without gaps from the plan's first revenue in
--- the currency to the current month: recurring revenue at the month's end and what
--- moved it. Built from the movements alone, so that it can't disagree with them.
+-- the currency to the current month: recurring revenue at the end of the month and its
+-- movements. It reads the movements alone, so that both agree.
 with movements as (
     select * from {{ ref("fct_mrr_movements_monthly") }}
 ),

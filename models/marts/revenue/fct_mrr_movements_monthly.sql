@@ -1,35 +1,35 @@
 {{ config(
     meta={"exact": {
         "keys": ["license_id"],
-        "inputs": {"int_licenses_mrr_changes": {}},
+        "inputs": {"int_mrr_changes__by_month_license_currency_plan": {}},
     }},
 ) }}
 
--- One row per month, licence, currency and plan whose recurring revenue changed. All
--- plans of a licence and currency carry the one type that describes the licence's
+-- One row per month, license, currency and plan whose recurring revenue changed. All
+-- plans of a license and currency carry the one type that describes the license's
 -- month, so that opening + movements = closing holds for each plan and for their sum.
 with changes as (
-    select * from {{ ref("int_licenses_mrr_changes") }}
+    select * from {{ ref("int_mrr_changes__by_month_license_currency_plan") }}
 ),
 
 plans as (
     select * from {{ ref("plans") }}
 ),
 
-licence_changes as (
+license_changes as (
     select
         changes.change_month,
         changes.license_id,
         changes.currency,
         sum(changes.mrr_change_cents) as mrr_change_cents,
-        -- Above zero when the money moved to larger plans.
+        -- Positive when MRR moves to larger plans.
         sum(changes.mrr_change_cents * coalesce(plans.plan_rank, 0)) as rank_change
     from changes
     left join plans on changes.plan_type = plans.plan_type
     group by changes.change_month, changes.license_id, changes.currency
 ),
 
-licence_totals as (
+license_totals as (
     select
         change_month,
         license_id,
@@ -41,10 +41,10 @@ licence_totals as (
             order by change_month
         ) as closing_mrr_cents,
         min(change_month) over (partition by license_id, currency) as first_month
-    from licence_changes
+    from license_changes
 ),
 
-licence_movements as (
+license_movements as (
     select
         change_month,
         license_id,
@@ -60,7 +60,7 @@ licence_movements as (
             when rank_change < 0 then 'contraction'
             else 'expansion'
         end as movement_type
-    from licence_totals
+    from license_totals
 ),
 
 plan_totals as (
@@ -82,16 +82,16 @@ select
     plan_totals.license_id,
     plan_totals.currency,
     plan_totals.plan_type,
-    licence_movements.movement_type,
+    license_movements.movement_type,
     cast(plan_totals.closing_mrr_cents - plan_totals.mrr_change_cents as bigint)
         as opening_mrr_cents,
     plan_totals.mrr_change_cents,
     cast(plan_totals.closing_mrr_cents as bigint) as closing_mrr_cents,
-    cast(licence_movements.opening_mrr_cents as bigint) as license_opening_mrr_cents,
-    cast(licence_movements.closing_mrr_cents as bigint) as license_closing_mrr_cents
+    cast(license_movements.opening_mrr_cents as bigint) as license_opening_mrr_cents,
+    cast(license_movements.closing_mrr_cents as bigint) as license_closing_mrr_cents
 from plan_totals
-inner join licence_movements
+inner join license_movements
     on
-        plan_totals.change_month = licence_movements.change_month
-        and plan_totals.license_id = licence_movements.license_id
-        and plan_totals.currency = licence_movements.currency
+        plan_totals.change_month = license_movements.change_month
+        and plan_totals.license_id = license_movements.license_id
+        and plan_totals.currency = license_movements.currency

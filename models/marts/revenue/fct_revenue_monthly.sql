@@ -5,7 +5,7 @@
             "stg_saas__payment_transactions": {
                 "keys": {"revenue_month": "month of coalesce(processed_at, created_at)"},
             },
-            "int_subscriptions_plans": {
+            "int_plan__by_subscription": {
                 "lookup": {
                     "in": "stg_saas__payment_transactions",
                     "by": "subscription_id",
@@ -16,15 +16,15 @@
     }},
 ) }}
 
--- One row per month of processing, currency and the subscription's current plan: what
--- was paid and given back. A refund counts in the month of the payment that it takes
--- back, for the source keeps no time of its own for it.
+-- One row per month of processing, currency and the subscription's current plan:
+-- payments and refunds. A refund counts in the month of its payment, because the source
+-- has no time of the refund.
 with payments as (
     select * from {{ ref("stg_saas__payment_transactions") }}
 ),
 
 subscriptions as (
-    select * from {{ ref("int_subscriptions_plans") }}
+    select * from {{ ref("int_plan__by_subscription") }}
 ),
 
 payments_by_month as (

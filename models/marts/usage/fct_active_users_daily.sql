@@ -2,7 +2,7 @@
 -- on the day, in the 7 and in the 30 days that end with it. `all` counts a user of
 -- several plans once, so plans don't add up to it.
 with changes as (
-    select * from {{ ref("int_active_users_changes") }}
+    select * from {{ ref("int_active_user_changes__by_day_plan") }}
 ),
 
 active_days as (

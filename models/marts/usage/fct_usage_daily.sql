@@ -8,8 +8,8 @@
     indexes=[{"columns": ["license_id", "usage_date"]}],
 ) }}
 
--- One row per day, user, licence, team and event type: the usage that other marts build
--- upon. Null ids are groups of their own. An event counts on the day it occurred,
+-- One row per day, user, license, team and event type: the usage that other models
+-- read. Null ids are groups of their own. An event counts on the day it occurred,
 -- however late it arrived.
 with events as (
     select * from {{ ref("stg_saas__usage_events") }}

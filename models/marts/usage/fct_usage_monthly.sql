@@ -8,7 +8,7 @@
     indexes=[{"columns": ["user_id"]}],
 ) }}
 
--- One row per month, user, licence, team and event type, counted from the events and
+-- One row per month, user, license, team and event type, counted from the events and
 -- not from the days: a session that spans midnight is one session of the month. An
 -- event counts in the month it occurred, however late it arrived.
 with events as (

@@ -1,6 +1,6 @@
--- One row per month, without gaps from the first to the last event: where the month's
--- active users came from and how many of the month before stayed away. Judged by events
--- alone, not by sign-up: `new` is the first month with an event.
+-- One row per month, without gaps from the first to the last event: active users by
+-- origin, and users of the month before who are not active. Events alone decide, not
+-- the sign-up: `new` is the first month with an event.
 with usage_months as (
     select
         min(usage_month) as first_month,
@@ -9,7 +9,7 @@ with usage_months as (
 ),
 
 arrivals as (
-    select * from {{ ref("int_users_arrivals_monthly") }}
+    select * from {{ ref("int_user_arrivals__by_month") }}
 ),
 
 months as (

@@ -1,16 +1,16 @@
--- One row per month of sign-up and whole months since, up to the last month with an
--- event of anybody: how many of those who signed up used the product then. Users who
--- are deleted leave their cohort; erased ones stay, and nothing they did is theirs.
+-- One row per month of sign-up and whole months since, up to the last month with any
+-- event: users of the cohort who used the product then. Deleted users leave their
+-- cohort. Erased users stay, and their events no longer count for them.
 with cohorts as (
-    select * from {{ ref("int_cohorts_signed_up") }}
+    select * from {{ ref("int_cohort_users__by_cohort") }}
 ),
 
 retained as (
-    select * from {{ ref("int_cohorts_retained_monthly") }}
+    select * from {{ ref("int_retained_users__by_cohort_month") }}
 ),
 
 last_day as (
-    select * from {{ ref("int_usage_last_day") }}
+    select * from {{ ref("int_last_usage_day__single_row") }}
 ),
 
 months as (

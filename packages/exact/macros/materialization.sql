@@ -114,7 +114,7 @@
     {%- do apply_grants(
         target_relation, config.get("grants"), should_revoke=method != "create"
     ) -%}
-    {%- do persist_docs(target_relation, model) -%}
+    {%- do exact.write_comments(target_relation, model) -%}
     {{ adapter.commit() }}
     {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({"relations": [target_relation]}) }}

@@ -26,11 +26,11 @@ payments as (
 ),
 
 paid_through as (
-    select * from {{ ref("int_subscriptions_paid_through") }}
+    select * from {{ ref("int_paid_through__by_subscription") }}
 ),
 
 spans as (
-    select * from {{ ref("int_subscriptions_mrr") }}
+    select * from {{ ref("int_mrr__by_subscription") }}
 ),
 
 changes as (

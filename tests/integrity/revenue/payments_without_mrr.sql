@@ -18,7 +18,7 @@ subscriptions as (
 ),
 
 spans as (
-    select * from {{ ref("int_subscriptions_mrr") }}
+    select * from {{ ref("int_mrr__by_subscription") }}
 ),
 
 counted as (

@@ -15,7 +15,7 @@ with both_sides as (
         license_id,
         feature_name,
         -total_uses as total_uses
-    from {{ ref("int_features_used_monthly") }}
+    from {{ ref("int_feature_uses__by_month_feature_license_user") }}
 )
 
 select

@@ -23,7 +23,7 @@ with monthly as (
         case when status = 'pending' then amount_cents else 0 end as pending_cents,
         case when status = 'cancelled' then amount_cents else 0 end as cancelled_cents,
         case when status = 'disputed' then amount_cents else 0 end as disputed_cents
-    from {{ ref("int_affiliates_ledger_monthly") }}
+    from {{ ref("int_ledger__by_month_affiliate_type_status_currency") }}
     where entry_month is null and entry_kind = 'commission'
 ),
 

@@ -15,7 +15,7 @@ with months as (
 ),
 
 subscriptions as (
-    select * from {{ ref("int_subscriptions_mrr") }}
+    select * from {{ ref("int_mrr__by_subscription") }}
 ),
 
 live_licenses as (

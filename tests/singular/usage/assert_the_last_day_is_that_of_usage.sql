@@ -4,7 +4,7 @@ with last_days as (
     select
         count(*) as days_there,
         max(usage_date) as last_day
-    from {{ ref("int_usage_last_day") }}
+    from {{ ref("int_last_usage_day__single_row") }}
 ),
 
 usage as (
