@@ -1,1 +1,1 @@
-"""Every figure of docs/performance.md, repeatable. Not needed to run the project."""
+"""The benchmarks of docs/reference/performance.md. Not needed to run the project."""
