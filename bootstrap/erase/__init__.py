@@ -1,7 +1,7 @@
 """Erasing a person: nothing stays that leads to them, and no money moves.
 
 The SQL files say what happens to each table, mixing.py what keeps its traces apart, and
-docs/operations.md why.
+docs/reference/personal-data.md why.
 """
 
 import io

@@ -19,8 +19,9 @@ from saas_analytics.output import plain
 def expectations(names: tuple[str, ...]) -> int:
     """Check volumes, distributions and drift, after a build.
 
-    The suites stand beside the models, as *_expectations.py; docs/quality.md tells of
-    them. The exit code is 1 where a promise of severity error is broken.
+    The suites are next to the models, as *_expectations.py.
+    docs/how-to/check-expectations.md describes them. The exit code is 1 where a
+    promise of severity error is broken.
     """
     try:
         return _judge(names)

@@ -12,7 +12,7 @@
 ) }}
 
 -- One row per subscription that ever brings recurring revenue: how much per month and
--- over which span, the end excluded. docs/metrics.md says why each rule is as it is.
+-- over which span, the end excluded. docs/reference/metrics.md says why each rule is as it is.
 -- The source holds current terms only, so these hold for the subscription's whole life.
 with subscriptions as (
     select * from {{ ref("stg_saas__subscriptions") }}
