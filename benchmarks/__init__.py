@@ -1,1 +1,1 @@
-"""Benchmarks for the figures in the docs. The project runs without them."""
+"""The benchmarks of docs/reference/performance.md. Not needed to run the project."""

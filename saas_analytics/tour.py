@@ -256,7 +256,7 @@ def _where_next(console: Console, settings: Settings) -> None:
     actions = [
         ("query a mart", ".venv/bin/saas psql"),
         ("", f"{query};"),
-        ("read about each mart", "docs/marts.md"),
+        ("read about each mart", "docs/reference/marts.md"),
         ("browse models and columns", "make docs"),
         ("build again", "make build"),
     ]

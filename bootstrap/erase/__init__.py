@@ -1,7 +1,7 @@
 """Erases a person: no remaining row identifies them, and no amount of money changes.
 
 The SQL files hold the changes of each table. mixing.py hides which rows one erasure has
-changed. docs/operations.md explains the reasons.
+changed. docs/reference/personal-data.md explains the reasons.
 """
 
 import io

@@ -14,7 +14,7 @@ select pg_catalog.set_config(
 -- Partitioned by month (UTC) of occurred_at, which is therefore in the primary key. An
 -- event whose month has no partition goes to the default partition: none is refused.
 --
--- The indexes were chosen by measurement (docs/performance.md):
+-- The indexes were chosen by measurement (docs/reference/performance.md):
 -- * The primary key serves ranges of time and "newest first". Its pages keep 3% free,
 --   for late events.
 -- * B-trees on the accounts serve look-ups without a time, and erasures.

@@ -8,7 +8,7 @@
 --   its before-image in change_tombstones: the groups that the row has left.
 --
 -- An insert calls no function: it costs eight bytes and one index entry.
--- docs/incremental.md describes change capture and its limits.
+-- docs/reference/refresh.md describes change capture and its limits.
 
 -- A migration is one transaction, and "concurrently" is not for partitioned tables.
 -- squawk-ignore-file require-concurrent-index-creation

@@ -200,7 +200,7 @@ def run(arguments: Sequence[str]) -> int:
         console.print(line, soft_wrap=True)
     warned = findings(results, "warn")
     if warned:
-        console.print("Data-quality findings, which docs/quality.md explains:")
+        console.print("Data-quality findings (see docs/reference/findings.md):")
         console.print("\n".join(warned), soft_wrap=True, markup=False)
     if outcome.success:
         console.print(

@@ -19,7 +19,7 @@ from saas_analytics.output import plain
 def expectations(names: tuple[str, ...]) -> int:
     """Check volumes, distributions and drift, after a build.
 
-    Each suite is a file *_expectations.py in models/; docs/quality.md lists the checks.
+    Each suite is a file *_expectations.py in models/; docs/reference/expectations.md lists the checks.
     The exit code is 1 if a check of severity error fails.
     """
     try:

@@ -29,7 +29,7 @@ class Run:
 
     model: str
     method: str
-    """unchanged, partial, delta or full: see docs/incremental.md."""
+    """unchanged, partial, delta or full: see docs/design/exact-marts.md."""
     key_count: int | None
     rows_removed: int
     rows_added: int
@@ -190,7 +190,7 @@ def _refuse_unknown(models: Sequence[str], present: Sequence[str]) -> None:
             advice = (
                 f"did you mean {' or '.join(close)}?"
                 if close
-                else "docs/marts.md lists the marts"
+                else "docs/reference/marts.md lists the marts"
             )
             raise UserError(f"there is no model {model} to refresh: {advice}")
 

@@ -57,7 +57,8 @@ def env_file(stage: Stage, *lines: str) -> str:
 
 def of_the_schedule(command: str) -> list[str]:
     """The arguments of each cron line in the documentation that runs a command."""
-    texts = [(ROOT / name).read_text() for name in ("README.md", "docs/operations.md")]
+    pages = ("README.md", "docs/how-to/schedule-runs.md")
+    texts = [(ROOT / name).read_text() for name in pages]
     lines = re.findall(r"&& \.venv/bin/(saas .*)$", "\n".join(texts), re.M)
     found = [line.partition("#")[0].split()[1:] for line in lines]
     return [" ".join(each) for each in found if each[0] == command]

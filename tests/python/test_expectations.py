@@ -695,7 +695,7 @@ def test_missing_marts_and_unknown_suites_are_refused_in_one_line(
 
 def test_the_docs_list_every_check(suites: "dict[str, Suite]") -> None:
     """With its severity and its owner."""
-    text = (ROOT / "docs" / "quality.md").read_text()
+    text = (ROOT / "docs" / "reference" / "expectations.md").read_text()
     for suite in suites.values():
         for check in suite.checks:
             row = re.search(rf"^\| {re.escape(check.title)} \|(.*)$", text, re.M)

@@ -1233,7 +1233,7 @@ def test_every_test_says_what_is_wrong_how_bad_it_is_and_who_acts(
 
 
 def test_the_documentation_lists_every_test_as_it_is(company: Company) -> None:
-    page = (ROOT / "docs" / "quality.md").read_text()
+    page = (ROOT / "docs" / "reference" / "findings.md").read_text()
     listed = {
         match["name"]: (match["severity"], match["owner"])
         for match in re.finditer(
@@ -1321,7 +1321,7 @@ def test_a_build_tells_of_warnings_and_lists_the_offenders(company: Company) -> 
     assert result.returncode == 0, result.stdout + result.stderr
     assert kept == [("primary_key_dim_licenses_license_id",), ("theirs",)]
     assert "1 warn\n" in result.stdout
-    assert "docs/quality.md" in result.stdout
+    assert "docs/reference/findings.md" in result.stdout
     assert (
         "self_referrals: 1 row, `select * from analytics_test_failures.self_referrals`"
         in result.stdout

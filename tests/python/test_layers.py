@@ -1,4 +1,4 @@
-"""Which models a model may read: docs/architecture.md has the rules, and why."""
+"""Which models a model may read: docs/design/architecture.md has the rules, and why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.python.support import ROOT
 BASE_FACTS = {"fct_usage_daily", "fct_usage_monthly"}
 
 READS = re.compile(r"(ref|source)\(\s*[\"'](?:saas[\"'],\s*[\"'])?(\w+)[\"']\s*\)")
-FIX = "see the layers in docs/architecture.md"
+FIX = "see the layers in docs/design/architecture.md"
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def staged_names(company: Database) -> list[tuple[str, str]]:
 def free_of_rules(company: Database, columns: list[tuple[str, str]]) -> None:
     """Drop the rules of these columns, and indexes that hold them whole.
 
-    An application that widens them does so: docs/operations.md.
+    An application that widens them does so: docs/how-to/change-a-column-type.md.
     """
     for table, column in columns:
         for kind, name in company.execute(
