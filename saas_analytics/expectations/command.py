@@ -19,8 +19,8 @@ from saas_analytics.output import plain
 def expectations(names: tuple[str, ...]) -> int:
     """Check volumes, distributions and drift, after a build.
 
-    Each suite is a file *_expectations.py in models/; docs/reference/expectations.md lists the checks.
-    The exit code is 1 if a check of severity error fails.
+    Each suite is a file *_expectations.py in models/. docs/reference/expectations.md
+    lists the checks. The exit code is 1 if a check of severity error fails.
     """
     try:
         return _evaluate(names)
