@@ -1,17 +1,11 @@
-"""The OLTP contract, read from bootstrap/contract, and rows made to its rules."""
+"""The OLTP contract, read from bootstrap/contract."""
 
 import csv
-import datetime
 import re
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
-from itertools import count
-from typing import Any
-
-from psycopg2.extensions import cursor as Cursor
 
 from tests.python.support import ROOT
 
@@ -187,63 +181,3 @@ def lookups() -> tuple[Lookup, ...]:
         )
         for row in _rows("lookups.csv")
     )
-
-
-class Rows:
-    """Makes rows that keep the contract, and the rows they refer to."""
-
-    def __init__(self, cursor: Cursor) -> None:
-        self.cursor = cursor
-        self._numbers = count(1)
-
-    def make(self, table: str, **values: Any) -> dict[str, Any]:
-        """Insert a row with these values; what else it must have is made up."""
-        row = {**self.required(table, without=values.keys()), **values}
-        names = ", ".join(row)
-        places = ", ".join(f"%({name})s" for name in row)
-        self.cursor.execute(
-            f"insert into {table} ({names}) values ({places}) returning *", row
-        )
-        inserted = self.cursor.fetchone()
-        assert inserted is not None
-        assert self.cursor.description is not None
-        fields = [field.name for field in self.cursor.description]
-        return dict(zip(fields, inserted, strict=True))
-
-    def required(self, table: str, without: Any = ()) -> dict[str, Any]:
-        """Good values for the columns that must be given."""
-        return {
-            each.name: self.value(each)
-            for each in columns_of(table).values()
-            if not each.is_nullable and not each.default and each.name not in without
-        }
-
-    def value(self, wanted: Column) -> Any:
-        """A good value for a column, another one each time where rules allow it."""
-        for rule in constraints_of(wanted.table):
-            if rule.columns != (wanted.name,):
-                continue
-            if rule.kind == "foreign key":
-                return self.make(rule.reference[0])["id"]
-            if rule.choices:
-                return rule.choices[0]
-            if rule.bounds:
-                return rule.bounds[0]
-        return sample(wanted, next(self._numbers))
-
-
-def sample(wanted: Column, number: int) -> Any:
-    """A value of a column's type, another one for each number."""
-    if wanted.type.startswith("character varying") or wanted.type == "text":
-        return f"{wanted.name[:3]}{number}"
-    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
-    return {
-        "uuid": str(uuid.UUID(int=number)),
-        "boolean": True,
-        "integer": number,
-        "numeric(5,2)": Decimal(number % 1000),
-        "jsonb": "{}",
-        "inet": "192.0.2.1",
-        "date": start.date() + datetime.timedelta(number),
-        "timestamp with time zone": start + datetime.timedelta(seconds=number),
-    }[wanted.type]

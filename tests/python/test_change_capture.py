@@ -19,7 +19,8 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from tests.python.concurrency import PATIENCE, Session, at_once, errors_of
-from tests.python.contract import Rows, column, columns_of, constraints_of
+from tests.python.contract import column, columns_of, constraints_of
+from tests.python.rows import Rows
 from tests.python.support import Database, new_database, run, with_login
 
 # What a tombstone keeps of a row: the columns that marts group or join by.

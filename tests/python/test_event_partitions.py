@@ -21,7 +21,8 @@ from tests.python.concurrency import (
     errors_of,
     wait_until_waiting,
 )
-from tests.python.contract import Rows, columns_of, sample
+from tests.python.contract import columns_of
+from tests.python.rows import Rows, sample
 from tests.python.support import Database, kill_9, run
 
 TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")

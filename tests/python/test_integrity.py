@@ -9,7 +9,6 @@ import random
 import re
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,25 +32,11 @@ from tests.python.look_alikes import (
     new_payment,
     new_payout,
 )
+from tests.python.rows import identifier, named
 from tests.python.support import ROOT, Database, dbt
 
 INTEGRITY = ROOT / "tests" / "integrity"
 FILES = {file.stem: file for file in INTEGRITY.rglob("*.sql")}
-
-
-class Names(dict[str, str]):
-    """In SQL, {ada} is the id that ada has, as a literal."""
-
-    def __missing__(self, name: str) -> str:
-        return f"'{identifier(name)}'"
-
-
-def identifier(name: str) -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, name))
-
-
-def named(statement: str) -> str:
-    return statement.format_map(Names())
 
 
 # One of everything that looks like a wrong and is none.

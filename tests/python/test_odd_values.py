@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from tests.python import zones
-from tests.python.contract import Rows
+from tests.python.rows import Rows
 from tests.python.support import Database, dbt
 from tests.python.torture import refresh
 

@@ -16,7 +16,8 @@ from psycopg2 import errors
 from psycopg2.extensions import connection as Connection
 
 from tests.python import contract
-from tests.python.contract import Column, Constraint, Lookup, Rows, columns_of
+from tests.python.contract import Column, Constraint, Lookup, columns_of
+from tests.python.rows import Rows, sample
 from tests.python.support import Database
 
 CHECK_VIOLATION = "23514"
@@ -239,7 +240,7 @@ def searched_value(column: Column) -> Any:
                 return rule.choices[-1]
             if rule.bounds:
                 return rule.bounds[1] or rule.bounds[0]
-    return contract.sample(column, 1)
+    return sample(column, 1)
 
 
 # What the tables do -----------------------------------------------------------------

@@ -5,7 +5,7 @@ from contextlib import closing
 import psycopg2
 import pytest
 
-from tests.python.contract import Rows
+from tests.python.rows import Rows
 from tests.python.support import Database
 from tests.python.torture import refresh
 
