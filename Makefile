@@ -74,7 +74,7 @@ audit: $(DEVELOPMENT) ## Run dbt-bouncer, dbt-score and dbt-coverage (after a bu
 
 judge: audit ## The former name of audit
 
-mutation: $(DEVELOPMENT) ## Plant faults, and show which a test catches (ARGS="--only ID")
+mutation: $(DEVELOPMENT) ## Plant faults, and show which a test catches (ARGS="--only TEXT")
 	@.venv/bin/python -m tests.mutation $(ARGS)
 
 lint: $(DEVELOPMENT) ## Run every linter over SQL, Python and prose

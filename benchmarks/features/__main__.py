@@ -18,7 +18,7 @@ from benchmarks import report, server
 from saas_analytics import project
 from saas_analytics.refresh import engine
 from tests.python.support import DBT, Database, environment
-from tests.python.torture import SCHEMA
+from tests.python.workload import SCHEMA
 
 MOST = 1.5
 """Times as long as with the company's own features, at most."""

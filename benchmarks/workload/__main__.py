@@ -20,7 +20,7 @@ import psycopg2
 from benchmarks import server
 from saas_analytics import project
 from saas_analytics.refresh import engine
-from tests.python import torture
+from tests.python import workload
 from tests.python import zones as every_zone
 from tests.python.support import DBT, Database, environment
 
@@ -45,7 +45,7 @@ def main(rounds: int, seed: int, writers: int, zones: bool) -> None:
         wrong = refreshed = killed = written = 0
         for number in range(seed, seed + rounds):
             generator = random.Random(number)
-            with torture.Writers(database, number, writers) as working:
+            with workload.Writers(database, number, writers) as working:
                 for _ in range(REFRESHES):
                     time.sleep(generator.random())
                     if generator.random() < 0.5:
@@ -109,7 +109,7 @@ def _refresh(database: Database) -> dict[str, int]:
 
     def compare(connection: psycopg2.extensions.connection) -> None:
         with connection.cursor() as cursor:
-            found.update(torture.disagreements(cursor))
+            found.update(workload.disagreements(cursor))
 
     with contextlib.closing(database.connect()) as connection:
         engine.refresh(connection, SCHEMA, inspect=compare)
@@ -124,7 +124,7 @@ def _administrate(database: Database, generator: random.Random) -> None:
         connection,
         connection.cursor() as cursor,
     ):
-        torture.administrate(cursor, generator)
+        workload.administrate(cursor, generator)
 
 
 def _kill_one(database: Database, generator: random.Random) -> int:

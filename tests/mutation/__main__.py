@@ -45,7 +45,7 @@ FOLDERS = (
 
 
 @click.command()
-@click.option("--only", multiple=True, metavar="ID", help="Try only this fault.")
+@click.option("--only", multiple=True, metavar="TEXT", help="Try faults named so.")
 @click.option("--list", "is_list", is_flag=True, help="List the faults.")
 @click.option("--jobs", default=2, show_default=True, type=click.IntRange(1))
 @click.option("--resume", is_flag=True, help="Continue the interrupted last run.")
@@ -57,7 +57,7 @@ def main(only: tuple[str, ...], is_list: bool, jobs: int, resume: bool) -> None:
         planted = faults.chosen(only)
         if is_list:
             for fault in planted:
-                click.echo(f"{fault.id:48} {fault.kind}: {fault.means}")
+                click.echo(f"{fault.file or 'data'}: {fault.means}")
             return
         if misplaced := faults.misplaced():
             raise UserError(f"faults.yml is out of date: {'; '.join(misplaced)}")
@@ -74,7 +74,7 @@ def try_all(planted: Sequence[Fault], jobs: int, found: Found) -> Found:
     """Try the faults without a result, several at a time."""
     left = [fault for fault in planted if _key(fault) not in found]
     results = {
-        fault.id: found[_key(fault)] for fault in planted if _key(fault) in found
+        fault.means: found[_key(fault)] for fault in planted if _key(fault) in found
     }
     kept = dict(found)
     benches: queue.Queue[Bench] = queue.Queue()
@@ -85,7 +85,7 @@ def try_all(planted: Sequence[Fault], jobs: int, found: Found) -> Found:
             result = bench.try_fault(fault)
         finally:
             benches.put(bench)
-        results[fault.id] = result
+        results[fault.means] = result
         _show(fault, result)
         if result.outcome != "unclear":
             kept[_key(fault)] = result
@@ -127,8 +127,8 @@ def try_all(planted: Sequence[Fault], jobs: int, found: Found) -> Found:
 
 def _show(fault: Fault, result: TrialResult) -> None:
     click.echo(
-        f"{result.outcome:9} {result.seconds:6.1f} s  {fault.id:46} "
-        f"{result.by:10}  {result.test}"
+        f"{result.outcome:9} {result.seconds:6.1f} s  {fault.means}\n"
+        f"{'':21}{result.by}: {result.test}"
     )
 
 
@@ -140,7 +140,7 @@ def summarize(planted: Sequence[Fault], found: Found) -> bool:
     click.echo(f"|---|{'---:|' * (len(header) - 1)}")
     for place in (*PLACES, "all"):
         results = [
-            found[fault.id] for fault in planted if place in (fault.place, "all")
+            found[fault.means] for fault in planted if place in (fault.place, "all")
         ]
         by = Counter(result.by for result in results if result.outcome == "caught")
         if results:
@@ -148,10 +148,10 @@ def summarize(planted: Sequence[Fault], found: Found) -> bool:
             click.echo(f"| {place} | {' | '.join(map(str, cells))} |")
     for outcome in ("survived", "unclear"):
         for fault in planted:
-            if found[fault.id].outcome == outcome:
-                reason = found[fault.id].test or "no test catches it"
-                click.echo(f"\n{outcome}: {fault.id} ({fault.means})\n    {reason}")
-    outcomes = Counter(found[fault.id].outcome for fault in planted)
+            if found[fault.means].outcome == outcome:
+                reason = found[fault.means].test or "no test catches it"
+                click.echo(f"\n{outcome}: {fault.means}\n    {reason}")
+    outcomes = Counter(found[fault.means].outcome for fault in planted)
     percent = 100 * outcomes["caught"] / len(planted)
     click.echo(
         f"\n{outcomes['caught']} of {len(planted)} faults caught ({percent:.1f}%)"

@@ -6,7 +6,7 @@ import psycopg2
 import pytest
 
 from tests.python.support import Database, DbtProject
-from tests.python.torture import SCHEMA, refresh
+from tests.python.workload import SCHEMA, refresh
 
 MARCH = "2026-03-31T23:59:59Z"
 AS_OF = ("--vars", f"{{as_of: {MARCH}}}")

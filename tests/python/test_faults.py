@@ -29,7 +29,7 @@ from tests.python.support import (
     refusal,
     run,
 )
-from tests.python.torture import SCHEMA
+from tests.python.workload import SCHEMA
 
 MART = "fct_errors_daily"
 SELECT = f"models/marts/operations/{MART}.sql"

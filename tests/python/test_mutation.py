@@ -38,14 +38,14 @@ def test_every_mart_has_a_fault_and_every_fault_its_own_name() -> None:
     marts = {str(path.relative_to(ROOT)) for path in ROOT.glob("models/marts/*/*.sql")}
     assert len(marts) >= 24
     assert marts <= {fault.file for fault in listed}
-    assert len({fault.id for fault in listed}) == len(listed) >= 40
+    assert len({fault.means for fault in listed}) == len(listed) >= 40
     for fault in listed:
-        assert bool(fault.statement) != bool(fault.file and fault.find), fault.id
-        assert fault.find != fault.put or fault.statement, fault.id
+        assert bool(fault.statement) != bool(fault.file and fault.find), fault.means
+        assert fault.find != fault.put or fault.statement, fault.means
 
 
 def planted(file: str, find: str, put: str) -> Fault:
-    return Fault("a_fault", "a kind", "Its meaning.", file=file, find=find, put=put)
+    return Fault("Its meaning", file=file, find=find, put=put)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,5 @@ def test_damaged_data_are_caught_and_harmless_changes_are_not(bench: Bench) -> N
     change = "update analytics.fct_errors_daily set errors = {}"
     for put, outcome in (("errors + 1", "caught"), ("errors", "survived")):
         statement = change.format(put)
-        verdict = bench.try_fault(
-            Fault("a_fault", "a kind", "Its meaning.", statement=statement)
-        )
+        verdict = bench.try_fault(Fault("Its meaning", statement=statement))
         assert verdict.outcome == outcome, verdict

@@ -15,7 +15,7 @@ import pytest
 from tests.python import zones
 from tests.python.rows import Rows
 from tests.python.support import Database, dbt
-from tests.python.torture import refresh
+from tests.python.workload import refresh
 
 # Before the rule's first instant, after its last, beyond years of four digits, and so
 # far out that the clocks of another zone are out of PostgreSQL's range.
@@ -120,21 +120,16 @@ def test_a_day_ahead_of_the_server_is_plausible(marts: Database) -> None:
     assert marts.execute(count) == [(1,)]
 
 
-@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Anchorage"])
 def test_before_images_of_impossible_times_are_read_in_every_session_zone(
-    marts: Database, zone: str
+    marts: Database,
 ) -> None:
-    with closing(marts.connect(options=f"-c timezone={zone}")) as connection:
-        with connection, connection.cursor() as cursor:
-            for statement in NEW_EVENT.values():
-                for at in ODD_TIMES:
-                    cursor.execute(statement, (at, "infinity"))
-        with connection, connection.cursor() as cursor:
-            for table in EVENT_TABLES:
-                cursor.execute(f"delete from {table} where created_at = 'infinity'")
     ((name,),) = marts.execute("select current_database()")
-    marts.execute(f"alter database {name} set timezone = '{zone}'")
-    refresh(marts)
+    for zone in ("Pacific/Kiritimati", "America/Anchorage"):
+        marts.execute(f"alter database {name} set timezone = '{zone}'")
+        add_odd_events(marts)
+        for table in EVENT_TABLES:
+            marts.execute(f"delete from {table} where created_at = 'infinity'")
+        refresh(marts)
 
 
 def test_durations_that_overflow_a_sum_count_nothing(marts: Database) -> None:
@@ -189,7 +184,7 @@ def test_the_application_aggregates_what_the_marts_count(marts: Database) -> Non
     ) == [(2,)]
 
 
-@pytest.mark.parametrize("at", ODD_TIMES)
+@pytest.mark.parametrize("at", ["0001-01-01 00:00+00", "2999-07-01", "infinity"])
 def test_an_impossible_time_of_money_counts_as_missing(
     marts: Database, at: str
 ) -> None:
@@ -267,7 +262,7 @@ def columns_of(database: Database) -> list[tuple[str, str, str, int | None]]:
     ]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_marts_equal_a_rebuild_whatever_values_are_written(
     marts: Database, seed: int
 ) -> None:
@@ -309,9 +304,8 @@ def add_odd_events(database: Database) -> None:
             database.execute(statement, (at, "infinity"))
 
 
-@pytest.mark.parametrize("zone", ["UTC", "Pacific/Apia"])
 def test_a_first_build_with_impossible_rows_makes_every_mart_and_names_them(
-    database: Database, tmp_path: Path, zone: str
+    database: Database, tmp_path: Path
 ) -> None:
     events = [str(uuid.uuid4()) for _ in ODD_TIMES]
     for event, at in zip(events, ODD_TIMES, strict=True):
@@ -332,7 +326,7 @@ def test_a_first_build_with_impossible_rows_makes_every_mart_and_names_them(
             "event_category, event_name) values (%s, %s, 'x', 'feature', 'x')",
             (licence["user_id"], licence["id"]),
         )
-    chosen = ("--vars", json.dumps({"reporting_timezone": zone}))
+    chosen = ("--vars", json.dumps({"reporting_timezone": "Pacific/Apia"}))
     # Unit tests don't read the company.
     arguments = ("build", "--exclude-resource-type", "unit_test", *chosen)
     result = dbt(*arguments, database=database, target=tmp_path)
@@ -361,27 +355,19 @@ def test_a_first_build_with_impossible_rows_makes_every_mart_and_names_them(
 # --- Cost -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("view", "expression"),
-    [
-        ("payment_transactions", "coalesce(processed_at, created_at)"),
-        ("affiliate_referrals", "created_at"),
-        ("affiliate_referrals", "qualified_at"),
-        ("affiliate_referrals", "converted_at"),
-        ("licenses", "started_at"),
-        ("licenses", "cancelled_at"),
-        ("licenses", "expires_at"),
-    ],
-)
-def test_an_index_finds_plausible_times(
-    marts: Database, view: str, expression: str
-) -> None:
+def test_an_index_finds_plausible_times(marts: Database) -> None:
     with closing(marts.connect()) as connection, connection.cursor() as cursor:
         cursor.execute("set enable_seqscan = off")
-        cursor.execute(
-            f"explain select * from analytics_staging.stg_saas__{view} "
-            f"where {expression} >= '2026-03-01 00:00+00' "
-            f"and {expression} < '2026-03-02 00:00+00'"
-        )
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "Index Cond" in plan, plan
+        for view, *expressions in (
+            ("payment_transactions", "coalesce(processed_at, created_at)"),
+            ("affiliate_referrals", "created_at", "qualified_at", "converted_at"),
+            ("licenses", "started_at", "cancelled_at", "expires_at"),
+        ):
+            for expression in expressions:
+                cursor.execute(
+                    f"explain select * from analytics_staging.stg_saas__{view} "
+                    f"where {expression} >= '2026-03-01 00:00+00' "
+                    f"and {expression} < '2026-03-02 00:00+00'"
+                )
+                plan = "\n".join(line for (line,) in cursor.fetchall())
+                assert "Index Cond" in plan, plan

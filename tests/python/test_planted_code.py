@@ -118,35 +118,6 @@ def captured_tables(database: Database) -> list[str]:
     return sorted(name for (name,) in rows)
 
 
-def test_an_analyst_does_not_become_a_superuser_by_a_planted_function(
-    stage: Stage,
-) -> None:
-    (owner,) = stage.owner.execute("select current_user::text")[0]
-    # What another test planted.
-    stage.admin.execute("drop function if exists public.unnest(text[])")
-    stage.login(stage.analyst).execute(
-        sql.SQL(
-            "create or replace function public.unnest(text[]) returns setof text "
-            "language plpgsql as $$ begin if current_user = {owner} then "
-            "execute format('alter role %I superuser', {analyst}); end if; "
-            "return query select pg_catalog.unnest($1); end $$"
-        ).format(owner=sql.Literal(owner), analyst=sql.Literal(stage.analyst))
-    )
-
-    stage.login(stage.application).execute(
-        "delete from public.affiliate_clicks "
-        "where id = (select id from public.affiliate_clicks limit 1)"
-    )
-
-    stage.admin.execute("drop function public.unnest(text[])")
-    assert stage.admin.execute(
-        "select rolsuper from pg_roles where rolname = %s", (stage.analyst,)
-    ) == [(False,)]
-    assert stage.admin.execute(
-        "select count(*) from change_tombstones where table_name = 'affiliate_clicks'"
-    ) != [(0,)]
-
-
 @pytest.mark.parametrize("role", ["owner", "application"])
 def test_no_trigger_runs_what_a_lesser_role_planted(planted: Stage, role: str) -> None:
     database = planted.owner if role == "owner" else planted.login(planted.application)
@@ -227,12 +198,7 @@ def test_migrate_refuses_a_schema_that_a_lesser_role_may_create_in(
     assert 'may create in schema "public"' in message
     assert "revoke create on schema" in message
 
-
-def test_status_says_that_a_lesser_role_may_create_and_fails(
-    open_stage: Stage,
-) -> None:
     status = run("status", env=open_stage.environment())
-
     assert status.returncode == 1
     assert "Unsafe: role " in status.stdout
     assert 'may create in schema "public"' in status.stdout

@@ -1,7 +1,5 @@
 """What the YAML beside the models has to say of each mart and of each source."""
 
-import copy
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,41 +73,6 @@ def test_every_key_and_every_amount_of_a_mart_has_a_test() -> None:
         name: [] for name in MARTS
     }
     assert len(MARTS) == len(list((ROOT / "models" / "marts").rglob("*.sql")))
-
-
-def test_a_missing_test_of_a_key_or_an_amount_is_noticed() -> None:
-    amounts = 0
-    for mart in MARTS.values():
-        for position, column in enumerate(mart["columns"]):
-            if column["name"].endswith("_cents"):
-                for left_out in ("data_tests", "constraints"):
-                    changed = copy.deepcopy(mart)
-                    del changed["columns"][position][left_out]
-                    assert untested(changed) == [column["name"]]
-                amounts += 1
-        changed = copy.deepcopy(mart)
-        for owner in (changed, *changed["columns"]):
-            owner["data_tests"] = [
-                test
-                for test in owner.get("data_tests", ())
-                if test != "primary_key" and "unique_grain" not in test
-            ]
-        assert untested(changed) == ["key"]
-    assert amounts
-
-
-def test_every_mart_and_source_and_each_of_their_columns_is_described() -> None:
-    for name, table in {**MARTS, **SOURCES}.items():
-        for described in (table, *table["columns"]):
-            assert described.get("description", "").strip(), (name, described["name"])
-
-
-def test_every_mart_says_its_grain_and_shows_a_query() -> None:
-    for name, mart in MARTS.items():
-        assert mart["description"].startswith("One row per "), name
-        examples = re.findall(r"```sql\n(.+?)\n```", mart["description"], re.DOTALL)
-        assert len(examples) == 1, name
-        assert f" analytics.{name}\n" in f"{examples[0]}\n".replace(" as", "\n"), name
 
 
 def test_the_columns_of_the_sources_are_those_of_the_database(

@@ -45,13 +45,6 @@ PLANTS = {
         "revoke create on schema public from {analyst}",
         "function format(text,name) of role",
     ),
-    "an operator": (
-        "grant create on schema public to {analyst}; set local role {analyst};"
-        "create operator public.= (leftarg = varchar, rightarg = varchar, "
-        "function = tools.differ_in_case); reset role;"
-        "revoke create on schema public from {analyst}",
-        "operator =(character varying,character varying) of role",
-    ),
     "an operator in a view": (
         "create view public.odd as "
         "select id from public.users where email operator(tools.<>) ''",
@@ -63,30 +56,9 @@ PLANTS = {
         "as implicit; reset role",
         "resolves to function tools.convert(tools.pair) of role",
     ),
-    "a domain": (
-        "alter table public.users add code tools.code",
-        "table users resolves to type tools.code of role",
-    ),
     "a check of a domain": (
         "create domain public.code as text check (tools.truth())",
         "constraint code_check resolves to function tools.truth() of role",
-    ),
-    "a view": (
-        "create view public.odd as select tools.truth()",
-        "rule _RETURN on view odd resolves to function tools.truth() of role",
-    ),
-    "a materialized view": (
-        "create materialized view public.odd as select tools.total(1)",
-        "resolves to function tools.total(integer) of role",
-    ),
-    "a rule": (
-        "create rule odd as on insert to public.users do also select tools.truth()",
-        "rule odd on table users resolves to function tools.truth() of role",
-    ),
-    "a trigger": (
-        "create trigger odd before insert on public.users for each row "
-        "execute function tools.fire()",
-        "trigger odd on table users resolves to function tools.fire() of role",
     ),
     "a condition of a trigger": (
         "create trigger odd before insert on public.users for each row "
@@ -109,33 +81,9 @@ PLANTS = {
         "default value for column is_active of table users resolves to "
         "function tools.truth() of role",
     ),
-    "a generated column": (
-        "alter table public.users "
-        "add odd boolean generated always as (tools.truth()) stored",
-        "default value for column odd of table users resolves to "
-        "function tools.truth() of role",
-    ),
-    "a check": (
-        "alter table public.users add constraint odd check (tools.truth())",
-        "constraint odd on table users resolves to function tools.truth() of role",
-    ),
     "an expression of an index": (
         "create index odd on public.users ((tools.truth()))",
         "index odd resolves to function tools.truth() of role",
-    ),
-    "a condition of an index": (
-        "create index odd on public.users (id) where tools.truth()",
-        "index odd resolves to function tools.truth() of role",
-    ),
-    "an operator class": (
-        "create operator class public.odd for type text using btree as "
-        "function 1 tools.compare(text, text);"
-        "create index odd on public.users (full_name public.odd)",
-        "resolves to function tools.compare(text,text) of role",
-    ),
-    "a collation": (
-        "alter table public.users add odd text collate tools.alphabet",
-        "resolves to collation tools.alphabet of role",
     ),
     "a policy": (
         "create policy odd on public.users using (tools.truth())",

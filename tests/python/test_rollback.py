@@ -7,7 +7,6 @@ from contextlib import closing
 
 import pytest
 
-from bootstrap import migrate
 from tests.python.schema_meaning import meaning
 from tests.python.support import ROOT, Database, command, refusal, run
 
@@ -48,19 +47,6 @@ def test_a_rollback_says_what_will_be_lost_and_deletes_nothing_unasked(
     assert counts(company) == before
 
 
-def test_a_rollback_that_is_confirmed_takes_everything_back(company: Database) -> None:
-    result = run("rollback", "base", "--yes", env=company.environment())
-
-    result.check_returncode()
-    assert "Deleted 1,234 rows (users 1,233, affiliates 1)." in result.stdout
-    assert 'Schema "public" of ' in result.stdout
-    tables = company.execute(
-        "select relname from pg_class where relkind in ('r', 'p') "
-        "and relnamespace = 'public'::regnamespace order by 1"
-    )
-    assert tables == [(migrate.VERSION_TABLE,), (migrate.CHECKSUM_TABLE,)]
-
-
 @pytest.mark.parametrize(("answer", "code"), [("n", 1), ("y", 0)])
 def test_a_person_is_asked(company: Database, answer: str, code: int) -> None:
     ours, theirs = pty.openpty()
@@ -81,6 +67,10 @@ def test_a_person_is_asked(company: Database, answer: str, code: int) -> None:
     assert "1,234 rows" in output
     assert process.returncode == code, output
     assert ("nothing was changed" in output) == (code == 1)
+    deleted = "Deleted 1,234 rows (users 1,233, affiliates 1)." in output
+    assert deleted == (code == 0)
+    gone = company.execute("select to_regclass('users') is null")
+    assert gone == [(code == 0,)]
 
 
 def test_production_loses_no_row_by_a_rollback(company: Database) -> None:

@@ -16,7 +16,7 @@ import click
 import psycopg2
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import saas_analytics
@@ -63,16 +63,11 @@ def test_help_lists_every_command_with_what_it_is_for() -> None:
     ]
     assert len(lines) == len(COMMANDS)
 
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_each_command_has_help_of_its_own(name: str) -> None:
-    context = click.Context(entry.saas)
-
-    command = entry.saas.get_command(context, name)
-
-    assert command is not None
-    assert command.help
-    assert command.help.partition("\n")[0].endswith((".", ")"))
+    for name in COMMANDS:
+        command = entry.saas.get_command(click.Context(entry.saas), name)
+        assert command is not None
+        assert command.help
+        assert command.help.partition("\n")[0].endswith((".", ")")), name
 
 
 def test_no_command_is_outside_the_map() -> None:
@@ -374,6 +369,7 @@ TEXTS = st.text(
 NAMES = st.from_regex(r"\ADBT_[A-Z_]{1,12}\Z")
 
 
+@settings(max_examples=15, deadline=None)
 @given(st.dictionaries(NAMES, TEXTS, max_size=6))
 def test_a_shell_gets_back_every_value_that_is_printed(values: dict[str, str]) -> None:
     show = "import os, json; print(json.dumps(dict(os.environ)))"
@@ -419,14 +415,6 @@ def test_env_prints_the_connection_and_says_that_it_holds_a_password() -> None:
     assert "PGOPTIONS" not in values
 
 
-def test_env_without_a_password_says_nothing() -> None:
-    shown = saas(
-        "env", env=environment(DATABASE_URL="postgresql://ada@localhost:1/nothing")
-    )
-    assert shown.returncode == 0
-    assert shown.stderr == ""
-
-
 # --- The connection in other programs -------------------------------------------------
 
 # As IDEs, schedulers and notebooks start dbt: no program called dbt.
@@ -460,15 +448,14 @@ def run_in_process(
 HERE = ("--project-dir", str(ROOT), "--profiles-dir", str(ROOT))
 
 
-@pytest.mark.parametrize("from_elsewhere", [False, True])
 def test_dbt_runner_connects_with_the_projects_settings(
-    database: Database, tmp_path: Path, from_elsewhere: bool
+    database: Database, tmp_path: Path
 ) -> None:
-    env = database.environment(DBT_LOG_PATH=str(tmp_path), PGOPTIONS="")
-    del env["PGOPTIONS"]
-    folder, options = (tmp_path, HERE) if from_elsewhere else (ROOT, ())
+    """Also from elsewhere, with the project's folder as an option."""
+    env = database.environment(DBT_LOG_PATH=str(tmp_path))
+    env.pop("PGOPTIONS", None)
 
-    shown = run_in_process(["debug", "--connection", *options], env, folder)
+    shown = run_in_process(["debug", "--connection", *HERE], env, tmp_path)
 
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert "Connection test: " in shown.stdout
@@ -502,18 +489,6 @@ def test_another_project_of_the_same_environment_is_left_alone(tmp_path: Path) -
     shown = run_in_process(["debug", "--config-dir"], env, tmp_path)
 
     assert shown.stdout.splitlines()[-1] == "False None", shown.stdout
-
-    program = subprocess.run(
-        [str(Path(sys.executable).with_name("dbt")), "debug", "--connection"],
-        cwd=tmp_path,
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert "its own" in program.stdout
-    assert "ours" not in program.stdout
 
 
 def test_a_program_without_dbt_loads_nothing_of_ours_but_the_hook() -> None:

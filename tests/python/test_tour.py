@@ -4,6 +4,7 @@ import io
 import itertools
 import re
 import string
+from contextlib import closing
 
 import pytest
 from rich.console import Console
@@ -107,3 +108,13 @@ def test_the_most_used_currency_and_one_with_a_balance_are_always_shown(
     revenue, ledger = tables_of(marts, codes, 2**53)
     assert codes[-1] in " ".join(revenue[1:4]).split()
     assert codes[-2] in " ".join(ledger[1:4]).split()
+
+
+def test_a_tour_of_marts_without_rows_says_so(marts: Database) -> None:
+    screen = io.StringIO()
+    with closing(marts.connect()) as connection:
+        tour.show(connection, settings.load({}), Console(file=screen, width=WIDTH))
+    assert (
+        "The marts are built and hold no complete day or month yet."
+        in screen.getvalue()
+    )

@@ -26,7 +26,7 @@ from tests.python.personal_data import (
 )
 from tests.python.resolution import walk
 from tests.python.roles import PASSWORD, Stage, attempt, set_stage
-from tests.python.support import ROOT, Database, dbt, refresh, refusal, run
+from tests.python.support import ROOT, Database, dbt, refresh, run
 from tests.python.test_properties import MARTS
 
 # What the planted faults have to make fail.
@@ -169,18 +169,6 @@ def test_an_analyst_can_run_the_example_of_every_mart(build: Build) -> None:
         assert attempt(build.analyst, example) is None, name
 
 
-def test_a_tour_of_marts_without_rows_says_so(marts: Database) -> None:
-    said = "The marts are built and hold no complete day or month yet."
-    assert said not in run("tour", env=marts.environment()).stdout
-    marts.execute("truncate users, usage_events, api_usage cascade")
-    refresh(marts).check_returncode()
-
-    result = run("tour", env=marts.environment())
-
-    result.check_returncode()
-    assert said in result.stdout
-
-
 def test_the_transformer_can_neither_write_the_source_nor_see_all_of_it_nor_grow(
     build: Build,
 ) -> None:
@@ -244,25 +232,6 @@ def test_an_analyst_reads_every_mart_and_nothing_else(
         )
 
 
-def test_every_function_of_ours_pins_its_search_path(build: Build) -> None:
-    """No function looks up a name where a lesser role may create one."""
-    functions = build.stage.admin.execute(
-        "select nspname::text, pg_proc.oid::regprocedure::text, "
-        "array(select setting from unnest(proconfig) as setting "
-        "where setting like 'search_path=%%') "
-        "from pg_proc inner join pg_namespace on pronamespace = pg_namespace.oid "
-        "where nspname <> 'information_schema' and nspname not like 'pg\\_%%'"
-    )
-    pinned = {
-        "public": ["search_path=pg_catalog, pg_temp"],
-        "analytics_refresh": ["search_path=pg_catalog, pg_temp"],
-    }
-    assert {schema for schema, _, _ in functions} == set(pinned)
-
-    loose = [name for schema, name, path in functions if path != pinned[schema]]
-    assert loose == []
-
-
 def test_no_lesser_role_can_change_what_a_build_runs(build: Build) -> None:
     stage = build.stage
     ((owner,),) = stage.owner.execute("select current_user::text")
@@ -286,23 +255,6 @@ def test_what_runs_as_its_owner_is_called_by_triggers_or_by_erasures(
         ("note_erasure(uuid[])", False, False),
         ("record_change()", True, False),
     ]
-
-
-def test_a_column_that_is_not_granted_is_told_with_what_to_do(build: Build) -> None:
-    stage = build.stage
-    stage.owner.execute(
-        sql.SQL("revoke select (role) on public.users from {}").format(
-            sql.Identifier(stage.transformer)
-        )
-    )
-
-    message = refusal(refresh(build.transformer))
-
-    assert "permission denied for table users" in message
-    assert "stg_saas__users" in message
-    assert "`saas roles`" in message
-    stage.make_roles().check_returncode()
-    refresh(build.transformer).check_returncode()
 
 
 # --- What nobody is told --------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 
 from tests.python.rows import Rows
 from tests.python.support import Database
-from tests.python.torture import refresh
+from tests.python.workload import refresh
 
 LIMIT = 10**15
 # The most amounts at the limit of which a sum fits into bigint.
@@ -25,25 +25,6 @@ PAY = (
     "stripe_invoice_id) select %s, 'IDR', 'succeeded', '2026-03-01', 'many' "
     "from generate_series(1, %s)"
 )
-
-
-def test_amounts_in_currencies_of_many_units_are_counted(marts: Database) -> None:
-    gross = "select sum(gross_cents) from analytics.fct_revenue_monthly"
-    ((before,),) = marts.execute(gross)
-    for amount in (2**31, LIMIT):
-        marts.execute(
-            "insert into payment_transactions (amount_cents, currency, status, "
-            "processed_at) values (%s, 'IDR', 'succeeded', '2026-03-01')",
-            (amount,),
-        )
-    # The counters are kept by a trigger that adds such amounts up.
-    marts.execute(
-        "update affiliate_commissions set amount_cents = %s, status = 'approved' "
-        "where id = (select id from affiliate_commissions limit 1)",
-        (LIMIT,),
-    )
-    refresh(marts)
-    assert marts.execute(gross) == [(before + 2**31 + LIMIT,)]
 
 
 @pytest.mark.parametrize(("table", "column"), AMOUNTS)

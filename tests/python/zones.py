@@ -10,25 +10,18 @@ from __future__ import annotations
 import datetime as dt
 import random
 import re
-import uuid
 import zoneinfo
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
-
-from psycopg2 import sql
 
 from saas_analytics.refresh import engine
-from tests.python import test_marts_money as money_marts
-from tests.python import test_marts_usage as usage_marts
-from tests.python.reference import affiliates, operations, revenue
-from tests.python.reference import rows as source_rows
+from tests.python import mrr_reference
+from tests.python.company import TABLES, Company, Row
+from tests.python.references import REFERENCES, mismatch, reference
 from tests.python.support import Database
-from tests.python.torture import SCHEMA
-from tests.python.usage_company import Company, Event, License, User
-from tests.python.usage_reference import Reference
+from tests.python.workload import SCHEMA
 
 UTC = dt.timezone.utc
 PLACE = re.compile(
@@ -47,7 +40,6 @@ FIRST_YEAR, LAST_YEAR = 1970, 2037
 
 MICROSECOND = dt.timedelta(microseconds=1)
 MINUTE = dt.timedelta(minutes=1)
-HOUR = dt.timedelta(hours=1)
 DAY = dt.timedelta(days=1)
 
 # Columns that decide about a day or month, and rows that go by themselves.
@@ -63,6 +55,15 @@ TIMES = {
     "subscriptions": ("created_at", "trial_end", "canceled_at", "current_period_end"),
     "users": ("created_at",),
     "licenses": ("started_at", "cancelled_at", "expires_at"),
+}
+LOGGED: dict[str, Row] = {
+    "api_usage": {"endpoint": "/", "method": "GET", "status_code": 200},
+    "error_logs": {"error_type": "timeout", "severity": "error"},
+    "audit_logs": {
+        "action": "login",
+        "resource_type": "session",
+        "status": "success",
+    },
 }
 LATE = ("usage_events", "api_usage", "error_logs", "audit_logs")
 STAYING = ("users", "licenses", "affiliate_referrals")
@@ -171,7 +172,7 @@ def draw_change(
 # --- The company ----------------------------------------------------------------------
 
 
-class Live:
+class Live(Company):
     """A company that lives around a change of the clocks of its reporting zone."""
 
     def __init__(
@@ -181,169 +182,132 @@ class Live:
         instants: Sequence[dt.datetime],
         generator: random.Random,
     ) -> None:
+        super().__init__(generator)
         self.database = database
         self.zone = zone
         self.instants = instants
-        self.random = generator
 
     def begin(self) -> None:
         """Empty the company, report in the zone, and store the first rows."""
-        self.database.execute(
-            "truncate users, usage_events, api_usage, error_logs, audit_logs, "
-            "affiliate_clicks, subscriptions, payment_transactions cascade"
-        )
+        self.database.execute(f"truncate {', '.join(TABLES)} cascade")
         report_in(self.database, self.zone.key)
-        company = Company(users=[User(self._id(), self._moment()) for _ in range(4)])
-        company.licenses = [self._license(company) for _ in range(6)]
-        company.events = [self._event(company) for _ in range(40)]
-        company.store(self.database)
-        with closing(self.database.connect()) as connection:
-            self._others(company).insert(connection)
-        for table in LATE:
-            self._arrive(table)
+        for _ in range(4):
+            self.add("users", created_at=self._moment())
+        for _ in range(6):
+            self.add(
+                "licenses",
+                user_id=self.of("users"),
+                plan_type=self.some("starter", "pro"),
+                started_at=self._moment(),
+                cancelled_at=self._sometimes(),
+                expires_at=self._sometimes(),
+            )
+        for _ in range(40):
+            self.event()
+        self._draw_others()
+        self.insert(self.database)
+
+    def event(self) -> Row:
+        """An event of usage, drawn at one of the instants."""
+        return self.add(
+            "usage_events",
+            user_id=self.maybe(self.of("users"), 0.8),
+            license_id=self.maybe(self.of("licenses"), 0.8),
+            event_type=self.some("view", "click"),
+            event_category=self.some("feature", "feature", "api"),
+            event_name=self.some("search", "export"),
+            session_id=self.some(None, "s1", "s2"),
+            occurred_at=self._moment(),
+        )
 
     def live_on(self, writes: int) -> None:
         """Insert, move and delete a few rows, in transactions of their own."""
         for _ in range(writes):
-            table = self.random.choice([*TIMES, *["usage_events"] * 5])
+            table = self.some(*TIMES, *["usage_events"] * 5)
             kind = self.random.random()
+            some = (
+                f"id in (select id from {table} order by md5(id::text || %s) limit %s)"
+            )
+            chosen = (str(self.random.random()), self.some(1, 1, 2, 4))
             if kind < 0.2 and table not in STAYING:
-                self._write(table, "delete from {table}", ())
+                self.database.execute(f"delete from {table} where {some}", chosen)
             elif kind < 0.5 and table == "usage_events":
-                present = read_company(self.database)
-                Company(events=[self._event(present)]).store(self.database)
+                more = Company(self.random)
+                more.rows[table].append(self.event())
+                more.insert(self.database)
             else:
-                column = self.random.choice(TIMES[table])
-                self._write(
-                    table, "update {table} set {column} = %s", (self._moment(),), column
-                )
+                column = self.some(*TIMES[table])
+                statement = f"update {table} set {column} = %s where {some}"
+                self.database.execute(statement, (self._moment(), *chosen))
             if table in LATE:
-                self._arrive(table)
-
-    def _write(
-        self, table: str, statement: str, values: tuple[Any, ...], column: str = "id"
-    ) -> None:
-        query = sql.SQL(
-            statement + " where id in (select id from {table} "
-            "order by md5(id::text || %s) limit %s)"
-        ).format(table=sql.Identifier(table), column=sql.Identifier(column))
-        number = self.random.choice((1, 1, 2, 4))
-        self.database.execute(query, (*values, str(self.random.random()), number))
-
-    def _arrive(self, table: str) -> None:
-        """No event is later than its arrival: its time would not be plausible."""
-        self.database.execute(
-            f"update {table} set created_at = occurred_at "
-            "where created_at < occurred_at"
-        )
-
-    def _id(self) -> str:
-        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+                # No event is later than its arrival: its time would not be plausible.
+                self.database.execute(
+                    f"update {table} set created_at = occurred_at "
+                    "where created_at < occurred_at"
+                )
 
     def _moment(self) -> dt.datetime:
         return self.random.choice(self.instants)
 
-    def _maybe(self) -> dt.datetime | None:
+    def _sometimes(self) -> dt.datetime | None:
         return self.random.choice((None, self._moment()))
 
-    def _license(self, company: Company) -> License:
-        return License(
-            self._id(),
-            self.random.choice(company.users).user_id,
-            self.random.choice(("starter", "pro")),
-            self._moment(),
-            self._maybe(),
-            self._maybe(),
-        )
-
-    def _event(self, company: Company) -> Event:
-        users = [user.user_id for user in company.users]
-        licenses = [row.license_id for row in company.licenses]
-        return Event(
-            user_id=self.random.choice([*users, None]),
-            license_id=self.random.choice([*licenses, None]),
-            team_id=None,
-            event_type=self.random.choice(("view", "click")),
-            event_category=self.random.choice(("feature", "feature", "api")),
-            event_name=self.random.choice(("search", "export")),
-            event_data=None,
-            session_id=self.random.choice((None, "s1", "s2")),
-            occurred_at=self._moment(),
-        )
-
-    def _others(self, company: Company) -> source_rows.Rows:
+    def _draw_others(self) -> None:
         """Rows of the other domains: few, each with a time near the change."""
-        users = [user.user_id for user in company.users]
-        rows = source_rows.Rows()
-        rows.affiliates = [
-            source_rows.Affiliate(self._id(), user, self._id(), "active")
-            for user in users[:2]
-        ]
-        for user in users:
-            affiliate = self.random.choice(rows.affiliates).id
-            rows.referrals.append(
-                source_rows.Referral(
-                    *(self._id(), affiliate, user, None, "converted"),
-                    *(self._maybe(), self._maybe(), self._moment()),
-                )
+        for user in self.rows["users"][:2]:
+            self.add("affiliates", user_id=user["id"])
+        for user in self.rows["users"]:
+            self.add(
+                "affiliate_referrals",
+                affiliate_id=self.of("affiliates"),
+                referred_user_id=user["id"],
+                status="converted",
+                qualified_at=self._sometimes(),
+                converted_at=self._sometimes(),
+                created_at=self._moment(),
             )
         for number in range(8):
-            referral = self.random.choice(rows.referrals)
-            user = self.random.choice(users)
-            rows.commissions.append(
-                source_rows.Commission(
-                    *(self._id(), referral.affiliate_id, referral.id, "bonus", 100, 20),
-                    *("USD", self.random.choice(("pending", "paid")), self._moment()),
-                )
+            referral = self.some(*self.rows["affiliate_referrals"])
+            affiliate = referral["affiliate_id"]
+            member = self.of("users")
+            self.add(
+                "affiliate_commissions",
+                affiliate_id=affiliate,
+                referral_id=referral["id"],
+                commission_type="bonus",
+                amount_cents=100,
+                status=self.some("pending", "paid"),
+                created_at=self._moment(),
             )
-            rows.clicks.append(
-                source_rows.Click(
-                    *(self._id(), referral.affiliate_id, None, number % 2 == 0),
-                    self._moment(),
-                )
+            self.add(
+                "affiliate_clicks",
+                affiliate_id=affiliate,
+                converted=number % 2 == 0,
+                clicked_at=self._moment(),
             )
-            rows.api_calls.append(
-                source_rows.ApiCall(
-                    *(self._id(), user, "/v1/users", "GET", 200, number, self._moment())
-                )
+            for table, values in LOGGED.items():
+                self.add(table, user_id=member, occurred_at=self._moment(), **values)
+            paid = self.add(
+                "subscriptions",
+                license_id=self.of("licenses"),
+                status=self.some("active", "canceled", "canceled"),
+                plan_type=self.some("starter", "pro"),
+                billing_cycle="monthly",
+                amount_cents=self.some(1000, 2500),
+                current_period_end=self._sometimes(),
+                canceled_at=self._moment(),
+                trial_end=self._sometimes(),
+                created_at=self._moment(),
+                updated_at=self._moment(),
             )
-            rows.errors.append(
-                source_rows.ErrorLog(
-                    *(self._id(), user, "timeout", "-", "error", None, self._moment())
-                )
+            self.add(
+                "payment_transactions",
+                subscription_id=paid["id"],
+                amount_cents=1200,
+                status="succeeded",
+                processed_at=self._sometimes(),
+                created_at=self._moment(),
             )
-            rows.audits.append(
-                source_rows.AuditLog(
-                    *(self._id(), user, "login", "session", "success", self._moment())
-                )
-            )
-            rows.subscriptions.append(self._subscription(company))
-            rows.payments.append(
-                source_rows.Payment(
-                    *(self._id(), rows.subscriptions[-1].id, 1200, "USD", "succeeded"),
-                    *(None, self._maybe(), self._moment()),
-                )
-            )
-        return rows
-
-    def _subscription(self, company: Company) -> source_rows.Subscription:
-        return source_rows.Subscription(
-            id=self._id(),
-            license_id=self.random.choice(company.licenses).license_id,
-            status=self.random.choice(("active", "canceled", "canceled")),
-            plan_type=self.random.choice(("starter", "pro")),
-            billing_cycle="monthly",
-            amount_cents=self.random.choice((1000, 2500)),
-            currency="USD",
-            current_period_start=None,
-            current_period_end=self._maybe(),
-            cancel_at_period_end=False,
-            canceled_at=self._moment(),
-            trial_start=None,
-            trial_end=self._maybe(),
-            created_at=self._moment(),
-            updated_at=self._moment(),
-        )
 
 
 # Billing periods are those of UTC, whatever the zone of the reports.
@@ -371,43 +335,6 @@ def report_in(database: Database, zone: str) -> None:
 # --- What its marts are ---------------------------------------------------------------
 
 
-def read_company(database: Database) -> Company:
-    """The users, licences and events that there are."""
-    return Company(
-        users=[
-            User(*row)
-            for row in database.execute("select id, created_at from users order by id")
-        ],
-        licenses=[
-            License(*row)
-            for row in database.execute(
-                "select id, user_id, plan_type, started_at, cancelled_at, expires_at "
-                "from licenses order by id"
-            )
-        ],
-        events=[
-            Event(*row)
-            for row in database.execute(
-                "select user_id, license_id, team_id, event_type, event_category, "
-                "event_name, event_data::text, session_id, occurred_at "
-                "from usage_events"
-            )
-        ],
-    )
-
-
-def read_rows(database: Database) -> source_rows.Rows:
-    """The source rows that there are, but for addresses and the like."""
-    rows = source_rows.Rows()
-    for part, (kind, table) in zip(
-        fields(rows), source_rows.TABLES.items(), strict=True
-    ):
-        columns = ", ".join(column.name for column in fields(kind))
-        found = database.execute(f"select {columns} from {table}")
-        setattr(rows, part.name, [kind(*row) for row in found])
-    return rows
-
-
 def refresh(database: Database) -> dict[str, str]:
     """Refresh all marts; returns those that are not their select."""
     with closing(database.connect()) as connection:
@@ -423,49 +350,17 @@ def refresh(database: Database) -> dict[str, str]:
 
 
 def unlike_reference(database: Database, zone: zoneinfo.ZoneInfo) -> dict[str, str]:
-    """Marts that are not what the references say; those of usage, then the others."""
-    wrong: dict[str, str] = {}
-    usage = Reference(read_company(database), zone.key)
-    for mart in usage_marts.MARTS:
-        expected = getattr(usage, mart)()
-        found = usage_marts.rows_of(database, mart)
-        if found.keys() != expected.keys() or not all(
-            all(map(usage_marts.alike, found[key], figures))
-            for key, figures in expected.items()
-        ):
-            wrong[mart] = _first_difference(found, expected)
-    rows = read_rows(database)
-    movements, monthly = revenue.mrr(rows, zone, dt.datetime.now(UTC))
-    for mart, other in {
-        "fct_affiliate_earnings_monthly": affiliates.earnings_monthly(rows, zone),
-        "fct_affiliate_funnel_daily": affiliates.funnel_daily(rows, zone),
-        "fct_revenue_monthly": revenue.revenue_monthly(rows, zone),
-        "fct_mrr_movements_monthly": movements,
-        "fct_mrr_monthly": monthly,
-        "fct_api_usage_daily": operations.api_usage_daily(rows, zone),
-        "fct_errors_daily": operations.errors_daily(rows, zone),
-        "fct_audit_daily": operations.audit_daily(rows, zone),
-        "fct_license_seats": operations.license_seats(rows, zone),
-    }.items():
-        have = money_marts.Built(rows, zone, database).mart(mart)
-        if have.keys() != other.keys() or any(
-            money_marts.rounded(have[key]) != money_marts.rounded(row)
-            for key, row in other.items()
-        ):
-            wrong[mart] = _first_difference(have, other)
-    return wrong
-
-
-def _first_difference(found: Any, expected: Any) -> str:
-    key = min(
-        (
-            key
-            for key in found.keys() | expected.keys()
-            if found.get(key) != expected.get(key)
-        ),
-        key=str,
-    )
-    return f"has {found.get(key)} and not {expected.get(key)} at {key}"
+    """Marts that are not what the references say."""
+    revenue = mrr_reference.mrr(database, zone, dt.datetime.now(UTC))
+    queries = {mart: reference(mart, zone.key) for mart in REFERENCES} | {
+        mart: mrr_reference.as_query(rows) for mart, rows in revenue.items() if rows
+    }
+    with closing(database.connect()) as connection:
+        found = {
+            mart: mismatch(connection.cursor(), mart, query)
+            for mart, query in queries.items()
+        }
+    return {mart: f"differs by {rows}" for mart, rows in found.items() if rows}
 
 
 def disagreements(
@@ -473,8 +368,7 @@ def disagreements(
 ) -> list[str]:
     """What is wrong with the marts of a company around a change of a zone: nothing.
 
-    Each refresh is compared with a rebuild, and the marts with other programs that read
-    the source rows and know the zone by Python's database.
+    Each refresh is compared with a rebuild, and the marts with their references.
     """
     drawn = draw_change(database, name, generator)
     if drawn is None:

@@ -17,6 +17,7 @@ import psycopg2
 from psycopg2 import errors
 
 from saas_analytics.refresh import engine
+from tests.python.references import OF_ANY_VALUES, mismatch, reference
 from tests.python.support import Database
 
 Operation = Callable[[Any, random.Random], None]
@@ -381,122 +382,6 @@ class Writers:
             connection.commit()
 
 
-# What of the source is plausible, in other words than the macro's.
-EVENTS = """(
-    select * from usage_events where case
-        when occurred_at between '1970-01-01 00:00+00' and '2099-12-31 23:59:59.999999Z'
-        then occurred_at - interval '24 hours' <= created_at end
-) as usage_events"""
-LICENSES = """(
-    select id, plan_type,
-        case when started_at <@ plausible then started_at end as started_at,
-        case when cancelled_at <@ plausible then cancelled_at end as cancelled_at,
-        case when expires_at <@ plausible then expires_at end as expires_at
-    from licenses,
-        tstzrange('1970-01-01 00:00Z', '2100-01-01 00:00Z') as plausible
-) as licenses"""
-
-# The marts by another way, from the source tables alone.
-REFERENCES: dict[str, str] = {
-    "fct_usage_daily": f"""
-        select (occurred_at at time zone 'UTC')::date as usage_date, user_id,
-            license_id, team_id, event_type::text, count(*) as event_count,
-            count(distinct session_id) as unique_sessions
-        from {EVENTS} group by 1, 2, 3, 4, 5
-    """,
-    "fct_usage_monthly": f"""
-        select date_trunc('month', occurred_at at time zone 'UTC')::date as usage_month,
-            user_id, license_id, team_id, event_type::text, count(*) as event_count,
-            count(distinct session_id) as unique_sessions,
-            count(distinct (occurred_at at time zone 'UTC')::date) as unique_days_active
-        from {EVENTS} group by 1, 2, 3, 4, 5
-    """,
-    "fct_feature_usage": f"""
-        select user_id, license_id, event_name::text as feature_name,
-            min(occurred_at) as first_used_at, max(occurred_at) as last_used_at,
-            count(*) as total_uses
-        from {EVENTS} where event_category = 'feature' group by 1, 2, 3
-    """,
-    "fct_active_users_daily": f"""
-        with active as materialized (
-            select distinct (occurred_at at time zone 'UTC')::date as day,
-                usage_events.user_id, coalesce(plan_type, 'none') as plan
-            from {EVENTS} left join {LICENSES} on licenses.id = license_id
-        ),
-        plans as (select distinct plan from active union select 'all' from active),
-        days as (
-            select generate_series(min(day), max(day), '1 day')::date as day from active
-        )
-        select days.day as activity_date, plans.plan::text as plan_type,
-            count(distinct user_id) filter (where active.day = days.day)
-                as daily_active_users,
-            count(distinct user_id) filter (where active.day > days.day - 7)
-                as weekly_active_users,
-            count(distinct user_id) as monthly_active_users
-        from days cross join plans
-        left join active on active.day between days.day - 29 and days.day
-            and (plans.plan = 'all' or plans.plan = active.plan)
-        group by 1, 2
-    """,
-    "fct_feature_adoption_monthly": f"""
-        with uses as materialized (
-            select date_trunc('month', occurred_at at time zone 'UTC')::date as month,
-                event_name::text as feature, license_id, user_id, count(*) as uses
-            from {EVENTS} where event_category = 'feature' group by 1, 2, 3, 4
-        ),
-        features as (select feature, min(month) as first_month from uses group by 1),
-        first_uses as materialized (
-            select license_id, feature, min(month) as month from uses group by 1, 2
-        ),
-        months as (
-            select generate_series(min(month), (
-                select max(occurred_at at time zone 'UTC') from {EVENTS}
-            ), '1 month')::date as month from uses
-        ),
-        plans as (select distinct plan_type::text as plan from {LICENSES}
-            union all select 'all'),
-        live as materialized (
-            select month, plan, id from months cross join plans left join {LICENSES}
-                on (plan = 'all' or plan = plan_type)
-                and started_at < (month + interval '1 month') at time zone 'UTC'
-                and (cancelled_at < month::timestamp at time zone 'UTC') is not true
-                and (expires_at < month::timestamp at time zone 'UTC') is not true
-        )
-        select live.month as adoption_month, features.feature as feature_name,
-            plan as plan_type,
-            count(distinct id) as eligible_licenses,
-            count(distinct id) filter (where uses > 0) as active_licenses,
-            count(distinct id) filter (where uses > 0 and first_uses.month = live.month)
-                as new_licenses,
-            count(distinct id) filter (where first_uses.month <= live.month)
-                as adopted_licenses,
-            count(distinct user_id) as active_users,
-            coalesce(sum(uses), 0)::bigint as total_uses
-        from live inner join features on first_month <= live.month
-        left join first_uses on id = first_uses.license_id
-            and features.feature = first_uses.feature
-        left join uses on id = uses.license_id and live.month = uses.month
-            and features.feature = uses.feature
-        group by 1, 2, 3
-    """,
-    "fct_affiliate_earnings": """
-        select affiliate_id, upper(currency) as currency,
-            (coalesce(sum(cents) filter (where kind = 'c' and status in
-                ('approved', 'paid')), 0))::bigint as total_earnings_cents,
-            (coalesce(sum(cents) filter (where kind = 'p' and status = 'completed'), 0)
-                )::bigint as payouts_completed_cents
-        from (
-            select 'c' as kind, affiliate_id, currency, status, amount_cents as cents
-            from affiliate_commissions
-            union all
-            select 'p', affiliate_id, currency, status, amount_cents
-            from affiliate_payouts
-        ) as entries
-        group by 1, 2
-    """,
-}
-
-
 SCHEMA = "analytics_refresh"
 
 
@@ -513,26 +398,15 @@ def refresh(database: Database, **options: Any) -> dict[str, engine.Run]:
     return {run.model: run for run in runs}
 
 
-def disagreements(cursor: Any) -> dict[str, int]:
-    """Rows by which marts differ, in the transaction's snapshot: empty, always.
+def disagreements(cursor: Any) -> dict[str, Any]:
+    """What is wrong with marts in the transaction's snapshot: nothing, always.
 
     Each model is compared with its own select over its inputs, and the main marts with
     another query over the source tables.
     """
-    cursor.execute(
-        "select model, analytics_refresh.verify(model) from analytics_refresh.models"
-    )
+    cursor.execute(f"select model, {SCHEMA}.verify(model) from {SCHEMA}.models")
     found = {model: rows for model, rows in cursor.fetchall() if rows}
-    for mart, query in REFERENCES.items():
-        cursor.execute(f"select * from ({query}) as reference limit 0")
-        names = ", ".join(column.name for column in cursor.description)
-        cursor.execute(
-            f"select count(*) from (select from ("
-            f"select {names}, 1 as sign from ({query}) as reference "
-            f"union all select {names}, -1 from analytics.{mart}) as both_sides "
-            f"group by {names} having sum(sign) <> 0) as different"
-        )
-        ((rows,),) = cursor.fetchall()
-        if rows:
+    for mart in OF_ANY_VALUES:
+        if rows := mismatch(cursor, mart, reference(mart)):
             found[f"{mart} by its meaning"] = rows
     return found

@@ -1,70 +1,67 @@
-"""The revenue marts."""
+"""Recurring revenue in plain Python, one subscription at a time.
 
+Nothing here is shared with the models: an error would have to be made twice.
+"""
+
+from __future__ import annotations
+
+import json
 from collections import defaultdict
+from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, timezone
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.python.reference.affiliates import Mart
-from tests.python.reference.calendar import (
-    month_of,
-    months_apart,
-    months_later,
-    months_through,
-)
-from tests.python.reference.rows import PLANS, Rows, Subscription
+from psycopg2 import sql
+from psycopg2.extras import NamedTupleCursor
+
+from tests.python.company import PLANS
+from tests.python.support import Database
 
 MOVEMENTS = ("new", "expansion", "contraction", "churn", "reactivation")
 
-
-def revenue_monthly(rows: Rows, zone: ZoneInfo) -> Mart:
-    """fct_revenue_monthly."""
-    plans = {entry.id: entry.plan_type for entry in rows.subscriptions}
-    mart: Mart = {}
-    for payment in rows.payments:
-        key = (
-            month_of(payment.processed_at or payment.created_at, zone),
-            payment.currency.upper(),
-            plans[payment.subscription_id] if payment.subscription_id else "none",
-        )
-        row = mart.setdefault(
-            key,
-            dict.fromkeys(
-                (
-                    "payments",
-                    "failed_payments",
-                    "pending_payments",
-                    "canceled_payments",
-                    "gross_cents",
-                    "refunded_cents",
-                    "net_cents",
-                ),
-                0,
-            ),
-        )
-        if payment.status in {"succeeded", "refunded"}:
-            refunded = payment.refunded_amount_cents or 0
-            row["payments"] += 1
-            row["gross_cents"] += payment.amount_cents
-            row["refunded_cents"] += refunded
-            row["net_cents"] += payment.amount_cents - refunded
-        else:
-            row[f"{payment.status}_payments"] += 1
-    return mart
+Row = Any
+"""A row of a source table, its columns as attributes."""
+Mrr = dict[tuple[str, str, str], int]
+"""Minor units per month by licence, currency and plan."""
 
 
-def monthly_amount(subscription: Subscription) -> int:
+def month_of(moment: datetime, zone: ZoneInfo) -> date:
+    """The first day of a time's month in a zone."""
+    return moment.astimezone(zone).date().replace(day=1)
+
+
+def next_month(month: date) -> date:
+    """The first day of the month after a month."""
+    return (month + timedelta(days=31)).replace(day=1)
+
+
+def months_later(moment: datetime, months: int) -> datetime:
+    """The same time of UTC some months later, or on the last day of a shorter month."""
+    moment = moment.astimezone(timezone.utc)
+    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    last = (next_month(date(year, month + 1, 1)) - timedelta(days=1)).day
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, last))
+
+
+def months_apart(first: datetime, second: datetime) -> int:
+    """Months of UTC from the month of one time to that of another."""
+    first, second = first.astimezone(timezone.utc), second.astimezone(timezone.utc)
+    return (second.year - first.year) * 12 + second.month - first.month
+
+
+def monthly_amount(subscription: Row) -> int:
     """What a subscription brings per month in minor units, a half rounded up."""
-    if subscription.billing_cycle == "yearly":
-        return (subscription.amount_cents + 6) // 12
-    return subscription.amount_cents
+    amount: int = subscription.amount_cents
+    return (amount + 6) // 12 if subscription.billing_cycle == "yearly" else amount
 
 
 @dataclass(frozen=True)
 class Span:
     """What a subscription brings per month, and from when until before when."""
 
-    subscription: Subscription
+    subscription: Row
     start: datetime
     end: datetime | None
 
@@ -72,14 +69,14 @@ class Span:
 class Ledger:
     """The subscriptions of a company with what was paid for them."""
 
-    def __init__(self, rows: Rows) -> None:
-        self.licenses = {entry.id: entry for entry in rows.licenses}
-        self.of_license: dict[str, list[Subscription]] = defaultdict(list)
-        for entry in rows.subscriptions:
+    def __init__(self, database: Database) -> None:
+        self.licenses = {row.id: row for row in _rows(database, "licenses")}
+        self.of_license: dict[str, list[Row]] = defaultdict(list)
+        for entry in _rows(database, "subscriptions"):
             self.of_license[entry.license_id].append(entry)
         self.kept: dict[str, list[datetime]] = defaultdict(list)
         self.returned: dict[str, list[datetime]] = defaultdict(list)
-        for payment in rows.payments:
+        for payment in _rows(database, "payment_transactions"):
             if payment.subscription_id is None or payment.amount_cents == 0:
                 continue
             if payment.status in {"succeeded", "refunded"}:
@@ -89,7 +86,7 @@ class Ledger:
                 side = self.kept if is_kept else self.returned
                 side[payment.subscription_id].append(moment)
 
-    def is_trial_of_payer(self, entry: Subscription) -> bool:
+    def is_trial_of_payer(self, entry: Row) -> bool:
         """Whether its trial was given to it when it had been paid for already."""
         return (
             entry.trial_start is not None
@@ -97,13 +94,15 @@ class Ledger:
             and any(time < entry.trial_start for time in self.kept[entry.id])
         )
 
-    def start(self, entry: Subscription) -> datetime:
+    def start(self, entry: Row) -> datetime:
         """When it begins to cost something."""
+        created: datetime = entry.created_at
         if entry.trial_end is None or self.is_trial_of_payer(entry):
-            return entry.created_at
-        return max(entry.created_at, entry.trial_end)
+            return created
+        ends: datetime = entry.trial_end
+        return max(created, ends)
 
-    def paid_through(self, entry: Subscription) -> datetime | None:
+    def paid_through(self, entry: Row) -> datetime | None:
         """The end of the last period that was paid for and not given back."""
         if not self.kept[entry.id]:
             return None
@@ -120,7 +119,7 @@ class Ledger:
             period += 1
         return months_later(anchor, cycle * period)
 
-    def access_end(self, entry: Subscription) -> datetime | None:
+    def access_end(self, entry: Row) -> datetime | None:
         """When the licence ended or another subscription took its place."""
         license_row = self.licenses[entry.license_id]
         ends = [license_row.cancelled_at, license_row.expires_at]
@@ -134,7 +133,7 @@ class Ledger:
             ]
         return min((end for end in ends if end is not None), default=None)
 
-    def end(self, entry: Subscription) -> datetime | None:
+    def end(self, entry: Row) -> datetime | None:
         """When it stops to count; None while no end is known."""
         paid_through = self.paid_through(entry)
         if entry.status == "unpaid":
@@ -155,19 +154,20 @@ class Ledger:
         if returned and self.kept[entry.id] and max(self.kept[entry.id]) >= returned:
             returned = None
         if entry.cancel_at_period_end or entry.canceled_at is None:
-            end = entry.current_period_end or entry.canceled_at
+            end: datetime | None = entry.current_period_end or entry.canceled_at
             # The last write says when it ended only where nothing else does.
             end = end or paid_through or returned or entry.updated_at
             if entry.cancel_at_period_end and returned:
                 given_up = entry.canceled_at or returned
                 end = min(end, max(given_up, paid_through or given_up))
             return end
+        canceled: datetime = entry.canceled_at
         if paid_through is None:
-            return entry.canceled_at
+            return canceled
         ends = (entry.current_period_end, paid_through, self.access_end(entry))
-        return max(entry.canceled_at, min(end for end in ends if end is not None))
+        return max(canceled, min(end for end in ends if end is not None))
 
-    def span(self, entry: Subscription) -> Span | None:
+    def span(self, entry: Row) -> Span | None:
         """Its life, before it is joined to the next one; None if it never counts."""
         trial_of_payer = (
             self.is_trial_of_payer(entry)
@@ -210,11 +210,9 @@ class Ledger:
         return spans
 
 
-def mrr_at_end(
-    spans: list[Span], month: date, zone: ZoneInfo
-) -> dict[tuple[str, str, str], int]:
+def mrr_at_end(spans: list[Span], month: date, zone: ZoneInfo) -> Mrr:
     """MRR per licence, currency and plan at a month's end, by looking at every one."""
-    totals: dict[tuple[str, str, str], int] = defaultdict(int)
+    totals: Mrr = defaultdict(int)
     for span in spans:
         entry = span.subscription
         if month_of(span.start, zone) <= month and (
@@ -225,43 +223,51 @@ def mrr_at_end(
     return totals
 
 
-def mrr(rows: Rows, zone: ZoneInfo, now: datetime) -> tuple[Mart, Mart]:
-    """fct_mrr_movements_monthly and fct_mrr_monthly."""
-    first = min(month_of(entry.created_at, zone) for entry in rows.subscriptions)
-    spans = Ledger(rows).spans()
-    movements: Mart = {}
-    monthly: Mart = {}
-    before: dict[tuple[str, str, str], int] = {}
+def mrr(
+    database: Database, zone: ZoneInfo, now: datetime
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows of fct_mrr_movements_monthly and fct_mrr_monthly, by the mart's name."""
+    ledger = Ledger(database)
+    spans = ledger.spans()
+    created = [
+        entry.created_at for entries in ledger.of_license.values() for entry in entries
+    ]
+    month, last = month_of(min(created), zone), month_of(now, zone)
+    movements: list[dict[str, Any]] = []
+    monthly: list[dict[str, Any]] = []
+    before: Mrr = {}
     known: set[tuple[str, str]] = set()
-    for month in months_through(first, month_of(now, zone)):
+    series: set[tuple[str, str]] = set()
+    while month <= last:
         after = mrr_at_end(spans, month, zone)
-        changed = {
-            key
-            for key in before.keys() | after.keys()
-            if before.get(key, 0) != after.get(key, 0)
-        }
-        types = {
-            customer: _movement_type(customer, before, after, known)
-            for customer in {
-                (license_id, currency) for license_id, currency, _ in changed
-            }
-        }
-        known |= {key[:2] for key in after}
-        for key in changed:
-            license_id, currency, plan_type = key
+        moved = []
+        for key in before.keys() | after.keys():
             opening, closing = before.get(key, 0), after.get(key, 0)
-            movements[month, license_id, currency, plan_type] = {
-                "movement_type": types[license_id, currency],
-                "opening_mrr_cents": opening,
-                "mrr_change_cents": closing - opening,
-                "closing_mrr_cents": closing,
-                "license_opening_mrr_cents": _total(before, license_id, currency),
-                "license_closing_mrr_cents": _total(after, license_id, currency),
-            }
-        series = {(currency, plan_type) for _, currency, plan_type in after}
-        series |= {(currency, plan) for _, currency, plan in monthly}
+            if opening == closing:
+                continue
+            license_id, currency, plan_type = key
+            moved.append(
+                {
+                    "movement_month": month,
+                    "license_id": license_id,
+                    "currency": currency,
+                    "plan_type": plan_type,
+                    "movement_type": _movement_type(key[:2], before, after, known),
+                    "opening_mrr_cents": opening,
+                    "mrr_change_cents": closing - opening,
+                    "closing_mrr_cents": closing,
+                    "license_opening_mrr_cents": _total(before, key[:2]),
+                    "license_closing_mrr_cents": _total(after, key[:2]),
+                }
+            )
+        movements += moved
+        known |= {key[:2] for key in after}
+        series |= {key[1:] for key in after}
         for currency, plan_type in series:
-            row = {
+            row: dict[str, Any] = {
+                "mrr_month": month,
+                "currency": currency,
+                "plan_type": plan_type,
                 "opening_mrr_cents": _sum_of(before, currency, plan_type),
                 "closing_mrr_cents": _sum_of(after, currency, plan_type),
                 "customers": sum(key[1:] == (currency, plan_type) for key in after),
@@ -269,47 +275,67 @@ def mrr(rows: Rows, zone: ZoneInfo, now: datetime) -> tuple[Mart, Mart]:
             for movement in MOVEMENTS:
                 row[f"{movement}_mrr_cents"] = sum(
                     change["mrr_change_cents"]
-                    for key, change in movements.items()
-                    if (key[0], key[2], key[3]) == (month, currency, plan_type)
+                    for change in moved
+                    if (change["currency"], change["plan_type"])
+                    == (currency, plan_type)
                     and change["movement_type"] == movement
                 )
-            monthly[month, currency, plan_type] = row
-        before = after
-    return movements, monthly
+            monthly.append(row)
+        before, month = after, next_month(month)
+    return {"fct_mrr_movements_monthly": movements, "fct_mrr_monthly": monthly}
 
 
-def _total(mrr: dict[tuple[str, str, str], int], license_id: str, currency: str) -> int:
-    return sum(
-        amount for key, amount in mrr.items() if key[:2] == (license_id, currency)
-    )
+def _total(mrr: Mrr, customer: tuple[str, str]) -> int:
+    return sum(amount for key, amount in mrr.items() if key[:2] == customer)
 
 
-def _sum_of(mrr: dict[tuple[str, str, str], int], currency: str, plan: str) -> int:
+def _sum_of(mrr: Mrr, currency: str, plan: str) -> int:
     return sum(amount for key, amount in mrr.items() if key[1:] == (currency, plan))
 
 
 def _movement_type(
-    customer: tuple[str, str],
-    before: dict[tuple[str, str, str], int],
-    after: dict[tuple[str, str, str], int],
-    known: set[tuple[str, str]],
+    customer: tuple[str, str], before: Mrr, after: Mrr, known: set[tuple[str, str]]
 ) -> str:
-    opening, closing = _total(before, *customer), _total(after, *customer)
+    opening, closing = _total(before, customer), _total(after, customer)
     if opening == 0:
         return "reactivation" if customer in known else "new"
     if closing == 0:
         return "churn"
     if closing == opening:
         # The mean plan, weighted by the money that goes to it.
-        opening = _weight(before, customer)
-        closing = _weight(after, customer)
+        opening, closing = _weight(before, customer), _weight(after, customer)
         return "contraction" if closing < opening else "expansion"
     return "expansion" if closing > opening else "contraction"
 
 
-def _weight(mrr: dict[tuple[str, str, str], int], customer: tuple[str, str]) -> int:
+def _weight(mrr: Mrr, customer: tuple[str, str]) -> int:
     return sum(
         PLANS.index(key[2]) * amount
         for key, amount in mrr.items()
         if key[:2] == customer
     )
+
+
+def as_query(rows: list[dict[str, Any]]) -> sql.Composable:
+    """The rows as a query, to be compared with a mart."""
+    return sql.SQL(
+        "select {} from jsonb_to_recordset({}) as reference (movement_month date,"
+        " mrr_month date, license_id uuid, currency text, plan_type text,"
+        " movement_type text, {})"
+    ).format(
+        sql.SQL(", ").join(map(sql.Identifier, rows[0])),
+        sql.Literal(json.dumps(rows, default=str)),
+        sql.SQL(", ").join(
+            sql.SQL("{} numeric").format(sql.Identifier(name))
+            for name, value in rows[0].items()
+            if isinstance(value, int)
+        ),
+    )
+
+
+def _rows(database: Database, table: str) -> list[Row]:
+    with closing(database.connect(cursor_factory=NamedTupleCursor)) as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"select * from {table}")
+        rows: list[Row] = cursor.fetchall()
+        return rows

@@ -12,14 +12,13 @@ from contextlib import closing, contextmanager
 import psycopg2
 import pytest
 from psycopg2 import errors, sql
-from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from saas_analytics.refresh import engine
 from saas_analytics.server import programs
-from tests.python import torture
+from tests.python import workload
 from tests.python.support import Database, new_database
-from tests.python.torture import SCHEMA, refresh
+from tests.python.workload import SCHEMA, refresh
 
 STAGING_VIEW = "analytics_staging.stg_saas__affiliate_clicks"
 
@@ -324,24 +323,6 @@ def test_another_expression_of_a_column_that_is_computed_when_read_is_noticed(
         ) == [(True,)]
 
 
-def test_a_view_that_is_known_is_not_parsed_again(company: Database) -> None:
-    refresh(company)
-    called: set[str] = set()
-
-    def note(connection: Connection) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("select funcname from pg_stat_xact_user_functions")
-            called.update(name for (name,) in cursor)
-
-    with closing(company.connect()) as connection:
-        with connection, connection.cursor() as cursor:
-            cursor.execute("set track_functions = 'all'")
-        engine.refresh(connection, SCHEMA, inspect=note)
-
-    assert "_source_identity" in called
-    assert not called & {"_view_problem", "_view_columns", "_read_triggers"}
-
-
 # --- Tables and partitions ------------------------------------------------------------
 
 
@@ -359,7 +340,7 @@ def test_what_administrators_do_to_tables_is_noticed(
     company: Database, accident: str, mart: str, method: str
 ) -> None:
     with closing(company.connect()) as connection, connection.cursor() as cursor:
-        torture.administrate(cursor, random.Random(1), accident)
+        workload.administrate(cursor, random.Random(1), accident)
         connection.commit()
     assert refresh(company)[mart].method == method
 
