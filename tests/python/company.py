@@ -2,7 +2,7 @@
 
 Times lie on, one microsecond before and after the ends of days and months; currencies
 come in upper and lower case; ids and durations are missing; amounts are 0, odd or as
-large as they may be; licences end before they begin.
+large as they may be; licenses end before they begin.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.python.support import Database
 
 Row = dict[str, Any]
 
-# In an order in which rows can be inserted: what each must have beside what is drawn,
+# In an order in which rows can be inserted: what each must have except what is drawn,
 # "id" for a text that no other row has.
 TABLES: dict[str, Row] = {
     "users": {"email": "id", "password_hash": "-"},
@@ -157,11 +157,11 @@ class Drawn(Company):
         return USED + self.random.randint(first, last) * DAY + time
 
     def draw_usage(self) -> None:
-        """Some use it every day, some hardly ever; some events have nobody."""
+        """Some use it every day, some hardly ever; some events have no user."""
         # Some sign up before the first event, some after the last one.
         for _ in range(14):
             self.add("users", created_at=self.used(-60, DAYS + 40))
-        # Of the first three plans, one is without a live licence.
+        # Of the first three plans, one is without a live license.
         for plan in PLANS[:3] * 4:
             self.license(
                 user_id=self.of("users"),
@@ -200,7 +200,7 @@ class Drawn(Company):
                     self.add("usage_events", **values, occurred_at=moment)
 
     def license(self, **values: Any) -> None:
-        """A licence with seats."""
+        """A license with seats."""
         seats = self.some(1, 2, 3, 7, 100)
         self.add(
             "licenses",
@@ -211,7 +211,7 @@ class Drawn(Company):
         )
 
     def draw_accounts(self) -> None:
-        """Users, licences that nobody uses, and teams of any size."""
+        """Users, licenses without use, and teams of any size."""
         for _ in range(16):
             self.add("users", created_at=self.moment())
         for _ in range(80):
@@ -231,7 +231,7 @@ class Drawn(Company):
                 self.add("team_members", team_id=team["id"], user_id=user)
 
     def draw_billing(self) -> None:
-        """Few licences for many subscriptions: they overlap in every way."""
+        """Few licenses for many subscriptions: they overlap in every way."""
         for _ in range(160):
             self.subscription()
         for row in self.rows["licenses"][42:]:
@@ -382,7 +382,7 @@ class Drawn(Company):
             )
 
     def draw_logs(self) -> None:
-        """Calls, errors and audited actions, some of nobody."""
+        """Calls, errors and audited actions, some of no user."""
         codes = (100, 200, 204, 302, 399, 400, 404, 429, 499, 500, 503, 599)
         for _ in range(600):
             self.add(

@@ -24,7 +24,7 @@ MOVEMENTS = ("new", "expansion", "contraction", "churn", "reactivation")
 Row = Any
 """A row of a source table, its columns as attributes."""
 Mrr = dict[tuple[str, str, str], int]
-"""Minor units per month by licence, currency and plan."""
+"""Minor units per month by license, currency and plan."""
 
 
 def month_of(moment: datetime, zone: ZoneInfo) -> date:
@@ -120,7 +120,7 @@ class Ledger:
         return months_later(anchor, cycle * period)
 
     def access_end(self, entry: Row) -> datetime | None:
-        """When the licence ended or another subscription took its place."""
+        """When the license ended or another subscription took its place."""
         license_row = self.licenses[entry.license_id]
         ends = [license_row.cancelled_at, license_row.expires_at]
         if entry.canceled_at is not None:
@@ -211,7 +211,7 @@ class Ledger:
 
 
 def mrr_at_end(spans: list[Span], month: date, zone: ZoneInfo) -> Mrr:
-    """MRR per licence, currency and plan at a month's end, by looking at every one."""
+    """MRR per license, currency and plan at a month's end, by looking at every one."""
     totals: Mrr = defaultdict(int)
     for span in spans:
         entry = span.subscription

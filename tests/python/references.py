@@ -137,15 +137,15 @@ REFERENCES: dict[str, str] = {
             select months.month,
                 bool_or(active.month = months.month) as here,
                 bool_or(active.month = months.month - interval '1 month') as before,
-                bool_or(active.month < months.month) as ever
+                bool_or(active.month < months.month) as earlier
             from months inner join active
                 on active.month <= months.month and user_id is not null
             group by months.month, user_id
         )
         select months.month as activity_month, {number("active_users", "here")},
-            {number("new_users", "here and not ever")},
+            {number("new_users", "here and not earlier")},
             {number("returning_users", "here and before")},
-            {number("resurrected_users", "here and ever and not before")},
+            {number("resurrected_users", "here and earlier and not before")},
             {number("churned_users", "before and not here")}
         from months left join people using (month) group by 1
     """,

@@ -1,4 +1,4 @@
-"""Where capture can't see a change, a refresh notices all the same, and rebuilds."""
+"""Where capture can't see a change, a refresh still notices it, and rebuilds."""
 
 from __future__ import annotations
 
@@ -363,7 +363,7 @@ def test_a_table_that_was_replaced_is_noticed(marts: Database) -> None:
         ((select,),) = cursor.fetchall()
         cursor.execute(f"create or replace view {STAGING_VIEW} as {select}")
         connection.commit()
-    # Nobody gave the new one its triggers.
+    # The new one has no triggers.
     for _ in range(2):
         marts.execute(
             "delete from affiliate_clicks where id = "

@@ -43,7 +43,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
     return DbtProject.copy(folder, domains=("operations", "usage"))
 
 
-# Of one name in all tests: with another one dbt would parse the whole project anew.
+# Of one name in all tests: with another one dbt would parse the whole project again.
 @pytest.fixture
 def company(server_url: str, marts_template: str) -> Iterator[Database]:
     """A company with its marts, all of it this test's own."""
@@ -494,7 +494,7 @@ def test_a_model_that_the_project_no_longer_has_is_forgotten(
 
     assert company.execute(known) == [(0,)]
     assert oid(company, f"{SCHEMA}.fct_severities__log") is None
-    # As with dbt's own, the table itself is left to whoever may still read it.
+    # As with dbt's own, the table itself is left to its readers.
     assert oid(company, "analytics.fct_severities") is not None
 
 
@@ -670,13 +670,13 @@ def test_a_model_made_anew_rebuilds_what_reads_it(
         assert runs["fct_severest"].rows_added == 1
 
 
-# --- Readers while a table is made anew -----------------------------------------------
+# --- Readers while a table is made again ----------------------------------------------
 
 
 def test_a_reader_that_idles_keeps_nobody_else_from_reading(
     project: DbtProject, company: Database
 ) -> None:
-    """A table that is made anew waits for it, and lets others read meanwhile."""
+    """A table that is made again waits for it, and lets others read meanwhile."""
     outcome: list[str] = []
     made(project, company)
     retyped = OWN_SELECT.replace("count(*)", "cast(count(*) as integer)")
@@ -693,7 +693,7 @@ def test_a_reader_that_idles_keeps_nobody_else_from_reading(
     assert columns(company, "analytics.fct_severities")["errors"][0] == "integer"
 
 
-# --- The reporting zone: last, for dbt reads the whole project anew -------------------
+# --- The reporting zone: last, for dbt reads the whole project again ------------------
 
 
 ZONE = "Pacific/Auckland"

@@ -1,6 +1,6 @@
 """Recurring revenue where a payment provider's columns and the payments disagree.
 
-Each case is one licence with its subscriptions and payments, as a provider writes them.
+Each case is one license with its subscriptions and payments, as a provider writes them.
 All of them are built in one database, and read from fct_mrr_movements_monthly.
 """
 
@@ -40,7 +40,7 @@ class Subscription:
 
 @dataclass(frozen=True)
 class Case:
-    """A licence: its subscriptions, and the movements of its revenue."""
+    """A license: its subscriptions, and the movements of its revenue."""
 
     movements: str
     subscriptions: tuple[Subscription, ...]
@@ -190,7 +190,7 @@ CASES: dict[str, Case] = {
     "a cancelled one that was not written to since churns when it ends": Case(
         RUNS_OUT, (yearly(YEAR, updated_at="2025-08-20"),)
     ),
-    "a cancelled one ends with its licence": Case(
+    "a cancelled one ends with its license": Case(
         "new 2025-07, churn 2025-09", (yearly(YEAR),), {"cancelled_at": "2025-09-10"}
     ),
     "one that was ended at once churns then": Case(
@@ -314,7 +314,7 @@ def insert(cursor: Cursor, table: str, row: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def company(module_database: Database) -> Database:
-    """A customer with a licence for each case."""
+    """A customer with a license for each case."""
     with (
         closing(module_database.connect(options="-c timezone=UTC")) as connection,
         connection,
@@ -366,7 +366,7 @@ def test_revenue_moves_as_the_payments_say(found: dict[str, str], name: str) -> 
 def test_a_write_that_changes_no_term_moves_nothing(
     found: dict[str, str], company: Database, project: DbtProject
 ) -> None:
-    """An erasure moves nothing either, also where updated_at alone tells the end."""
+    """An erasure moves nothing either, also if only updated_at shows the end."""
     ((payer,),) = company.execute("select id::text from users")
     with closing(company.connect()) as connection:
         erase.erase(connection, uuid.UUID(payer), dry_run=False)

@@ -1,6 +1,6 @@
-"""The mutation check itself: its faults are up to date, and it tells caught from not.
+"""The mutation check itself: its faults are up to date, and it shows which are caught.
 
-`make mutation` plants them all; here one of each kind of verdict is enough.
+`make mutation` plants them all; here one of each kind of result is enough.
 """
 
 from __future__ import annotations

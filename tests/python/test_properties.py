@@ -1,4 +1,4 @@
-"""What the YAML beside the models has to say of each mart and of each source."""
+"""What the YAML next to the models has to say of each mart and of each source."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -30,7 +30,7 @@ def data_tests(owner: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield test, {}
         else:
             for name, properties in test.items():
-                # A test may have a name of its own beside its arguments.
+                # A test may have a name of its own next to its arguments.
                 if isinstance(properties, dict):
                     yield name, properties.get("arguments", {})
 

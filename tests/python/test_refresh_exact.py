@@ -177,7 +177,7 @@ def test_people_can_be_erased_while_others_write(marts: Database) -> None:
     ]
     with workload.Writers(marts, seed=6) as writers:
         for person in people:
-            # Somebody else may have deleted them by now.
+            # A writer may have deleted them by now.
             with suppress(UserError):
                 erase_user(marts, person)
             refresh(marts)
@@ -409,7 +409,7 @@ def test_a_month_that_is_new_is_there_for_every_feature(marts: Database) -> None
 
 
 def test_a_license_begins_and_ends_by_the_time_alone(marts: Database) -> None:
-    """A run takes in the moments that have passed since the last one, no others."""
+    """A run applies the moments that have passed since the last one, no others."""
 
     def live() -> list[bool]:
         return [
@@ -738,7 +738,7 @@ def test_readers_never_wait_for_a_refresh_and_see_all_of_it_or_nothing(
                 cursor.execute(total)
                 assert cursor.fetchall() == before
 
-        # One that has read, and idles in its transaction, is in nobody's way.
+        # One that has read, and idles in its transaction, blocks no other session.
         with closing(marts.connect()) as idle, idle.cursor() as cursor:
             cursor.execute(total)
             engine.refresh(connection, SCHEMA, rebuild=True, inspect=read)

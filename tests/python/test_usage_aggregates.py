@@ -37,7 +37,7 @@ BOTH = (
 
 
 class Owner(NamedTuple):
-    """To whom an event belongs; None for nobody."""
+    """The user, license and team of an event; each may be None."""
 
     user: str | None = None
     license: str | None = None
@@ -78,7 +78,7 @@ class Usage:
             self.run(f"delete from {table}")
 
     def owner(self) -> Owner:
-        """A new user with a licence and a team."""
+        """A new user with a license and a team."""
         user = self.rows.a_user()
         license_id = self.rows.a_license(user_id=user)
         team = self.rows.a_team(license_id=license_id, owner_id=self.rows.a_user())
@@ -497,7 +497,7 @@ def test_aggregating_several_periods_lets_go_of_what_an_erasure_waits_for(
 def test_aggregating_while_events_come_and_users_go(usage_on_each: Usage) -> None:
     """No error on any side, no double meanwhile, and exact in the end.
 
-    Writers keep their user first, as an erasure does: a partition checks the licence
+    Writers keep their user first, as an erasure does: a partition checks the license
     before the user, by which the two could meet in a deadlock without any aggregating.
     """
     usage = usage_on_each
@@ -581,7 +581,7 @@ any_runs = st.lists(
 
 
 ERASED = {"users": "user", "licenses": "license", "teams": "team"}
-# Of two accounts and, in part, of nobody; a session over midnight and over a month.
+# Of two accounts and, in part, of no user; a session over midnight and over a month.
 SOME = [
     (number % 2, (True, True, number % 3 > 0), "click", "a", EVENT_DATA[1], at)
     for number, at in enumerate(TIMES)

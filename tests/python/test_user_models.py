@@ -1,4 +1,4 @@
-"""A mart of one's own is exact, or refused when it is built, whatever it says."""
+"""Your own mart is exact, or refused when it is built, whatever it says."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def company(server_url: str, marts_template: str) -> Iterator[Database]:
 def model(select: str, config: dict[str, Any] | None = None, **exact: Any) -> str:
     """The text of a model, with dbt's config and that of the package exact."""
     meta = {"meta": {"exact": exact}} if exact else {}
-    # Jinja reads JSON, but for its word for False.
+    # Jinja reads JSON, except its word for False.
     literal = json.dumps({**OF_ONES_OWN, **(config or {}), **meta})
     literal = literal.replace("false", "False")
     return f"{{{{ config(**{literal}) }}}}\n{select}\n"
@@ -257,7 +257,7 @@ CLOCK = f"THIS reads the clock {OF_INPUT}"
 OTHER_ROWS = "config of THIS gives other rows of a severity than"
 NO_REF = "reads public.teams, which is not a ref() of it"
 
-# What a model may not say of its input, and what it is told.
+# What a model may not say of its input, and the error.
 FORMS: dict[str, tuple[dict[str, Any], str]] = {
     "misspelt_key": ({"wher": "true"}, f"has wher {OF_INPUT}, which means nothing"),
     "where_in_keys": ({"keys": [{"where": "true"}]}, f"has where in keys {OF_INPUT}"),

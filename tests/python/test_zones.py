@@ -22,7 +22,7 @@ def company(server_url: str, marts_template: str) -> Iterator[Database]:
 
 
 def add_event(database: Database, moment: str) -> None:
-    """An event of nobody, known at its time."""
+    """An event of no user, known at its time."""
     database.execute(
         "insert into usage_events (event_type, event_category, event_name, "
         "occurred_at, created_at) values ('view', 'feature', 'search', %s, %s)",

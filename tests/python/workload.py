@@ -110,22 +110,22 @@ WRITES: dict[str, str] = {
             where not exists (select from teams where teams.owner_id = users.id)
             order by random() limit 1)
     """,
-    "a licence changes its plan": """
+    "a license changes its plan": """
         update licenses set plan_type = (array['free', 'starter', 'pro', 'enterprise'])
             [1 + floor(random() * 4)::int]
         where id in (select id from licenses order by random() limit 2)
     """,
-    "a licence ends": """
+    "a license ends": """
         update licenses set status = 'cancelled', cancelled_at = started_at
             + random() * interval '300 days'
         where id in (select id from licenses order by random() limit 1)
     """,
-    "a licence ends in a moment": """
+    "a license ends in a moment": """
         update licenses set cancelled_at = null,
             expires_at = clock_timestamp() + random() * interval '5 seconds'
         where id in (select id from licenses order by random() limit 1)
     """,
-    "a licence begins in a moment": """
+    "a license begins in a moment": """
         update licenses set cancelled_at = null, expires_at = null,
             started_at = clock_timestamp() + random() * interval '5 seconds'
         where id in (select id from licenses order by random() limit 1)
@@ -174,7 +174,7 @@ WRITES: dict[str, str] = {
             coalesce(canceled_at, created_at) + random() * interval '2 hours'
         from subscriptions order by random() limit 1
     """,
-    "a subscription moves to another licence": """
+    "a subscription moves to another license": """
         update subscriptions set
             license_id = (select id from licenses order by random() limit 1)
         where id in (select id from subscriptions order by random() limit 1)
@@ -239,7 +239,7 @@ WRITES: dict[str, str] = {
             status = 'converted'
         where id in (select id from affiliate_referrals order by random() limit 2)
     """,
-    "a team moves to another licence": """
+    "a team moves to another license": """
         update teams set
             license_id = (select id from licenses order by random() limit 1)
         where id in (select id from teams order by random() limit 1)
