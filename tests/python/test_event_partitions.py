@@ -23,7 +23,8 @@ from tests.python.concurrency import (
 )
 from tests.python.contract import columns_of
 from tests.python.rows import Rows, sample
-from tests.python.support import Database, kill_9, run
+from tests.python.servers import kill_9
+from tests.python.support import Database, run
 
 TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
 
