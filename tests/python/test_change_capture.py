@@ -388,24 +388,6 @@ def test_statements_on_a_partition_are_seen_under_replication_too(
     assert tombstones(cursor) == [kept(table, after)]
 
 
-def test_each_trigger_fires_always_on_every_table_and_partition(rows: Rows) -> None:
-    rows.cursor.execute("select create_event_partitions('2031-05-01', '2031-06-01')")
-    rows.cursor.execute(
-        "select relname, array_agg(distinct tgenabled::text), count(*) "
-        "from pg_class left join pg_trigger on tgrelid = pg_class.oid "
-        "and tgfoid in ('record_change'::regproc, 'stamp_change'::regproc) "
-        "where (relname = any (%s) and relkind in ('r', 'p')) "
-        "or pg_class.oid in (select inhrelid from pg_inherits "
-        "join pg_class as parent on parent.oid = inhparent and relkind = 'p') "
-        "group by relname",
-        (list(KEPT),),
-    )
-    found = {name: (enabled, number) for name, enabled, number in rows.cursor}
-    assert len(found) > len(KEPT) + 4 * 6
-    assert {"usage_events_y2031m06", "audit_logs_default"} < found.keys()
-    assert all(each == (["A"], 4) for each in found.values()), found
-
-
 # What a run finds -------------------------------------------------------------------
 
 UNSEEN = (
