@@ -217,7 +217,7 @@ def former(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def doomed_server() -> Iterator[EmbeddedServer]:
-    """A server of its own on a small disk of its own, as far as that can be had."""
+    """A server of its own, for root on a small disk of its own."""
     with server_folder() as folder:
         mounted = (
             os.geteuid() == 0

@@ -243,7 +243,7 @@ update affiliate_commissions set status = 'cancelled' where referral_id = {of_de
 -- finding overlapping_subscriptions
 -- beside_active: acme
 insert into subscriptions (id, license_id, status, plan_type, billing_cycle,
-    amount_cents) values ({beside}, {acme}, 'trialing', 'pro', 'yearly', 30000);
+    amount_cents) values ({second_one}, {acme}, 'trialing', 'pro', 'yearly', 30000);
 -- silent: the old one ends with its period
 update subscriptions set cancel_at_period_end = true, canceled_at = now()
     where id = {acme_now};

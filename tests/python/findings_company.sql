@@ -157,8 +157,8 @@ values ({error}, '-', '-', 'info');
 insert into audit_logs (id, action, resource_type, status)
 values ({action}, '-', '-', 'success');
 
--- The last use isn't counted yet. Nobody's uses are fewer than what nobody did, for the
--- erased are nobody too.
+-- The last use isn't counted yet. Uses without a user are fewer than events without one:
+-- those of erased users have none either.
 insert into feature_usage (id, user_id, license_id, feature_name, total_uses) values
     ({use_of_ada}, {ada}, {acme}, 'dashboard', 3),
     ({use_of_dee}, {dee}, {basic}, 'dashboard', 7),

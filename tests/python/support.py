@@ -1,4 +1,4 @@
-"""What the tests share beside fixtures: a database's handle, the commands."""
+"""What the tests share apart from fixtures: databases, the commands, dbt."""
 
 import contextlib
 import os
@@ -363,7 +363,7 @@ class DbtProject:
         )
         with mock.patch.dict(os.environ, variables):
             os.environ.update(dbt_environment.variables())
-            # Files that nobody reads take most of the time.
+            # Writing files that no test reads takes most of the time.
             sparing = ("--quiet", "--no-write-json", "--log-level-file=none")
             return invoke_dbt(self.root, *arguments, *sparing)
 

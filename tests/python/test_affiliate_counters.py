@@ -294,7 +294,7 @@ def test_a_change_reads_nothing_of_the_affiliates_history(programme: Programme) 
     assert read_after == read_before
 
 
-def test_a_change_of_no_counter_waits_for_nobody(programme: Programme) -> None:
+def test_a_change_of_no_counter_does_not_wait(programme: Programme) -> None:
     (affiliate,) = programme.affiliates()
     referrals = programme.referrals(affiliate)
     programme.commissions(referrals, status="paid")
@@ -618,7 +618,7 @@ def test_statements_over_the_same_affiliates_never_meet_a_deadlock(
 @pytest.mark.parametrize(
     ("second", "end", "counters"),
     [
-        # What is rolled back is not counted by whoever waited for it.
+        # What is rolled back is not counted by the change that waited for it.
         (ADD_COMMISSIONS, "rollback", (1, 100, 0, 100)),
         ("truncate affiliate_commissions", "commit", (1, 0, 0, 0)),
     ],

@@ -383,7 +383,7 @@ def test_what_depends_on_the_tables_keeps_them_from_being_taken_back(
 def in_the_middle_of_migrate(
     database: Database, project: Path
 ) -> Iterator[subprocess.Popen[str]]:
-    """A `migrate` that stands still in the middle of 002."""
+    """A `migrate` that sleeps in the middle of 002."""
     put(
         project,
         "002_affiliates",

@@ -272,7 +272,7 @@ def test_what_another_trigger_does_to_an_update_is_seen(rows: Rows, table: str) 
     after = whole_row(rows.cursor, table, row)
     assert after["change_xid"] == this_transaction(rows.cursor)
 
-    # One that comes after ours may change what marts group by all the same.
+    # A trigger that comes later may still change what marts group by.
     rows.cursor.execute(
         f"drop trigger aa_first on {table}; create trigger zz_last before update "
         f"on {table} for each row execute function zz_last()"
@@ -565,7 +565,7 @@ def test_between_two_moments_exactly_what_was_committed_is_found(
     assert len({seen for seen, _ in moments}) > 10
 
 
-# Nobody waits -----------------------------------------------------------------------
+# No writer waits --------------------------------------------------------------------
 
 
 def test_inserts_wait_neither_for_each_other_nor_for_a_run(
@@ -614,7 +614,7 @@ def test_inserts_wait_neither_for_each_other_nor_for_a_run(
             )
             for session in (first, second, first):
                 session.run(insert, tuple(values.values()))
-        # So do changes of rows of one's own.
+        # So do changes of the session's own rows.
         for session in (first, second):
             session.run(
                 "update usage_events set event_name = 'y' where xmin::text = "

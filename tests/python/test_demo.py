@@ -176,7 +176,7 @@ def test_the_default_is_fresh(other_database: Database) -> None:
 
 
 def test_nothing_lies_after_the_end(company: Database) -> None:
-    """But for planned ends, and what the database stamps with its own clock."""
+    """Except planned ends, and what the database stamps with its own clock."""
     planned = {"expires_at", "trial_ends_at", "trial_end", "current_period_end"}
     for column in columns():
         if column.type != "timestamp with time zone" or column.name in planned:
@@ -533,7 +533,7 @@ def test_the_command_loads_into_the_schema_that_is_set_and_says_so(
     run("migrate", env=env).check_returncode()
     result = run("demo", "--scale", "0.02", "--until", "2026-01-31", env=env)
     assert result.returncode == 0, result.stderr
-    # One line per step where nobody looks, and no escape codes.
+    # One line per step where there is no terminal, and no escape codes.
     assert "usage_events" in result.stdout
     assert "\x1b" not in result.stdout
     assert len(result.stdout.splitlines()) < 12

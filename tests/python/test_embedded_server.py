@@ -22,10 +22,10 @@ from saas_analytics.errors import UserError
 from saas_analytics.server import acl, embedded, programs
 from saas_analytics.server.embedded import EmbeddedServer
 from tests.python.another_user import (
-    AS_NOBODY,
-    NOBODY,
-    interpreter_for_nobody,
-    nobodys_answer,
+    AS_OTHER_USER,
+    OTHER_USER,
+    interpreter_for_other_user,
+    other_users_answer,
 )
 from tests.python.servers import kill_9, server_folder
 from tests.python.support import command, copy_project, environment, refusal, run
@@ -209,7 +209,7 @@ def test_it_starts_again_after_kill_9_of_all_its_processes(
 def test_it_starts_again_after_kill_9_while_a_query_goes_on(
     server: EmbeddedServer,
 ) -> None:
-    # The orphaned query neither ends nor notices; a new server can't start beside it.
+    # The orphaned query goes on, and a new server can't start while it runs.
     endless = "do $$ begin while true loop perform 1; end loop; end $$"
     with subprocess.Popen(
         [str(programs.binaries() / "psql"), server.url(), "-Xqc", endless],
@@ -328,7 +328,7 @@ def test_another_user_cannot_reach_it(server: EmbeddedServer) -> None:
     # Even where the folder above is open.
     server.folder.parent.chmod(0o755)
 
-    answer = nobodys_answer(lambda: psycopg2.connect(server.url()))
+    answer = other_users_answer(lambda: psycopg2.connect(server.url()))
 
     assert answer.startswith("OperationalError: ")
     assert "Permission denied" in answer
@@ -348,7 +348,7 @@ def test_for_root_it_runs_as_a_user_who_may_pass_the_folders_above_and_no_more(
     # The group's bits show the access list's mask.
     assert mode(private) == 0o710
     user = pwd.getpwnam(programs.SERVER_USER)
-    for uid, expected in ((user.pw_uid, 0), (NOBODY, 1)):
+    for uid, expected in ((user.pw_uid, 0), (OTHER_USER, 1)):
         seen = subprocess.run(
             ["test", "-d", private / "."], user=uid, group=uid, extra_groups=[]
         )
@@ -396,8 +396,8 @@ def test_for_anybody_else_it_runs_as_that_user(folder: Path) -> None:
     folder.chmod(0o755)
     root = copy_project(folder)
     subprocess.run(["chmod", "-R", "a+rX", root], check=True)
-    os.chown(root, NOBODY, NOBODY)
-    python, variables = interpreter_for_nobody(folder)
+    os.chown(root, OTHER_USER, OTHER_USER)
+    python, variables = interpreter_for_other_user(folder)
     packages = variables.pop("PYTHONPATH")
     env = environment(
         HOME=str(root), PYTHONPATH=os.pathsep.join([str(root), packages]), **variables
@@ -410,20 +410,20 @@ def test_for_anybody_else_it_runs_as_that_user(folder: Path) -> None:
             env=env,
             capture_output=True,
             text=True,
-            **AS_NOBODY,
+            **AS_OTHER_USER,
         )
 
     up = run("up")
     try:
         assert up.returncode == 0, up.stderr
-        assert (root / ".postgres").stat().st_uid == NOBODY
+        assert (root / ".postgres").stat().st_uid == OTHER_USER
         assert run("migrate").returncode == 0
-        assert postmaster(EmbeddedServer(root / ".postgres")).uids().real == NOBODY
+        assert postmaster(EmbeddedServer(root / ".postgres")).uids().real == OTHER_USER
     finally:
         down = run("down")
     assert down.stdout == "The embedded PostgreSQL is stopped.\n"
 
-    # Somebody else's folder is refused, not touched.
+    # Another user's folder is refused, not touched.
     os.chown(root / ".postgres", 12345, 12345)
     for subcommand in ("up", "down", "migrate"):
         message = refusal(run(subcommand))

@@ -331,7 +331,7 @@ def test_a_failed_check_fails_the_run_by_its_severity(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """And is told in one line: what was found, what was expected, who acts on it."""
+    """One line says what was found, what was expected and who acts on it."""
     arguments = ("--select", "affiliates")
     assert exit_code(monkeypatch, own_company, *arguments) == 0
     assert capsys.readouterr().out.startswith("affiliates: 4 passed\n")

@@ -1,6 +1,4 @@
-"""Whatever breaks in the middle of a run: marts stay whole, the next run mends them,
-and what was said tells what happened.
-"""
+"""Whatever breaks a run: marts stay whole, and the next run repairs them."""
 
 from __future__ import annotations
 
@@ -55,7 +53,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
     return DbtProject.copy(folder, domains=("operations", "usage"))
 
 
-# Of one name in all tests: with another one dbt would parse the whole project anew.
+# One name in all tests: with another one dbt would parse the whole project again.
 NAME = "saas_faults"
 
 
@@ -73,7 +71,7 @@ def template(doomed_server: EmbeddedServer, project: DbtProject) -> str:
 
 @pytest.fixture
 def company(doomed_server: EmbeddedServer, template: str) -> Iterator[Database]:
-    """The company, on a server that nobody else needs."""
+    """The company, on a server that no other test needs."""
     doomed_server.start()
     url = doomed_server.url("postgres")
     with new_database(url, template=template, name=NAME) as made:
@@ -146,7 +144,7 @@ def broken_off(
 
 
 def mend(runner: Runner, project: DbtProject, company: Database) -> None:
-    """Run again, which must take in what the broken run could not."""
+    """Run again, which must apply what the broken run could not."""
     before = contents(company)
     assert runner(project, company) == ""
     assert contents(company) != before
@@ -331,7 +329,7 @@ def test_a_renamed_column_is_named_and_the_marts_stay(
 def test_a_column_that_marts_read_keeps_its_type(
     project: DbtProject, company: Database
 ) -> None:
-    """Unless the trigger and the staging view that read it are made anew."""
+    """Unless the trigger and the staging view that read it are made again."""
     retype = "alter table error_logs alter column severity type text"
     with pytest.raises(
         psycopg2.errors.FeatureNotSupported, match=r"trigger definition|view or rule"

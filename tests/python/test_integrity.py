@@ -1,4 +1,4 @@
-"""What the schema must accept and is wrong all the same: each is reported, and alone.
+"""What the schema must accept, and is wrong: each case is reported, and alone.
 
 A small company without any is built once. Each entry of findings.sql changes it in a
 transaction that is rolled back, in which every finding is computed, as dbt compiled it.

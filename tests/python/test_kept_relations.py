@@ -70,7 +70,7 @@ def reader(company: Database) -> Iterator[str]:
 
 
 def relations(company: Database) -> list[str]:
-    """Every table, view and materialized view of dbt, but for the engine's own."""
+    """Every table, view and materialized view of dbt, except the engine's own."""
     return [
         name
         for (name,) in company.execute(
