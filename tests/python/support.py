@@ -29,7 +29,6 @@ ROOT = project.root()
 
 # Within the tests' own process, the tests give dbt its variables.
 hook.remove()
-EARLIER_DESIGN = ROOT / "tests" / "python" / "earlier_design.sql"
 DBT = Path(sys.executable).with_name("dbt")
 
 # The tests decide which server is meant, not the developer's own settings.
