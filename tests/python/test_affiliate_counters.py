@@ -5,20 +5,10 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
 from psycopg2 import errors
 
 from tests.python.concurrency import (
@@ -255,11 +245,12 @@ def test_counters_are_exact_after(programme: Programme, name: str) -> None:
     first, second = programme.company()
     before = programme.counters(first)
     assert before == (7, 1600, 800, 800)
-    programme.run("begin")
-    programme.run(STATEMENTS[name], {"first": first, "second": second})
-    assert programme.run(DRIFT) == [], "seen by the transaction itself"
-    programme.run("rollback")
-    assert programme.counters(first) == before
+    programme.run("begin; savepoint here")
+    for end in ("rollback to here", "rollback"):
+        programme.run(STATEMENTS[name], {"first": first, "second": second})
+        assert programme.run(DRIFT) == [], "seen by the transaction itself"
+        programme.run(end)
+        assert programme.run(COUNTERS, (first,)) == [list(before)]
 
     programme.run(STATEMENTS[name], {"first": first, "second": second})
     programme.check()
@@ -309,151 +300,6 @@ def test_a_change_of_no_counter_does_not_wait(programme: Programme) -> None:
         programme.run("update affiliate_referrals set utm_source = 'mail'")
         programme.commissions(referrals, status="pending")
     programme.check()
-
-
-# Any sequence of changes ------------------------------------------------------------
-
-owners = st.integers(0, 1)
-referral_statuses = st.sampled_from(REFERRAL_STATUSES)
-commission_statuses = st.sampled_from(COMMISSION_STATUSES)
-amounts = st.sampled_from([0, 1, 99, 2**31 - 1])
-picks = st.integers(0, 1_000_000)
-
-
-@dataclass(frozen=True)
-class Commission:
-    """A commission as the model knows it."""
-
-    referral: str
-    owner: int
-    status: str
-    amount: int
-
-
-class CounterMachine(RuleBasedStateMachine):
-    """Two affiliates in one transaction, and what their counters should be."""
-
-    database: Database
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.programme = Programme(self.database)
-        self.programme.run("begin")
-        self.affiliates = self.programme.affiliates(2)
-        self.referrals: dict[str, tuple[int, str]] = {}
-        self.commissions: dict[str, Commission] = {}
-        self.saved: list[tuple[dict[str, tuple[int, str]], dict[str, Commission]]] = []
-
-    def teardown(self) -> None:
-        self.programme.close()
-
-    @rule(owner=owners, status=referral_statuses)
-    def refer(self, owner: int, status: str) -> None:
-        (made,) = self.programme.referrals(self.affiliates[owner], status=status)
-        self.referrals[made] = (owner, status)
-
-    @precondition(lambda self: self.referrals)
-    @rule(pick=picks, owner=owners, status=referral_statuses)
-    def change_referral(self, pick: int, owner: int, status: str) -> None:
-        chosen = pick_one(self.referrals, pick)
-        self.programme.run(
-            "update affiliate_referrals set affiliate_id = %s, status = %s "
-            "where id = %s",
-            (self.affiliates[owner], status, chosen),
-        )
-        self.referrals[chosen] = (owner, status)
-
-    @precondition(lambda self: self.referrals)
-    @rule(pick=picks)
-    def erase_referred_user(self, pick: int) -> None:
-        chosen = pick_one(self.referrals, pick)
-        self.programme.run(
-            "delete from users where id = "
-            "(select referred_user_id from affiliate_referrals where id = %s)",
-            (chosen,),
-        )
-        del self.referrals[chosen]
-        self.commissions = {
-            key: each
-            for key, each in self.commissions.items()
-            if each.referral != chosen
-        }
-
-    @precondition(lambda self: self.referrals)
-    @rule(pick=picks, amount=amounts, status=commission_statuses)
-    def earn(self, pick: int, amount: int, status: str) -> None:
-        chosen = pick_one(self.referrals, pick)
-        owner, _ = self.referrals[chosen]
-        for made in self.programme.commissions([chosen], amount, status, times=2):
-            self.commissions[made] = Commission(chosen, owner, status, amount)
-
-    @precondition(lambda self: self.commissions)
-    @rule(pick=picks, owner=owners, amount=amounts, status=commission_statuses)
-    def change_commissions(
-        self, pick: int, owner: int, amount: int, status: str
-    ) -> None:
-        chosen = [
-            pick_one(self.commissions, pick),
-            pick_one(self.commissions, pick + 1),
-        ]
-        self.programme.run(
-            "update affiliate_commissions "
-            "set affiliate_id = %s, status = %s, amount_cents = %s "
-            "where id = any (%s::uuid[])",
-            (self.affiliates[owner], status, amount, chosen),
-        )
-        for key in chosen:
-            self.commissions[key] = Commission(
-                self.commissions[key].referral, owner, status, amount
-            )
-
-    @precondition(lambda self: self.commissions)
-    @rule(pick=picks)
-    def delete_commission(self, pick: int) -> None:
-        chosen = pick_one(self.commissions, pick)
-        self.programme.run("delete from affiliate_commissions where id = %s", (chosen,))
-        del self.commissions[chosen]
-
-    @rule()
-    def save(self) -> None:
-        self.programme.run("savepoint here")
-        self.saved.append((dict(self.referrals), dict(self.commissions)))
-
-    @precondition(lambda self: self.saved)
-    @rule()
-    def roll_back(self) -> None:
-        self.programme.run("rollback to savepoint here")
-        self.programme.run("release savepoint here")
-        self.referrals, self.commissions = self.saved.pop()
-
-    @invariant()
-    def counters_are_exact(self) -> None:
-        for owner, affiliate in enumerate(self.affiliates):
-            own = [each for each in self.commissions.values() if each.owner == owner]
-            paid = sum(each.amount for each in own if each.status == "paid")
-            pending = sum(each.amount for each in own if each.status == "approved")
-            referrals = [
-                status
-                for referrer, status in self.referrals.values()
-                if referrer == owner and status in ("qualified", "converted")
-            ]
-            assert self.programme.run(COUNTERS, (affiliate,)) == [
-                [len(referrals), paid + pending, paid, pending]
-            ]
-
-
-def pick_one(rows: dict[str, Any], pick: int) -> str:
-    """One of the keys."""
-    return list(rows)[pick % len(rows)]
-
-
-def test_counters_follow_any_sequence_of_changes(module_database: Database) -> None:
-    run_state_machine_as_test(
-        type("Machine", (CounterMachine,), {"database": module_database}),
-        settings=settings(
-            max_examples=20, stateful_step_count=20, deadline=None, database=None
-        ),
-    )
 
 
 # Many connections -------------------------------------------------------------------
