@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
@@ -17,7 +18,8 @@ FOLDER = Path(__file__).resolve().parent.parent / "migrations"
 def config(wait_seconds: float = locks.WAIT_SECONDS) -> Config:
     """Alembic's configuration, with the seconds to wait for another migration."""
     # Alembic's own commands read alembic.ini, which an installed package lacks.
-    made = Config()
+    # By default Alembic prints to what was stdout when it was imported.
+    made = Config(stdout=sys.stdout)
     made.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     made.attributes["wait_seconds"] = wait_seconds
     return made

@@ -27,7 +27,8 @@ from saas_analytics.errors import UserError
 from tests.mutation import faults
 from tests.mutation.faults import PLACES, Fault
 from tests.mutation.trial import SORTS, Bench, TrialResult, Unclear
-from tests.python.support import ROOT, fast_server, server_folder
+from tests.python.servers import fast_server, server_folder
+from tests.python.support import ROOT
 
 # In percent: the least share of caught faults.
 WANTED_PERCENT = 95

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 # Another user of the machine.
-NOBODY = 65534
-AS_NOBODY: dict[str, Any] = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+OTHER_USER = 65534
+AS_OTHER_USER: dict[str, Any] = dict.fromkeys(("user", "group"), OTHER_USER)
+AS_OTHER_USER["extra_groups"] = []
 
 # Prints the packages that the commands load.
 LOADED = """
@@ -21,13 +22,13 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
 
 
-def interpreter_for_nobody(folder: Path) -> tuple[str, dict[str, str]]:
-    """An interpreter with what `python -m bootstrap` loads, for NOBODY to run.
+def interpreter_for_other_user(folder: Path) -> tuple[str, dict[str, str]]:
+    """An interpreter with what `python -m bootstrap` loads, which OTHER_USER may run.
 
     What lies below a private folder, as root's home, is copied.
 
     Args:
-        folder: where copies go; NOBODY may enter it.
+        folder: where copies go; OTHER_USER may enter it.
 
     Returns:
         Its path, and the variables that it needs.
@@ -44,7 +45,7 @@ def interpreter_for_nobody(folder: Path) -> tuple[str, dict[str, str]]:
     variables = {"PYTHONPATH": str(packages)}
 
     with contextlib.suppress(OSError):
-        subprocess.run([sys.executable, "-V"], check=True, **AS_NOBODY)
+        subprocess.run([sys.executable, "-V"], check=True, **AS_OTHER_USER)
         return sys.executable, variables
     home = folder / "python"
     program = home / "bin" / "python3"
@@ -59,7 +60,7 @@ def interpreter_for_nobody(folder: Path) -> tuple[str, dict[str, str]]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file or a folder, for everybody to read."""
+    """Copy a file or a folder, which every user may read."""
     if source.is_dir():
         unread = shutil.ignore_patterns(
             *("site-packages", "test", "tests", "__pycache__", "config-*", "idlelib")
@@ -71,8 +72,8 @@ def _copy(source: Path, target: Path) -> None:
         path.chmod(path.stat().st_mode | 0o444 | (path.stat().st_mode & 0o100) // 0o100)
 
 
-def nobodys_answer(function: Any) -> str:
-    """What a function raises when NOBODY calls it, in a child of this process.
+def other_users_answer(function: Any) -> str:
+    """What a function raises when OTHER_USER calls it, in a child of this process.
 
     The child has all modules loaded already: it need not read the clone.
     """
@@ -82,8 +83,8 @@ def nobodys_answer(function: Any) -> str:
         message = ""
         try:
             os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
+            os.setresgid(OTHER_USER, OTHER_USER, OTHER_USER)
+            os.setresuid(OTHER_USER, OTHER_USER, OTHER_USER)
             function()
         except Exception as error:
             message = f"{type(error).__name__}: {error}"

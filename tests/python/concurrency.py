@@ -41,7 +41,7 @@ def errors_of(futures: Sequence[Future[Any]]) -> list[str]:
 
 
 class Session:
-    """A connection whose statements run beside the test, which goes on meanwhile."""
+    """A connection whose statements run at the same time as the test."""
 
     def __init__(self, database: Database, *, autocommit: bool = False) -> None:
         self.database = database

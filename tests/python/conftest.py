@@ -18,14 +18,13 @@ import pytest
 
 from saas_analytics import settings
 from saas_analytics.server.embedded import EmbeddedServer
+from tests.python.servers import fast_server, server_folder
 from tests.python.support import (
     Database,
     copy_of_marts,
     dbt,
-    fast_server,
     new_database,
     run,
-    server_folder,
     with_database,
 )
 
@@ -144,8 +143,12 @@ def marts_template(
 
 @pytest.fixture
 def marts(server_url: str, marts_template: str) -> Iterator[Database]:
-    """A company with its marts, all of it this test's own."""
-    with copy_of_marts(server_url, marts_template) as made:
+    """A company with its marts, all of it this test's own.
+
+    Its name is the same for all tests of a worker: dbt need not parse a project again.
+    """
+    name = f"saas_marts_of_{os.getpid()}"
+    with copy_of_marts(server_url, marts_template, name=name) as made:
         yield made
 
 
@@ -214,7 +217,7 @@ def former(request: pytest.FixtureRequest) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def doomed_server() -> Iterator[EmbeddedServer]:
-    """A server of its own on a small disk of its own, as far as that can be had."""
+    """A server of its own, for root on a small disk of its own."""
     with server_folder() as folder:
         mounted = (
             os.geteuid() == 0

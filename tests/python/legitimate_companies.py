@@ -7,292 +7,226 @@ they pay, are paid in batches, and clawbacks are netted in a later payout.
 
 from __future__ import annotations
 
+import datetime as dt
 import random
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-CURRENCIES = ("USD", "EUR", "JPY", "IDR")
+from tests.python.rows import Rows
+
 RATE = 20
 
 
 @dataclass
 class Commission:
-    """A share of a payment; `payout` is the position of its payout, if any."""
+    """A share of a payment, to be written when its payout is known."""
 
     referral: str
     payment: str
     cents: int
-    currency: str
     kind: str
-    age: float
+    created_at: dt.datetime
     status: str = "approved"
     payout: str | None = None
 
 
-@dataclass
-class Company:
-    """SQL that writes a company, statement by statement."""
+class LegitimateCompany:
+    """Up to four customers of one affiliate, whose currency all of them pay in."""
 
-    luck: random.Random
-    statements: list[str] = field(default_factory=list)
-    commissions: list[Commission] = field(default_factory=list)
-    number: int = 0
+    def __init__(self, rows: Rows, luck: random.Random) -> None:
+        self.rows = rows
+        self.luck = luck
+        self.currency = luck.choice(("USD", "EUR", "JPY", "IDR"))
+        self.commissions: list[Commission] = []
+        self.invoices = 0
+        rows.cursor.execute("select now()")
+        self.now: dt.datetime = rows.cursor.fetchall()[0][0]
 
-    def new_id(self) -> str:
-        """An id as an SQL literal."""
-        self.number += 1
-        return f"'{uuid.uuid5(uuid.NAMESPACE_OID, f'legitimate {self.number}')}'"
+    def ago(self, days: float) -> dt.datetime:
+        return self.now - dt.timedelta(seconds=round(days * 86400))
 
-    def write(self, table: str, **values: object) -> str:
-        """Add a row; text is written as it is. Returns its id."""
-        identifier = self.new_id()
-        row = {"id": identifier, **values}
-        columns, literals = ", ".join(row), ", ".join(map(str, row.values()))
-        self.statements.append(f"insert into {table} ({columns}) values ({literals})")
-        return identifier
-
-    def user(self, age: float) -> str:
-        """A user who signed up so many days ago."""
-        return self.write(
-            "users",
-            email=f"'customer-{self.number}@example.org'",
-            password_hash="'-'",
-            created_at=ago(age),
+    def write(self) -> None:
+        """Write all rows in the cursor's transaction."""
+        at = self.ago(400)
+        self.affiliate = self.rows.an_affiliate(
+            user_id=self.rows.a_user(created_at=at), status="active", created_at=at
         )
+        for _ in range(self.luck.randint(1, 4)):
+            self.customer()
+        self.pay_out()
 
-
-def ago(days: float) -> str:
-    """A moment so many days ago, as SQL."""
-    return f"now() - interval '{round(days * 86400)} seconds'"
-
-
-def legitimate_company(luck: random.Random) -> str:
-    """The statements that write up to four customers of one affiliate."""
-    company = Company(luck)
-    currency = luck.choice(CURRENCIES)
-    affiliate = company.write(
-        "affiliates",
-        user_id=company.user(400),
-        affiliate_code=f"'code-{company.number}'",
-        status="'active'",
-        created_at=ago(400),
-    )
-    for _ in range(luck.randint(1, 4)):
-        _customer(company, affiliate, currency)
-    _pay_out(company, affiliate, currency)
-    return ";\n".join(company.statements)
-
-
-def _customer(company: Company, affiliate: str, currency: str) -> None:
-    """A customer with a license, one or two subscriptions, and a referral."""
-    luck = company.luck
-    periods = luck.randint(1, 5)
-    # The last period is under way.
-    age = periods * 30 - luck.randint(5, 20)
-    signed_up = age + luck.choice((0, 1, 45))
-    owner = company.user(signed_up)
-    price = luck.choice((900, 5_001, 290_000, 150_000_000))
-    moves_up = luck.random() < 0.3
-    plan = "pro" if moves_up else "starter"
-    license_id = company.write(
-        "licenses",
-        user_id=owner,
-        license_key=f"'key-{company.number}'",
-        plan_type=f"'{plan}'",
-        started_at=ago(age),
-        created_at=ago(age),
-    )
-    referral = company.write(
-        "affiliate_referrals",
-        affiliate_id=affiliate,
-        referred_user_id=owner,
-        license_id=license_id,
-        status="'converted'",
-        created_at=ago(signed_up),
-        qualified_at=ago(age),
-        converted_at=ago(age),
-    )
-    moved = age - (periods - 1) * 30 - 4 if moves_up else 0
-    first = _subscription(company, license_id, currency, price, age, moved, periods)
-    _periods(company, referral, first, currency, price, age, periods)
-    if moves_up:
-        second = _subscription(
-            company, license_id, currency, price * 3, moved, 0, 1, plan="pro"
+    def customer(self) -> None:
+        """A customer with a license, one or two subscriptions, and a referral."""
+        luck = self.luck
+        periods = luck.randint(1, 5)
+        # The last period is under way.
+        age = periods * 30 - luck.randint(5, 20)
+        signed_up = self.ago(age + luck.choice((0, 1, 45)))
+        price = luck.choice((900, 5_001, 290_000, 150_000_000))
+        moves_up = luck.random() < 0.3
+        owner = self.rows.a_user(created_at=signed_up)
+        license_id = self.rows.a_license(
+            user_id=owner,
+            plan_type="pro" if moves_up else "starter",
+            started_at=self.ago(age),
+            created_at=self.ago(age),
         )
-        # What was paid ahead counts towards the new price.
-        _payment(
-            company, referral, second, currency, price * 2, moved, company.new_id()
+        referral = self.rows.a_referral(
+            affiliate_id=self.affiliate,
+            referred_user_id=owner,
+            license_id=license_id,
+            status="converted",
+            created_at=signed_up,
+            qualified_at=self.ago(age),
+            converted_at=self.ago(age),
         )
-    elif luck.random() < 0.3:
-        company.statements.append(
-            f"update subscriptions set amount_cents = {price // 2} where id = {first}"
-        )
-
-
-def _subscription(
-    company: Company,
-    license_id: str,
-    currency: str,
-    price: int,
-    age: float,
-    ended: float,
-    periods: int,
-    plan: str = "starter",
-) -> str:
-    """A monthly subscription of `age` days, canceled `ended` days ago unless 0."""
-    starts = age - (periods - 1) * 30
-    identifier = company.write(
-        "subscriptions",
-        license_id=license_id,
-        status="'canceled'" if ended else "'active'",
-        plan_type=f"'{plan}'",
-        billing_cycle="'monthly'",
-        amount_cents=price,
-        currency=f"'{currency}'",
-        created_at=ago(age),
-        current_period_start=ago(starts),
-        current_period_end=ago(starts - 30),
-        canceled_at=ago(ended) if ended else "null",
-    )
-    company.statements.append(
-        "insert into analytics_snapshots.subscriptions_history (subscription_id,"
-        f" currency, amount_cents) values ({identifier}, '{currency}', {price})"
-    )
-    return identifier
-
-
-def _periods(
-    company: Company,
-    referral: str,
-    subscription: str,
-    currency: str,
-    price: int,
-    age: float,
-    periods: int,
-) -> None:
-    """The payments of each period: at once, by instalments, or with the next one."""
-    luck = company.luck
-    for period in range(periods):
-        due = age - period * 30
-        is_last = period == periods - 1
-        way = luck.choice(("once", "once", "instalments", "arrears", "fee"))
-        invoice = company.new_id()
-        if way == "instalments":
-            parts = luck.randint(2, 3)
-            for part in range(parts):
-                cents = price // parts + (price % parts if part == 0 else 0)
-                later = min(part * luck.randint(1, 2), due - 0.1)
-                _payment(
-                    company,
-                    referral,
-                    subscription,
-                    currency,
-                    cents,
-                    due - later,
-                    invoice,
-                )
-        elif way == "arrears" and not is_last:
-            _payment(
-                company, referral, subscription, currency, price, due - 30, invoice
+        moved = age - (periods - 1) * 30 - 4 if moves_up else 0
+        first = self.subscription(license_id, "starter", price, age, moved, periods)
+        self.pay_periods(referral, first, price, age, periods)
+        if moves_up:
+            second = self.subscription(license_id, "pro", price * 3, moved, 0, 1)
+            # What was paid ahead counts towards the new price.
+            self.pay(referral, second, price * 2, moved, self.invoice())
+        elif luck.random() < 0.3:
+            self.rows.cursor.execute(
+                "update subscriptions set amount_cents = %s where id = %s",
+                (price // 2, first),
             )
-        else:
-            cents = price * 3 // 2 if way == "fee" and period == 0 else price
-            _payment(company, referral, subscription, currency, cents, due, invoice)
 
+    def subscription(
+        self,
+        license_id: str,
+        plan: str,
+        price: int,
+        age: float,
+        ended: float,
+        periods: int,
+    ) -> str:
+        """A monthly subscription of `age` days, canceled `ended` days ago unless 0."""
+        starts = age - (periods - 1) * 30
+        made = self.rows.a_subscription(
+            license_id=license_id,
+            status="canceled" if ended else "active",
+            plan_type=plan,
+            billing_cycle="monthly",
+            amount_cents=price,
+            currency=self.currency,
+            created_at=self.ago(age),
+            current_period_start=self.ago(starts),
+            current_period_end=self.ago(starts - 30),
+            canceled_at=self.ago(ended) if ended else None,
+        )
+        self.rows.cursor.execute(
+            "insert into analytics_snapshots.subscriptions_history"
+            " (subscription_id, currency, amount_cents) values (%s, %s, %s)",
+            (made, self.currency, price),
+        )
+        return made
 
-def _payment(
-    company: Company,
-    referral: str,
-    subscription: str,
-    currency: str,
-    cents: int,
-    age: float,
-    invoice: str,
-) -> None:
-    """A payment, refunded in part or not, with the affiliate's share of it."""
-    luck = company.luck
-    refunded = luck.choice((0, 0, 0, cents // 10))
-    payment = company.write(
-        "payment_transactions",
-        subscription_id=subscription,
-        status=luck.choice(("'succeeded'", "'refunded'"))
-        if refunded
-        else "'succeeded'",
-        amount_cents=cents,
-        currency=f"'{currency}'" if luck.random() < 0.8 else f"'{currency.lower()}'",
-        refunded_amount_cents=refunded,
-        stripe_invoice_id=invoice,
-        created_at=ago(age),
-        processed_at=ago(age - 0.001),
-    )
-    share = round((cents - luck.choice((0, refunded))) * RATE / 100)
-    is_first = not any(each.referral == referral for each in company.commissions)
-    parts = luck.choice((1, 1, 2))
-    for part in range(parts):
-        company.commissions.append(
-            Commission(
-                referral=referral,
-                payment=payment,
-                cents=share // parts + (share % parts if part == 0 else 0),
-                currency=currency,
-                kind="initial" if is_first else "recurring",
-                age=age - 0.002,
+    def invoice(self) -> str:
+        self.invoices += 1
+        return f"legitimate {self.invoices}"
+
+    def pay_periods(
+        self, referral: str, subscription: str, price: int, age: float, periods: int
+    ) -> None:
+        """Pay each period at once, by instalments, or with the next one."""
+        luck = self.luck
+        for period in range(periods):
+            due = age - period * 30
+            way = luck.choice(("once", "once", "instalments", "arrears", "fee"))
+            invoice = self.invoice()
+            if way == "instalments":
+                parts = luck.randint(2, 3)
+                for part, cents in enumerate(shares(price, parts)):
+                    later = min(part * luck.randint(1, 2), due - 0.1)
+                    self.pay(referral, subscription, cents, due - later, invoice)
+            elif way == "arrears" and period < periods - 1:
+                self.pay(referral, subscription, price, due - 30, invoice)
+            else:
+                cents = price * 3 // 2 if way == "fee" and period == 0 else price
+                self.pay(referral, subscription, cents, due, invoice)
+
+    def pay(
+        self, referral: str, subscription: str, cents: int, age: float, invoice: str
+    ) -> None:
+        """A payment, refunded in part or not, with the affiliate's share of it."""
+        luck = self.luck
+        refunded = luck.choice((0, 0, 0, cents // 10))
+        payment = self.rows.a_payment(
+            subscription_id=subscription,
+            status=luck.choice(("succeeded", "refunded")) if refunded else "succeeded",
+            amount_cents=cents,
+            currency=luck.choice((self.currency,) * 4 + (self.currency.lower(),)),
+            refunded_amount_cents=refunded,
+            stripe_invoice_id=invoice,
+            created_at=self.ago(age),
+            processed_at=self.ago(age - 0.001),
+        )
+        share = round((cents - luck.choice((0, refunded))) * RATE / 100)
+        is_first = not any(each.referral == referral for each in self.commissions)
+        kind = "initial" if is_first else "recurring"
+        for part in shares(share, luck.choice((1, 1, 2))):
+            at = self.ago(age - 0.002)
+            self.commissions.append(Commission(referral, payment, part, kind, at))
+
+    def pay_out(self) -> None:
+        """Pay the commissions in batches; each may net what was clawed back before."""
+        luck = self.luck
+        self.commissions.sort(key=lambda commission: commission.created_at)
+        owed_back = 0
+        paid: list[Commission] = []
+        for batch in batches(self.commissions, luck):
+            due = sum(commission.cents for commission in batch)
+            if due - owed_back <= 0:
+                # They wait: there is nothing to send.
+                continue
+            status = luck.choice(("completed", "completed", "completed", "processing"))
+            netted = owed_back if luck.random() < 0.7 else owed_back // 2
+            owed_back -= netted
+            payout = self.rows.a_payout(
+                affiliate_id=self.affiliate,
+                amount_cents=due - netted,
+                currency=self.currency,
+                status=status,
+                commission_count=luck.choice((0, len(batch))),
             )
-        )
+            for commission in batch:
+                commission.payout = payout
+                if status == "completed":
+                    commission.status = "paid"
+                    paid.append(commission)
+            if paid and luck.random() < 0.5:
+                clawed_back = paid.pop(luck.randrange(len(paid)))
+                clawed_back.status = "cancelled"
+                owed_back += clawed_back.cents
+        for each in self.commissions:
+            self.rows.a_commission(**self.as_row(each))
+
+    def as_row(self, commission: Commission) -> dict[str, Any]:
+        return {
+            "affiliate_id": self.affiliate,
+            "referral_id": commission.referral,
+            "payment_transaction_id": commission.payment,
+            "payout_id": commission.payout,
+            "commission_type": commission.kind,
+            "status": commission.status,
+            "amount_cents": commission.cents,
+            "commission_rate": RATE,
+            "currency": self.currency,
+            "created_at": commission.created_at,
+        }
 
 
-def _pay_out(company: Company, affiliate: str, currency: str) -> None:
-    """Pay the commissions in batches; each may net what was clawed back before."""
-    luck = company.luck
-    company.commissions.sort(key=lambda commission: -commission.age)
-    owed_back = 0
-    paid: list[Commission] = []
-    for batch in _batches(company.commissions, luck):
-        due = sum(commission.cents for commission in batch)
-        if due - owed_back <= 0:
-            # They wait: there is nothing to send.
-            continue
-        status = luck.choice(("completed", "completed", "completed", "processing"))
-        netted = owed_back if luck.random() < 0.7 else owed_back // 2
-        owed_back -= netted
-        payout = company.write(
-            "affiliate_payouts",
-            affiliate_id=affiliate,
-            amount_cents=due - netted,
-            currency=f"'{currency}'",
-            payment_method="'paypal'",
-            status=f"'{status}'",
-            commission_count=luck.choice((0, len(batch))),
-        )
-        for commission in batch:
-            commission.payout = payout
-            if status == "completed":
-                commission.status = "paid"
-                paid.append(commission)
-        if paid and luck.random() < 0.5:
-            clawed_back = paid.pop(luck.randrange(len(paid)))
-            clawed_back.status = "cancelled"
-            owed_back += clawed_back.cents
-    for commission in company.commissions:
-        company.write(
-            "affiliate_commissions",
-            affiliate_id=affiliate,
-            referral_id=commission.referral,
-            payment_transaction_id=commission.payment,
-            payout_id=commission.payout or "null",
-            commission_type=f"'{commission.kind}'",
-            status=f"'{commission.status}'",
-            amount_cents=commission.cents,
-            commission_rate=RATE,
-            currency=f"'{commission.currency}'",
-            created_at=ago(commission.age),
-        )
+def shares(cents: int, parts: int) -> list[int]:
+    """An amount in parts; the first has what does not divide."""
+    return [cents // parts + cents % parts, *[cents // parts] * (parts - 1)]
 
 
-def _batches(
-    commissions: list[Commission], luck: random.Random
-) -> Iterator[list[Commission]]:
+def batches(
+    commissions: Sequence[Commission], luck: random.Random
+) -> Iterator[Sequence[Commission]]:
     """Split the commissions into batches of one to six."""
     position = 0
     while position < len(commissions):

@@ -1,7 +1,7 @@
 """Which columns of the source may hold personal data, and rows with a mark in each.
 
 The list is what the catalogue has, less what a rule or a reason below takes out: a new
-column counts as personal, and tests fail, until somebody has thought about it.
+column counts as personal, and tests fail, until a developer has listed it.
 """
 
 import re
@@ -206,7 +206,7 @@ WHEN = "2026-03-02 10:00:00+00"
 def rows_of_a_person() -> Iterator[Row]:
     """A person with rows in every table, and others with theirs.
 
-    The person and the other one work on each other's licences, and each brought the
+    The person and the other one work on each other's licenses, and each brought the
     other as an affiliate; the other one also brought a third.
     """
     yield from _accounts()
@@ -217,7 +217,7 @@ def rows_of_a_person() -> Iterator[Row]:
 def _accounts() -> Iterator[Row]:
     yield Row("users", {"id": THIRD, "created_at": SIGNED_UP})
     for name, goes in (("person", True), ("other", False)):
-        user, license_id = identity(f"user {name}"), identity(f"licence {name}")
+        user, license_id = identity(f"user {name}"), identity(f"license {name}")
         team, subscription = identity(f"team {name}"), identity(f"subscription {name}")
         yield Row(
             "users",
@@ -263,15 +263,15 @@ def _activity() -> Iterator[Row]:
     for user, place, session, goes in (
         ("person", "person", SESSION, True),
         ("person", "other", "another session of the person", True),
-        # Nobody's, on the person's licence; and before they logged in.
+        # Of no user, on the person's license; and before they logged in.
         (None, "person", None, True),
         (None, None, SESSION, True),
         ("other", "other", "a session of the other", False),
         ("other", "person", "a session of the other", False),
-        (None, "other", "a session of nobody", False),
+        (None, "other", "a session without a user", False),
     ):
         by = {"user_id": user and identity(f"user {user}")}
-        on_license = {"license_id": place and identity(f"licence {place}")}
+        on_license = {"license_id": place and identity(f"license {place}")}
         in_team = {"team_id": place and identity(f"team {place}")}
         yield Row(
             "usage_events",
@@ -313,8 +313,8 @@ def _activity() -> Iterator[Row]:
             | {"event_type": "feature_used"},
             goes,
         )
-    # What was done to the person and to what is theirs, by the other one and by nobody.
-    for name in ("user person", "licence person", "payment person"):
+    # What was done to the person and to what is theirs, by the other one or no user.
+    for name in ("user person", "license person", "payment person"):
         about = {"resource_id": identity(name), "resource_type": name.split()[0]}
         what = {"action": "changed", "status": "success", "occurred_at": WHEN}
         yield Row(

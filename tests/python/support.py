@@ -1,47 +1,35 @@
-"""What the tests share beside fixtures: a database's handle, the commands."""
+"""What the tests share apart from fixtures: databases, the commands, dbt."""
 
 import contextlib
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
+import traceback
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import psutil
 import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import parse_dsn
 
 from saas_analytics import hook, project
+from saas_analytics.command.main import main
 from saas_analytics.dbt import environment as dbt_environment
-from saas_analytics.server.embedded import CONFIGURATION, LOCALE, EmbeddedServer
 from saas_analytics.urls import build_url
 
 ROOT = project.root()
 
 # Within the tests' own process, the tests give dbt its variables.
 hook.remove()
-EARLIER_DESIGN = ROOT / "tests" / "python" / "earlier_design.sql"
 DBT = Path(sys.executable).with_name("dbt")
-
-# A test's server may lose its data: nothing is waited for on its way to the disk.
-FAST = {
-    **CONFIGURATION,
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "max_connections": "300",
-    "max_prepared_transactions": "10",
-    "wal_level": "logical",
-}
 
 # The tests decide which server is meant, not the developer's own settings.
 SETTING_NAMES = (
@@ -127,12 +115,14 @@ def new_database(
 
 
 @contextlib.contextmanager
-def copy_of_marts(server_url: str, template: str) -> Iterator[Database]:
+def copy_of_marts(
+    server_url: str, template: str, name: str | None = None
+) -> Iterator[Database]:
     """A copy of a database with marts, which the engine takes for the one it knows.
 
     Else its first refresh would rebuild everything.
     """
-    with new_database(server_url, template=template) as made:
+    with new_database(server_url, template=template, name=name) as made:
         made.execute(
             "update analytics_refresh.inputs set identity = identity || "
             "(select jsonb_build_object('database', oid::text) from pg_database "
@@ -171,10 +161,22 @@ def _with(url: str, **changes: str) -> str:
     )
 
 
+# They neither start programs nor give their process away to one.
+WITHIN_PROCESS = (
+    *("migrate", "rollback", "stamp", "status", "roles", "partitions"),
+    *("capture", "retype", "erase-user", "demo", "url", "refresh"),
+)
+
+
 def run(
     *arguments: str, env: dict[str, str], root: Path = ROOT, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run `python -m bootstrap ARGUMENTS`, in the project or in a copy of it."""
+    """Run `python -m bootstrap ARGUMENTS`, in the project or in a copy of it.
+
+    In this process, where that makes no difference: a new one takes half a second.
+    """
+    if root == ROOT and not options and arguments[0] in WITHIN_PROCESS:
+        return _run_here(arguments, env)
     return subprocess.run(
         command(*arguments),
         cwd=root,
@@ -182,6 +184,32 @@ def run(
         capture_output=True,
         text=True,
         **{"timeout": 900, **options},
+    )
+
+
+def _run_here(
+    arguments: Sequence[str], env: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    if threading.current_thread() is not threading.main_thread():
+        # Ctrl-C and the environment are the main thread's.
+        return run(*arguments, env=env, timeout=900)
+    output, errors = StringIO(), StringIO()
+    code: Any = 0
+    with (
+        mock.patch.dict(os.environ, env, clear=True),
+        mock.patch.object(sys, "stdin", StringIO()),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+    ):
+        try:
+            main(arguments, "python -m bootstrap")
+        except SystemExit as leave:
+            code = leave.code or 0
+        except Exception:
+            code = 1
+            traceback.print_exc()
+    return subprocess.CompletedProcess(
+        command(*arguments), code, output.getvalue(), errors.getvalue()
     )
 
 
@@ -328,70 +356,42 @@ class DbtProject:
         }
 
     def _invoke(self, *arguments: str, database: Database, **more: str) -> Any:
-        # Takes seconds to import.
-        from dbt.cli.main import dbtRunner
-
         target = str(self.root / "target")
         variables = database.environment(
             DBT_TARGET_PATH=target, DBT_LOG_PATH=target, **more
         )
         with mock.patch.dict(os.environ, variables):
             os.environ.update(dbt_environment.variables())
-            folders = (f"--project-dir={self.root}", f"--profiles-dir={self.root}")
-            # Files that nobody reads take most of the time.
+            # Writing files that no test reads takes most of the time.
             sparing = ("--quiet", "--no-write-json", "--log-level-file=none")
-            # dbt looks up the module of each frame that called it: pytest's are many.
-            command = [*arguments, *folders, *sparing]
-            outcome: list[Any] = []
-            thread = threading.Thread(
-                target=lambda: outcome.append(dbtRunner().invoke(command)), daemon=True
-            )
-            thread.start()
-            thread.join()
-            return outcome[0]
+            return invoke_dbt(self.root, *arguments, *sparing)
+
+
+def invoke_dbt(root: Path, *arguments: str, said: Callable[[str], object] = str) -> Any:
+    """Run dbt on a project, in a thread of this process; what dbt returns.
+
+    Args:
+        said: takes each message of it.
+    """
+    # Takes seconds to import.
+    from dbt.cli.main import dbtRunner
+
+    folders = (f"--project-dir={root}", f"--profiles-dir={root}")
+    outcome: list[Any] = []
+
+    def hear(event: Any) -> None:
+        said(event.info.msg)
+
+    def invoke() -> None:
+        outcome.append(dbtRunner(callbacks=[hear]).invoke([*arguments, *folders]))
+
+    # dbt looks up the module of each frame that called it: pytest's are many.
+    thread = threading.Thread(target=invoke, daemon=True)
+    thread.start()
+    thread.join()
+    return outcome[0]
 
 
 def refresh(database: Database, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m refresh ARGUMENTS` on a database."""
-    return subprocess.run(
-        [sys.executable, "-m", "refresh", *arguments],
-        cwd=ROOT,
-        env=database.environment(),
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-
-
-@contextlib.contextmanager
-def server_folder() -> Iterator[Path]:
-    """A folder for a server's data, gone at the end.
-
-    Not below pytest's own: each pytest that starts closes those to other users, such as
-    the one that root's server runs as.
-    """
-    with tempfile.TemporaryDirectory(prefix="saas-analytics-") as folder:
-        yield Path(folder)
-
-
-def kill_9(server: EmbeddedServer) -> None:
-    """Kill all processes of a server, as when the machine loses power."""
-    first = psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
-    victims = [first, *first.children(recursive=True)]
-    for victim in victims:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            victim.kill()
-    psutil.wait_procs(victims, timeout=10)
-
-
-def fast_server(
-    folder: Path, programs: Path | None = None, locale: tuple[str, ...] = LOCALE
-) -> EmbeddedServer:
-    """A server for tests in a folder."""
-    return EmbeddedServer(
-        folder,
-        configuration=tuple(FAST.items()),
-        programs=programs,
-        initdb_options=(*locale, "--no-sync"),
-    )
+    """Run `saas refresh ARGUMENTS` on a database."""
+    return run("refresh", *arguments, env=database.environment())

@@ -11,8 +11,9 @@ from tests.python.former import (
     NOT_COMPARED,
     REVISIONS,
     Way,
+    by_alembic,
     by_command,
-    each_way,
+    by_psql,
     load,
     rows,
 )
@@ -38,12 +39,17 @@ def test_the_migrations_make_the_schema_of_before(
     assert sorted(without(NOT_COMPARED, found)) == expected
 
 
-@each_way
 @pytest.mark.parametrize(
-    "former",
-    [("server_url", "18"), ("second_server_url", "15"), ("server_url", "15")],
-    ids=["18", "15", "upgraded from 15"],
-    indirect=True,
+    ("former", "way"),
+    [
+        (("server_url", "18"), by_command),
+        (("server_url", "18"), by_alembic),
+        (("server_url", "18"), by_psql),
+        (("second_server_url", "15"), by_psql),
+        # Loaded by an older server's dump.
+        (("server_url", "15"), by_command),
+    ],
+    indirect=["former"],
 )
 def test_a_database_is_moved_over_without_touching_a_row(
     former: Database, way: Way

@@ -163,35 +163,25 @@ def refuses_as_older(database: Database, way: Way, revision: str) -> None:
 def test_each_older_database_is_refused_with_what_to_do(former: Database) -> None:
     assert len(OLDER) == 14
     for revision in OLDER:
-        refuses_as_older(former, by_psql, revision)
+        refuses_as_older(former, by_command, revision)
+    for way in (by_alembic, by_psql):
+        refuses_as_older(former, way, OLDER[-1])
 
 
-@pytest.mark.parametrize(
-    ("way", "revision"),
-    [(by_command, OLDER[0]), (by_command, OLDER[-1]), (by_alembic, OLDER[-1])],
-)
-@on_one_server
-def test_each_way_refuses_an_older_database(
-    former: Database, way: Way, revision: str
-) -> None:
-    refuses_as_older(former, way, revision)
-
-
-@pytest.mark.parametrize("revision", [*OLDER, adopt.LAST])
-def test_each_former_revision_is_known(revision: str) -> None:
+def test_each_former_revision_is_known() -> None:
     checksums = {**adopt.SAME_NAMES, "009_account_time_indexes": "0" * 64}
-    assert adopt.former_revision([revision], checksums) == revision
+    for revision in (*OLDER, adopt.LAST):
+        assert adopt.former_revision([revision], checksums) == revision
     assert adopt.former_revision(BASE[-1:], {}) is None
 
 
-@pytest.mark.parametrize("command", ["status", "rollback"])
 @on_one_server
 def test_before_it_is_moved_over_other_commands_say_to_migrate(
-    former: Database, command: str
+    former: Database,
 ) -> None:
-    message = refusal(run(command, env=former.environment()))
-
-    assert "run `saas migrate`" in message
+    for command in ("status", "rollback"):
+        message = refusal(run(command, env=former.environment()))
+        assert "run `saas migrate`" in message
 
 
 @on_one_server

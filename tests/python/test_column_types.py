@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 from psycopg2 import sql
@@ -13,13 +12,11 @@ from saas_analytics import database, settings
 from tests.python.support import (
     Database,
     DbtProject,
-    new_database,
     refresh,
     refusal,
     run,
 )
 
-NAME = f"saas_types_{os.getpid()}"
 LONG = "an event whose name is longer than a hundred characters " * 3
 
 
@@ -31,15 +28,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
 
 
 @pytest.fixture
-def company(server_url: str, marts_template: str) -> Iterator[Database]:
+def company(marts: Database) -> Database:
     """A company with its marts, all of it this test's own."""
-    with new_database(server_url, template=marts_template, name=NAME) as made:
-        made.execute(
-            "update analytics_refresh.inputs set identity = identity || "
-            "(select jsonb_build_object('database', oid::text) from pg_database "
-            "where datname = current_database())"
-        )
-        yield made
+    return marts
 
 
 def retype(company: Database, table: str, column: str, data_type: str) -> None:

@@ -15,6 +15,7 @@ from psycopg2.extensions import parse_dsn
 
 from saas_analytics import settings
 from tests.python.roles import Stage, set_stage
+from tests.python.rows import identifier
 from tests.python.support import (
     ROOT,
     Database,
@@ -103,13 +104,11 @@ def test_one_env_file_serves_the_owners_commands_and_dbt(
     "command", ["partitions", "migrate", "rollback", "stamp", "capture users"]
 )
 def test_what_needs_the_owners_connection_asks_for_it(
-    stage: Stage, tmp_path: Path, command: str
+    stage: Stage, command: str
 ) -> None:
-    project = copy_project(tmp_path)
-    (project / ".env").write_text(env_file(stage))
-    (project / ".env").chmod(0o600)
+    env = stage.login(stage.transformer).environment()
 
-    message = refusal(run(*command.split(), env=bare_environment(), root=project))
+    message = refusal(run(*command.split(), env=env))
 
     assert f'"{stage.transformer}" may not change the source tables' in message
     assert "set OWNER_DATABASE_URL to the owner's connection" in message
@@ -139,53 +138,53 @@ def test_an_owner_without_a_database_to_build_in_is_refused() -> None:
 # --- Settings that are mistaken -------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        ("DATABSE_URL", "DATABASE_URL"),
-        ("DATABASE_URl", "DATABASE_URL"),
-        ("OWNER_DATABASEURL", "OWNER_DATABASE_URL"),
-        ("DB_SHCEMA", "DB_SCHEMA"),
-        ("DB_PASSWD", "DB_PASSWORD"),
-        ("DBT_THREDS", "DBT_THREADS"),
-        ("DB_ANALYSTS_ROLE", "DB_ANALYST_ROLE"),
-    ],
-)
-def test_a_misspelt_setting_in_the_env_file_is_named(
-    tmp_path: Path, name: str, meant: str
-) -> None:
-    project = copy_project(tmp_path)
-    (project / ".env").write_text(f"OTHER=1\n{name}=s3cret\n")
-
-    message = refusal(run("url", env=environment(), root=project))
-
-    assert f".env sets {name}, which is not a setting: correct it to {meant}" in message
-    assert "s3cret" not in message
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that commands take for the project's, to put a `.env` into."""
+    monkeypatch.setattr("saas_analytics.project.root", lambda: tmp_path)
+    return tmp_path
 
 
-def test_what_other_programs_keep_in_the_env_file_is_left_alone(tmp_path: Path) -> None:
+def test_a_misspelt_setting_in_the_env_file_is_named(root: Path) -> None:
+    for name, meant in {
+        "DATABSE_URL": "DATABASE_URL",
+        "DATABASE_URl": "DATABASE_URL",
+        "OWNER_DATABASEURL": "OWNER_DATABASE_URL",
+        "DB_SHCEMA": "DB_SCHEMA",
+        "DB_PASSWD": "DB_PASSWORD",
+        "DBT_THREDS": "DBT_THREADS",
+        "DB_ANALYSTS_ROLE": "DB_ANALYST_ROLE",
+    }.items():
+        (root / ".env").write_text(f"OTHER=1\n{name}=s3cret\n")
+
+        message = refusal(run("url", env=environment()))
+
+        assert f".env sets {name}, which is not a setting: correct it to {meant}" in (
+            message
+        )
+        assert "s3cret" not in message
+
+
+def test_what_other_programs_keep_in_the_env_file_is_left_alone(root: Path) -> None:
     names = ("SECRET_KEY", "TEST_DATABASE_URL", "DB_POOL", "DB_TYPE", "DBT_TARGET_PATH")
     others = ("PGHOST", "PORT", "DB_CONNECTION", "DBT_PROFILES_DIR", "DB_DRIVER")
-    project = copy_project(tmp_path)
     url = "DATABASE_URL=postgresql://localhost/x\n"
     lines = "".join(f"{name}=x\n" for name in (*names, *others))
-    (project / ".env").write_text(url + lines)
+    (root / ".env").write_text(url + lines)
 
-    run("url", env=bare_environment(), root=project).check_returncode()
+    run("url", env=bare_environment()).check_returncode()
 
 
-@pytest.mark.parametrize("threads", ["0", "-1", "many", "1.5", "\u0663"])
-def test_a_number_of_threads_that_is_none_is_one_line(
-    threads: str, tmp_path: Path
-) -> None:
+def test_a_number_of_threads_that_is_none_is_one_line(tmp_path: Path) -> None:
     database = Database("postgresql://localhost:1/saas")
+    said = "DBT_THREADS is not a number of threads: give 1 to 999"
+    for threads in ("0", "-1", "many", "1.5", "\u0663"):
+        refused = run("url", env=database.environment(DBT_THREADS=threads))
+        assert refusal(refused) == said
 
-    message = refusal(run("url", env=database.environment(DBT_THREADS=threads)))
-    result = dbt("run", database=database, target=tmp_path, DBT_THREADS=threads)
-
-    assert message == "DBT_THREADS is not a number of threads: give 1 to 999"
+    result = dbt("run", database=database, target=tmp_path, DBT_THREADS="0")
     assert result.returncode == 1
-    assert result.stderr.splitlines() == [f"error: {message}"]
+    assert result.stderr.splitlines() == [f"error: {said}"]
 
 
 def test_a_word_for_production_that_is_none_is_refused() -> None:
@@ -196,31 +195,22 @@ def test_a_word_for_production_that_is_none_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "up --migrated",
-        "partitions",
-        "demo --if-empty",
-        "erase-user 0f8fad5b-d9cb-469f-a165-70867728950e",
-    ],
-)
-@pytest.mark.parametrize("is_there", [True, False])
 def test_a_schema_without_the_source_tables_is_named_and_so_is_theirs(
-    database: Database, command: str, is_there: bool
+    database: Database,
 ) -> None:
-    if is_there:
-        database.execute("create schema ap")
-
-    message = refusal(run(*command.split(), env=database.environment(DB_SCHEMA="ap")))
-
-    assert 'schema "ap" has no source tables, but ' in message
-    assert 'schema "public" has them: correct DB_SCHEMA' in message
-
-
-def test_a_second_schema_is_not_made_without_a_word(database: Database) -> None:
     env = database.environment(DB_SCHEMA="ap")
+    for change in ("select", "create schema ap"):
+        database.execute(change)
+        for command in (
+            *("up --migrated", "partitions", "demo --if-empty"),
+            f"erase-user {identifier('ada')}",
+        ):
+            message = refusal(run(*command.split(), env=env))
+            assert 'schema "ap" has no source tables, but ' in message
+            assert 'schema "public" has them: correct DB_SCHEMA' in message
+    database.execute("drop schema ap")
 
+    # And a second one is not made without a word.
     status = run("status", env=env)
     migrated = run("migrate", "001", env=env)
 
@@ -247,16 +237,15 @@ def narrow_database(server_url: str, request: pytest.FixtureRequest) -> Iterator
         admin.cursor().execute(f"drop database {name} with (force)")
 
 
-@pytest.mark.parametrize("command", ["migrate", "demo", "up --migrated"])
 def test_a_database_that_cannot_hold_every_text_is_refused_before_anything_is_made(
-    narrow_database: str, command: str
+    narrow_database: str,
 ) -> None:
     database = Database(narrow_database)
 
-    message = refusal(run(*command.split(), env=database.environment()))
-
-    assert "has the encoding" in message
-    assert "createdb --encoding=UTF8" in message
+    for command in ("migrate", "demo", "up --migrated"):
+        message = refusal(run(*command.split(), env=database.environment()))
+        assert "has the encoding" in message
+        assert "createdb --encoding=UTF8" in message
     made = "select count(*) from pg_class where oid >= 16384"
     assert database.execute(made) == [(0,)]
 

@@ -21,13 +21,11 @@ from bootstrap.demo import Summary, load_demo
 from bootstrap.demo.arguments import check_arguments, end_of_day
 from bootstrap.demo.load import EMPTY_TABLES, EVENT_TABLES
 from saas_analytics.errors import UserError
-from saas_analytics.server.embedded import EmbeddedServer
 from tests.python.contract import columns
 from tests.python.support import (
     ROOT,
     Database,
     command,
-    kill_9,
     new_database,
     refusal,
     run,
@@ -129,12 +127,11 @@ def test_another_seed_gives_another_company(
     assert all(mine[table] != other[table] for table in EMPTY_TABLES)
 
 
-def test_every_table_is_filled_and_counted(company: Database, summary: Summary) -> None:
+def test_every_table_is_filled_and_events_are_as_many_as_the_scale_says(
+    company: Database, summary: Summary
+) -> None:
     for table in EMPTY_TABLES:
         assert one(company, f"select count(*) from {table}") == summary.rows[table] > 0
-
-
-def test_events_are_as_many_as_the_scale_says(summary: Summary) -> None:
     assert summary.rows["usage_events"] == pytest.approx(275_000 * SCALE, rel=0.25)
     assert summary.rows["api_usage"] == pytest.approx(120_000 * SCALE, rel=0.1)
 
@@ -175,17 +172,12 @@ def test_the_default_is_fresh(other_database: Database) -> None:
         assert dt.timedelta(0) < age < dt.timedelta(hours=1), table
 
 
-# Time --------------------------------------------------------------------------------
+# What is true of every row, and what there is some of ---------------------------------
 
 
 def test_nothing_lies_after_the_end(company: Database) -> None:
-    """But for planned ends, and what the database stamps with its own clock."""
-    planned = {
-        "expires_at",
-        "trial_ends_at",
-        "trial_end",
-        "current_period_end",
-    }
+    """Except planned ends, and what the database stamps with its own clock."""
+    planned = {"expires_at", "trial_ends_at", "trial_end", "current_period_end"}
     for column in columns():
         if column.type != "timestamp with time zone" or column.name in planned:
             continue
@@ -195,532 +187,168 @@ def test_nothing_lies_after_the_end(company: Database) -> None:
         assert latest is None or latest <= MOMENT, column
 
 
-def test_everything_happens_after_it_began(company: Database, summary: Summary) -> None:
-    for table, column in (
-        ("users", "created_at"),
-        ("usage_events", "occurred_at"),
-        ("api_usage", "occurred_at"),
-        ("error_logs", "occurred_at"),
-        ("audit_logs", "occurred_at"),
-        ("affiliate_clicks", "clicked_at"),
-    ):
-        assert one(company, f"select min({column}) from {table}") >= summary.begin
-
-
-@pytest.mark.parametrize(
-    ("table", "rule"),
-    [
-        ("users", "updated_at >= created_at and last_login_at >= created_at"),
-        ("licenses", "updated_at >= created_at and started_at >= created_at"),
-        ("licenses", "cancelled_at >= started_at and expires_at >= started_at"),
-        ("teams", "updated_at >= created_at"),
-        ("subscriptions", "updated_at >= created_at and canceled_at >= created_at"),
-        ("subscriptions", "current_period_end > current_period_start"),
-        ("payment_transactions", "updated_at >= created_at"),
-        ("payment_transactions", "processed_at > created_at"),
-        ("affiliate_referrals", "updated_at >= created_at"),
-        ("affiliate_referrals", "converted_at >= qualified_at"),
-        ("affiliate_referrals", "qualified_at >= created_at"),
-        ("affiliate_commissions", "updated_at >= created_at"),
-        ("affiliate_commissions", "paid_at > approved_at"),
-        ("affiliate_commissions", "approved_at > created_at"),
-        ("affiliate_payouts", "completed_at > processed_at"),
-        ("affiliate_payouts", "processed_at > created_at"),
-        ("usage_events", "created_at >= occurred_at"),
-        ("api_usage", "created_at >= occurred_at"),
-        ("error_logs", "created_at >= occurred_at"),
-        ("audit_logs", "created_at >= occurred_at"),
-    ],
+# No row may be otherwise. What contradicts itself: the findings, in test_integrity.py.
+ALWAYS = {
+    "users": "email ~ '@example\\.(com|org)$' and last_login_at >= created_at "
+    "and updated_at >= created_at",
+    "licenses": "updated_at >= created_at and started_at >= created_at",
+    "subscriptions": "updated_at >= created_at",
+    "payment_transactions": "updated_at >= created_at and amount_cents > 0 "
+    "and (status = 'failed') = (failure_reason is not null)",
+    "affiliate_commissions": "approved_at > created_at and paid_at > approved_at",
+    "affiliate_payouts": "processed_at > created_at and completed_at > processed_at",
+    **dict.fromkeys(
+        EVENT_TABLES, "created_at >= occurred_at and occurred_at >= %(begin)s"
+    ),
+}
+RESERVED = " or ".join(
+    f"ip_address << '{net}'"
+    for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 )
-def test_times_follow_each_other(company: Database, table: str, rule: str) -> None:
-    assert one(company, f"select count(*) from {table} where not ({rule})") == 0
 
 
-def test_events_lie_in_monthly_partitions(company: Database) -> None:
-    for table in EVENT_TABLES:
-        assert one(company, f"select count(*) from {table}_default") == 0
-
-
-# Accounts and billing ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("table", "column", "values"),
-    [
-        ("users", "role", "user admin super_admin"),
-        ("licenses", "plan_type", "free starter pro enterprise"),
-        ("licenses", "status", "active suspended cancelled expired"),
-        ("team_members", "role", "owner admin member"),
-        (
-            "subscriptions",
-            "status",
-            "active past_due unpaid canceled incomplete incomplete_expired trialing",
-        ),
-        ("subscriptions", "billing_cycle", "monthly yearly"),
-        ("subscriptions", "currency", "USD EUR JPY"),
-        (
-            "payment_transactions",
-            "status",
-            "pending succeeded failed refunded canceled",
-        ),
-        ("payment_transactions", "currency", "USD EUR JPY"),
-        ("affiliates", "status", "pending active suspended banned"),
-        ("affiliate_payouts", "status", "completed failed cancelled"),
-        ("affiliate_commissions", "status", "pending approved paid cancelled"),
-        ("affiliate_commissions", "commission_type", "initial recurring"),
-        (
-            "usage_events",
-            "event_category",
-            "license api feature auth billing team system",
-        ),
-        ("error_logs", "severity", "debug info warning error critical"),
-        ("error_logs", "source", "api web mobile worker scheduler"),
-        ("audit_logs", "status", "success failure pending"),
-        ("api_usage", "method", "GET POST PUT PATCH DELETE"),
-        ("api_usage", "status_code / 100", "2 4 5"),
-    ],
-)
-def test_the_smallest_company_has_every(
-    company: Database, table: str, column: str, values: str
+def test_every_row_keeps_its_rules_and_names_no_real_person_or_machine(
+    company: Database, summary: Summary
 ) -> None:
-    found = company.execute(f"select distinct ({column})::text from {table}")
-    assert set(values.split()) <= {value for (value,) in found}
-
-
-def test_a_license_has_one_live_subscription_at_any_time(company: Database) -> None:
-    overlapping = """
-    with lives as (
-        select id, license_id, tstzrange(
-            created_at,
-            case
-                when status <> 'canceled' then null
-                when cancel_at_period_end then current_period_end
-                else canceled_at
-            end
-        ) as life
-        from subscriptions where status not in ('incomplete', 'incomplete_expired')
-    )
-    select count(*) from lives as one
-    join lives as other using (license_id)
-    where one.id < other.id and one.life && other.life
-    """
-    assert one(company, overlapping) == 0
-    assert one(company, "select count(*) from licenses") == one(
-        company, "select count(distinct license_id) from subscriptions"
-    )
-
-
-def test_licenses_agree_with_their_last_subscription(company: Database) -> None:
-    disagreeing = """
-    with last as (
-        select distinct on (license_id) * from subscriptions
-        order by license_id, created_at desc
-    )
-    select licenses.status, last.status, count(*)
-    from licenses join last on last.license_id = licenses.id
-    where licenses.plan_type <> last.plan_type or licenses.status <> case
-        when last.status in ('active', 'trialing', 'past_due') then 'active'
-        when last.status in ('unpaid', 'incomplete') then 'suspended'
-        when last.status = 'incomplete_expired' then 'expired'
-        when last.canceled_at < last.trial_end then 'expired'
-        else 'cancelled'
-    end
-    or (licenses.status = 'cancelled') <> (licenses.cancelled_at is not null)
-    or (licenses.status = 'active' and licenses.expires_at <= %s)
-    group by 1, 2
-    """
-    assert company.execute(disagreeing, (MOMENT,)) == []
-
-
-def test_plans_change_at_one_instant(company: Database) -> None:
-    switched = """
-    select count(*) from subscriptions as old
-    join subscriptions as new
-        on new.license_id = old.license_id and new.created_at = old.canceled_at
-    where old.status = 'canceled' and {}
-    """
-    for kind in (
-        "new.amount_cents > old.amount_cents and new.plan_type <> old.plan_type",
-        "new.amount_cents > old.amount_cents and new.plan_type = old.plan_type",
-        "new.amount_cents < old.amount_cents and new.amount_cents > 0",
-        "new.amount_cents = 0",
-        "old.amount_cents = 0",
-    ):
-        assert one(company, switched.format(kind)) > 0, kind
-
-
-def test_customers_leave_return_and_ask_to_leave(company: Database) -> None:
-    def count(condition: str) -> int:
-        query = f"select count(*) from subscriptions as old where {condition}"
-        return int(one(company, query))
-
-    left = "old.status = 'canceled' and old.current_period_end < %s - interval '1 day'"
-    back = """
-    select count(*) from subscriptions as old join subscriptions as new
-        on new.license_id = old.license_id
-        and new.created_at > old.canceled_at + interval '10 days'
-    where old.status = 'canceled'
-    """
-    assert one(
-        company, f"select count(*) from subscriptions as old where {left}", (MOMENT,)
-    )
-    assert one(company, back) > 0
-    assert count("cancel_at_period_end and status = 'active'") > 0
-    assert count("cancel_at_period_end and status = 'canceled'") > 0
-    assert count("trial_end is not null and status = 'active'") > 0
-    assert count("canceled_at < trial_end") > 0
-    assert count("amount_cents = 0 and status = 'active'") > 0
-
-
-def test_payments_fit_their_subscriptions(company: Database) -> None:
-    wrong = """
-    select count(*) from payment_transactions as payment
-    left join subscriptions as subscription
-        on subscription.id = payment.subscription_id
-    where payment.refunded_amount_cents > payment.amount_cents
-    or payment.amount_cents = 0
-    or payment.amount_cents > subscription.amount_cents
-    or payment.currency <> subscription.currency
-    or payment.created_at < subscription.created_at
-    or (payment.status in ('succeeded', 'refunded'))
-        <> (payment.processed_at is not null)
-    or (payment.status = 'refunded')
-        <> (payment.refunded_amount_cents = payment.amount_cents)
-    or (payment.status = 'failed') <> (payment.failure_reason is not null)
-    """
-    assert one(company, wrong) == 0
-    for kind in (
-        "subscription_id is null",
-        "status = 'succeeded' and refunded_amount_cents > 0",
-        "status = 'failed'",
-        "currency = 'JPY' and status = 'succeeded'",
-    ):
-        query = f"select count(*) from payment_transactions where {kind}"
-        assert one(company, query) > 0, kind
-
-
-def test_seats_are_taken_by_members(company: Database) -> None:
-    wrong = """
-    select count(*) from licenses
-    left join lateral (
-        select count(distinct user_id) as members from teams
-        join team_members on team_members.team_id = teams.id
-        where teams.license_id = licenses.id
-    ) as counted on true
-    where seats_used > seats_total or seats_used <> greatest(members, 1)
-    """
-    assert one(company, wrong) == 0
-    assert one(company, "select max(seats_used) from licenses") > 5
-
-
-def test_nobody_is_real(company: Database) -> None:
-    emails = "select count(*) from users where email !~ '@example\\.(com|org)$'"
-    assert one(company, emails) == 0
+    for table, rule in ALWAYS.items():
+        broken = f"select count(*) from {table} where not ({rule})"
+        assert one(company, broken, {"begin": summary.begin}) == 0, table
     for table in ("usage_events", "api_usage", "error_logs", "affiliate_clicks"):
-        foreign = f"""
-        select count(*) from {table} where not (
-            ip_address << '192.0.2.0/24' or ip_address << '198.51.100.0/24'
-            or ip_address << '203.0.113.0/24' or ip_address << '2001:db8::/32'
-        )
-        """
-        assert one(company, foreign) == 0
-        assert one(company, f"select count(distinct ip_address) from {table}") > 3
+        real = f"select count(*) from {table} where not ({RESERVED})"
+        assert one(company, real) == 0, table
+    for table in EVENT_TABLES:
+        assert one(company, f"select count(*) from {table}_default") == 0, table
 
 
-# The affiliates' ledger --------------------------------------------------------------
+VALUES = {
+    "users role": "user admin super_admin",
+    "licenses plan_type": "free starter pro enterprise",
+    "licenses status": "active suspended cancelled expired",
+    "team_members role": "owner admin member",
+    "subscriptions status": "active past_due unpaid canceled incomplete "
+    "incomplete_expired trialing",
+    "subscriptions billing_cycle": "monthly yearly",
+    "subscriptions currency": "USD EUR JPY",
+    "payment_transactions status": "pending succeeded failed refunded canceled",
+    "payment_transactions currency": "USD EUR JPY",
+    "affiliates status": "pending active suspended banned",
+    "affiliate_payouts status": "completed failed cancelled",
+    "affiliate_commissions status": "pending approved paid cancelled",
+    "affiliate_commissions commission_type": "initial recurring",
+    "usage_events event_category": "license api feature auth billing team system",
+    "error_logs severity": "debug info warning error critical",
+    "error_logs source": "api web mobile worker scheduler",
+    "audit_logs status": "success failure pending",
+    "api_usage method": "GET POST PUT PATCH DELETE",
+    "api_usage status_code / 100": "2 4 5",
+}
 
 
-def test_payouts_equal_the_commissions_they_pay(company: Database) -> None:
-    wrong = """
-    select payout.id from affiliate_payouts as payout
-    left join affiliate_commissions as commission
-        on commission.payout_id = payout.id
-        and commission.affiliate_id = payout.affiliate_id
-        and commission.currency = payout.currency
-        and commission.status = case payout.status
-            when 'completed' then 'paid' else 'approved' end
-    where payout.status in ('completed', 'pending', 'processing')
-    group by payout.id
-    having payout.amount_cents is distinct from sum(commission.amount_cents)
-    or payout.commission_count <> count(commission.id)
-    """
-    assert company.execute(wrong) == []
+def test_the_smallest_company_has_every_kind_of_row(company: Database) -> None:
+    for place, values in VALUES.items():
+        table, _, column = place.partition(" ")
+        found = company.execute(f"select distinct ({column})::text from {table}")
+        assert set(values.split()) <= {value for (value,) in found}, place
 
 
-def test_the_ledger_balances_per_currency(company: Database) -> None:
-    sums = """
-    select currency,
-        coalesce(sum(amount) filter (where entry = 'paid'), 0),
-        coalesce(sum(amount) filter (where entry = 'completed'), 0)
-    from (
-        select affiliate_id, currency, status as entry, amount_cents as amount
-        from affiliate_commissions
-        union all
-        select affiliate_id, currency, status, amount_cents from affiliate_payouts
-    ) as entries
-    group by affiliate_id, currency
-    """
-    balances = company.execute(sums)
-    assert all(paid == completed for _, paid, completed in balances)
-    assert {currency for currency, *_ in balances} == {"USD", "EUR", "JPY"}
-    assert any(paid > 0 for _, paid, _ in balances)
-    stray = "select count(*) from affiliate_commissions where {}"
-    for condition in (
-        "status = 'paid' and (payout_id is null or paid_at is null)",
-        "status in ('pending', 'cancelled', 'disputed') and payout_id is not null",
-        "payout_id is not null and payout_id not in (select id from affiliate_payouts)",
-    ):
-        assert one(company, stray.format(condition)) == 0, condition
+SWITCHED = """
+subscriptions as old join subscriptions as new
+on new.license_id = old.license_id and new.created_at = old.canceled_at
+where old.status = 'canceled' and """
+SOME = [
+    SWITCHED + "new.amount_cents > old.amount_cents and new.plan_type <> old.plan_type",
+    SWITCHED + "new.amount_cents > old.amount_cents and new.plan_type = old.plan_type",
+    SWITCHED + "new.amount_cents < old.amount_cents and new.amount_cents > 0",
+    SWITCHED + "new.amount_cents = 0",
+    SWITCHED + "old.amount_cents = 0",
+    "subscriptions as old join subscriptions as new on new.license_id = old.license_id "
+    "and new.created_at > old.canceled_at + interval '10 days'",
+    "subscriptions where cancel_at_period_end and status = 'active'",
+    "subscriptions where cancel_at_period_end and status = 'canceled'",
+    "subscriptions where trial_end is not null and status = 'active'",
+    "subscriptions where canceled_at < trial_end",
+    "subscriptions where amount_cents = 0 and status = 'active'",
+    "payment_transactions where subscription_id is null",
+    "payment_transactions where status = 'succeeded' and refunded_amount_cents > 0",
+    "payment_transactions where currency = 'JPY' and status = 'succeeded'",
+    "affiliate_payouts where status in ('pending', 'processing')",
+    "licenses where seats_used > 5",
+    "usage_events where license_id is null and team_id is null and user_id is null",
+    "usage_events where user_id is null and license_id is not null "
+    "and session_id is null",
+    "usage_events where user_id is null and license_id is not null "
+    "and session_id is not null",
+    "usage_events where user_id is not null and team_id is null",
+    "usage_events where user_id is not null and team_id is not null",
+    "(select from usage_events group by session_id having session_id is not null "
+    "and count(distinct (occurred_at at time zone 'UTC')::date) > 1) as over_midnight",
+]
 
 
-def test_payouts_are_under_way(company: Database) -> None:
-    under_way = """
-    select count(*) from affiliate_payouts where status in ('pending', 'processing')
-    """
-    assert one(company, under_way) > 0
+def test_the_smallest_company_has_every_turn_of_a_customers_life(
+    company: Database,
+) -> None:
+    assert [
+        rows for rows in SOME if not one(company, f"select count(*) from {rows}")
+    ] == []
 
 
-def test_counters_equal_the_ledger(company: Database) -> None:
-    wrong = """
-    select count(*) from affiliates
-    where (total_earnings_cents, paid_out_cents, pending_payout_cents) <> (
-        select coalesce(
-                sum(amount_cents) filter (where status in ('approved', 'paid')), 0
-            ),
-            coalesce(sum(amount_cents) filter (where status = 'paid'), 0),
-            coalesce(sum(amount_cents) filter (where status = 'approved'), 0)
-        from affiliate_commissions where affiliate_id = affiliates.id
-    )
-    or total_referrals <> (
-        select count(*) from affiliate_referrals
-        where affiliate_id = affiliates.id and status in ('qualified', 'converted')
-    )
-    """
-    assert one(company, wrong) == 0
+USES = """
+with counted as (
+    select user_id, license_id, event_name, count(*) as uses, min(occurred_at) as first,
+        max(occurred_at) as last
+    from usage_events where event_category = 'feature' group by 1, 2, 3
+), stored as (
+    select user_id, license_id, feature_name, total_uses, first_used_at, last_used_at
+    from feature_usage
+)
+"""
+# Rows that disagree with other rows: there are none.
+DISAGREEING = {
+    "an event of another license's team": """
+        usage_events as event join teams on teams.id = event.team_id
+        where teams.license_id is distinct from event.license_id""",
+    "an event outside the license's life": """
+        usage_events as event join licenses on licenses.id = event.license_id
+        where event.occurred_at < licenses.started_at
+        or (licenses.status <> 'active' and event.occurred_at > licenses.expires_at)""",
+    "a feature of another plan": """
+        usage_events as event where event_name in ('sso', 'audit_export') and not exists
+        (select from subscriptions where license_id = event.license_id
+            and plan_type = 'enterprise')""",
+    "uses that are not the events": """
+        ((table counted except all table stored)
+        union all (table stored except all table counted)) as different""",
+    "a failed call that is no error": """
+        api_usage as call left join error_logs as error
+        on error.occurred_at = call.occurred_at and error.endpoint = call.endpoint
+        and error.method = call.method
+        and error.license_id is not distinct from call.license_id
+        and error.user_id is not distinct from call.user_id
+        where call.status_code >= 500 and error.id is null""",
+    "a subscription that was not audited": """
+        subscriptions where id::text not in (select resource_id from audit_logs
+            where action = 'subscription.created')""",
+    "a click after its referral, or of another campaign": """
+        affiliate_referrals as referral left join affiliate_clicks as click
+        on click.referral_id = referral.id and click.clicked_at <= referral.created_at
+        and click.utm_campaign is not distinct from referral.utm_campaign
+        where click.id is null""",
+}
 
 
-def test_commissions_are_a_rate_of_their_payment(company: Database) -> None:
-    wrong = """
-    select count(*) from affiliate_commissions as commission
-    join affiliate_referrals as referral on referral.id = commission.referral_id
-    join affiliates as affiliate on affiliate.id = commission.affiliate_id
-    left join payment_transactions as payment
-        on payment.id = commission.payment_transaction_id
-    left join subscriptions as subscription
-        on subscription.id = payment.subscription_id
-    where commission.affiliate_id <> referral.affiliate_id
-    or commission.currency <> payment.currency
-    or commission.amount_cents
-        <> round(payment.amount_cents * commission.commission_rate / 100)
-    or commission.commission_rate
-        <> case when payment.id is null then 0 else affiliate.commission_rate end
-    or subscription.license_id <> referral.license_id
-    or (commission.payment_transaction_id is null)
-        <> (commission.commission_type in ('bonus', 'adjustment'))
-    or affiliate.user_id = referral.referred_user_id
-    """
-    assert one(company, wrong) == 0
-
-
-def test_refunds_are_clawed_back_before_a_payout(company: Database) -> None:
-    clawed_back = """
-    select referral.status, commission.status, commission.payout_id
-    from payment_transactions as payment
-    join affiliate_commissions as commission
-        on commission.payment_transaction_id = payment.id
-    join affiliate_referrals as referral on referral.id = commission.referral_id
-    where payment.refunded_amount_cents > 0
-    """
-    found = company.execute(clawed_back)
-    assert found
-    assert set(found) == {("refunded", "cancelled", None)}
-
-
-def test_referrals_come_from_clicks(company: Database) -> None:
-    wrong = """
-    select count(*) from affiliate_referrals as referral
-    left join affiliate_clicks as click on click.referral_id = referral.id
-    where click.id is null or not click.converted
-    or click.clicked_at > referral.created_at
-    or click.affiliate_id <> referral.affiliate_id
-    or click.utm_campaign is distinct from referral.utm_campaign
-    """
-    assert one(company, wrong) == 0
-    rate = "select avg(converted::integer) from affiliate_clicks"
-    assert 0.01 < one(company, rate) < 0.1
-
-
-# Usage -------------------------------------------------------------------------------
-
-
-def test_weekdays_and_hours_have_a_rhythm(company: Database) -> None:
-    weekdays = dict(
-        company.execute(
-            "select extract(isodow from occurred_at at time zone 'UTC')::integer,"
-            " count(*) from usage_events where user_id is not null group by 1"
-        )
-    )
-    assert sum(weekdays[day] for day in (6, 7)) * 3 < sum(
-        weekdays[day] for day in (2, 3)
-    )
-    hours = """
-    select count(*) filter (where hour between 9 and 16) * 1.0 / count(*) from (
-        select extract(hour from occurred_at at time zone 'UTC'
-            + case users.metadata ->> 'region'
-                when 'us-west' then interval '-8 hours'
-                when 'europe' then interval '1 hour'
-                when 'japan' then interval '9 hours'
-                else interval '-5 hours' end) as hour
-        from usage_events join users on users.id = usage_events.user_id
-        where users.metadata ? 'region'
-    ) as local
-    """
-    assert 0.5 < one(company, hours) < 0.85
-
-
-def test_the_company_grows(company: Database, summary: Summary) -> None:
-    middle = summary.begin + (MOMENT - summary.begin) / 2
-    for table, column in (("licenses", "created_at"), ("usage_events", "occurred_at")):
-        later = f"select avg(({column} > %s)::integer) from {table}"
-        assert one(company, later, (middle,)) > 0.55, table
-
-
-def test_a_few_users_do_most_of_the_work(company: Database) -> None:
-    share = """
-    select sum(events) filter (where place <= 0.2) / sum(events) from (
-        select count(*) as events,
-            percent_rank() over (order by count(*) desc) as place
-        from usage_events where user_id is not null group by user_id
-    ) as ranked
-    """
-    assert one(company, share) > 0.45
-
-
-def test_one_event_in_a_hundred_is_late(company: Database) -> None:
-    late = """
-    select avg((created_at > occurred_at + interval '5 min')::integer) from usage_events
-    """
-    assert 0.005 < one(company, late) < 0.015
-    latest = one(company, "select max(created_at - occurred_at) from usage_events")
-    assert dt.timedelta(days=15) < latest <= dt.timedelta(days=30)
-
-
-def test_events_are_stored_in_order_of_arrival(company: Database) -> None:
-    """But for a row now and then that fits into an earlier page."""
-    out_of_order = """
-    select avg(is_earlier::integer) from (
-        select created_at < lag(created_at) over (order by ctid) as is_earlier
-        from usage_events_y2026m02
-    ) as stored
-    """
-    assert one(company, out_of_order) < 0.01
-
-
-def test_sessions_span_midnight(company: Database) -> None:
-    spanning = """
-    select count(*) from (
-        select 1 from usage_events where session_id is not null group by session_id
-        having count(distinct (occurred_at at time zone 'UTC')::date) > 1
-    ) as sessions
-    """
-    assert one(company, spanning) > 0
-
-
-def test_users_are_anonymous_erased_or_known(company: Database) -> None:
-    events = "select count(*) from usage_events where {}"
-    for kind in (
-        "user_id is null and license_id is null and team_id is null",
-        "user_id is null and license_id is not null and session_id is null",
-        "user_id is null and license_id is not null and session_id is not null",
-        "user_id is not null and team_id is null",
-        "user_id is not null and team_id is not null",
-    ):
-        assert one(company, events.format(kind)) > 0, kind
-    foreign = """
-    select count(*) from usage_events as event
-    join teams on teams.id = event.team_id
-    where teams.license_id is distinct from event.license_id
-    """
-    assert one(company, foreign) == 0
-
-
-def test_people_only_act_while_their_license_lives(company: Database) -> None:
-    wrong = """
-    select count(*) from usage_events as event
-    left join users on users.id = event.user_id
-    left join licenses on licenses.id = event.license_id
-    where event.occurred_at < users.created_at
-    or event.occurred_at < licenses.started_at
-    or (licenses.status <> 'active' and event.occurred_at > licenses.expires_at)
-    """
-    assert one(company, wrong) == 0
-
-
-def test_last_login_is_the_last_login_event(company: Database) -> None:
-    wrong = """
-    select count(*) from users
-    left join (
+def test_rows_agree_with_each_other(company: Database) -> None:
+    for name, rows in DISAGREEING.items():
+        assert one(company, f"{USES} select count(*) from {rows}") == 0, name
+    logins = """
+    select count(*) from users left join (
         select user_id, max(occurred_at) as last_login from usage_events
         where event_type = 'login' group by user_id
     ) as logins on logins.user_id = users.id
     where last_login_at is distinct from last_login
     """
     # The very last login may not have arrived yet.
-    assert one(company, wrong) <= 1
-
-
-def test_many_events_have_a_duration_and_some_an_odd_one(company: Database) -> None:
-    kinds = """
-    select coalesce(jsonb_typeof(event_data -> 'duration_seconds'), 'none'),
-        count(*) * 1.0 / sum(count(*)) over ()
-    from usage_events group by 1
-    """
-    shares = dict(company.execute(kinds))
-    assert 0.5 < shares["number"] < 0.95
-    assert 0 < shares["string"] < 0.01
-    assert shares["none"] > 0.05
-
-
-def test_features_are_adopted_after_their_launch(company: Database) -> None:
-    first_uses = dict(
-        company.execute(
-            "select event_name, min(occurred_at) from usage_events"
-            " where event_category = 'feature' group by event_name"
-        )
-    )
-    assert len(first_uses) >= 10
-    newest, oldest = first_uses["ai_assistant"], first_uses["dashboard"]
-    assert newest - oldest > dt.timedelta(days=300)
-    too_high = """
-    select count(*) from usage_events as event
-    join licenses on licenses.id = event.license_id
-    where event.event_name in ('sso', 'audit_export')
-    and not exists (
-        select from subscriptions as subscription
-        where subscription.license_id = licenses.id
-        and subscription.plan_type = 'enterprise'
-    )
-    """
-    assert one(company, too_high) == 0
-
-
-def test_feature_usage_equals_the_events(company: Database) -> None:
-    different = """
-    with counted as (
-        select user_id, license_id, event_name, count(*) as uses,
-            min(occurred_at) as first_used_at, max(occurred_at) as last_used_at
-        from usage_events where event_category = 'feature' group by 1, 2, 3
-    ),
-    stored as (
-        select user_id, license_id, feature_name, total_uses, first_used_at,
-            last_used_at from feature_usage
-    )
-    select count(*) from (
-        (table counted except all table stored)
-        union all (table stored except all table counted)
-    ) as differences
-    """
-    assert one(company, different) == 0
+    assert one(company, logins) <= 1
 
 
 def test_aggregates_equal_the_events(company: Database) -> None:
@@ -735,7 +363,90 @@ def test_aggregates_equal_the_events(company: Database) -> None:
     assert one(company, "select sum(event_count) from usage_aggregates_daily") == events
 
 
-# Operations --------------------------------------------------------------------------
+# How believable it is: a figure, and between which it lies ----------------------------
+
+FIGURES = {
+    "share of clicks that lead to a customer": (
+        *(0.01, 0.1),
+        "select avg(converted::integer) from affiliate_clicks",
+    ),
+    "a weekend's events to those of two weekdays": (
+        *(0, 0.33),
+        "select sum((day in (6, 7))::integer) / sum((day in (2, 3))::integer)::float "
+        "from (select extract(isodow from occurred_at at time zone 'UTC') as day "
+        "from usage_events where user_id is not null) as events",
+    ),
+    "share of events in office hours": (
+        *(0.5, 0.85),
+        "select avg((hour between 9 and 16)::integer) from ("
+        "select extract(hour from occurred_at at time zone 'UTC' + "
+        "case users.metadata ->> 'region' when 'us-west' then interval '-8 hours' "
+        "when 'europe' then interval '1 hour' when 'japan' then interval '9 hours' "
+        "else interval '-5 hours' end) as hour "
+        "from usage_events join users on users.id = usage_events.user_id "
+        "where users.metadata ? 'region') as local",
+    ),
+    "share of licenses of the second half": (
+        *(0.55, 1),
+        "select avg((created_at > %(middle)s)::integer) from licenses",
+    ),
+    "share of events of the second half": (
+        *(0.55, 1),
+        "select avg((occurred_at > %(middle)s)::integer) from usage_events",
+    ),
+    "share of what the busiest fifth does": (
+        *(0.45, 1),
+        "select sum(events) filter (where place <= 0.2) / sum(events) from ("
+        "select count(*) as events, percent_rank() over (order by count(*) desc) "
+        "as place from usage_events where user_id is not null group by user_id"
+        ") as ranked",
+    ),
+    "share of events that are late": (
+        *(0.005, 0.015),
+        "select avg((created_at > occurred_at + interval '5 min')::integer) "
+        "from usage_events",
+    ),
+    "days that the latest event is late": (
+        *(15, 30),
+        "select extract(epoch from max(created_at - occurred_at)) / 86400 "
+        "from usage_events",
+    ),
+    # A row now and then fits into an earlier page.
+    "share of events stored before an earlier one": (
+        *(0, 0.01),
+        "select avg(is_earlier::integer) from (select created_at < lag(created_at) "
+        "over (order by ctid) as is_earlier from usage_events_y2026m02) as stored",
+    ),
+    "share of events with a duration": (
+        *(0.5, 0.95),
+        "select avg((jsonb_typeof(event_data -> 'duration_seconds') is not distinct "
+        "from 'number')::integer) from usage_events",
+    ),
+    "share of durations that are text": (
+        *(0.00001, 0.01),
+        "select avg((jsonb_typeof(event_data -> 'duration_seconds') is not distinct "
+        "from 'string')::integer) from usage_events",
+    ),
+    "features": (
+        *(10, 100),
+        "select count(distinct event_name) from usage_events "
+        "where event_category = 'feature'",
+    ),
+    "days from the oldest feature to the newest": (
+        *(300, 800),
+        "select extract(epoch from min(occurred_at) "
+        "filter (where event_name = 'ai_assistant') - min(occurred_at) "
+        "filter (where event_name = 'dashboard')) / 86400 "
+        "from usage_events where event_category = 'feature'",
+    ),
+    "kinds of actions": (*(13, 100), "select count(distinct action) from audit_logs"),
+}
+
+
+def test_the_company_is_believable(company: Database, summary: Summary) -> None:
+    parameters = {"middle": summary.begin + (MOMENT - summary.begin) / 2}
+    for name, (lowest, highest, query) in FIGURES.items():
+        assert lowest <= one(company, query, parameters) <= highest, name
 
 
 def test_latency_has_a_long_tail(company: Database) -> None:
@@ -754,61 +465,27 @@ def test_the_incident_shows(company: Database, summary: Summary) -> None:
     start, end = summary.incident
     assert dt.timedelta(hours=1) < end - start < dt.timedelta(hours=4)
     worst = """
-    select (occurred_at at time zone 'UTC')::date as day, endpoint,
-        avg((status_code >= 500)::integer) as error_rate,
-        percentile_cont(0.99) within group (order by response_time_ms) as p99
-    from api_usage where endpoint = '/v1/reports'
-    group by day, endpoint having count(*) >= 5 order by {} desc limit 1
+    select (occurred_at at time zone 'UTC')::date from api_usage
+    where endpoint = '/v1/reports' group by 1 having count(*) >= 5 order by {} desc
+    limit 1
     """
-    for measure in ("error_rate", "p99"):
-        ((day, *_),) = company.execute(worst.format(measure))
-        assert day == start.date(), measure
-    failed = """
-    select count(*), count(distinct endpoint), min(occurred_at), max(occurred_at)
-    from api_usage where status_code >= 500 and occurred_at between %s and %s
-    """
-    ((calls, endpoints, *_),) = company.execute(failed, (start, end))
-    assert calls > 20
-    assert endpoints >= 3
-
-
-def test_every_failed_call_is_in_the_error_log(company: Database) -> None:
-    unmatched = """
-    select count(*) from api_usage as call
-    left join error_logs as error
-        on error.occurred_at = call.occurred_at and error.endpoint = call.endpoint
-        and error.method = call.method
-        and error.license_id is not distinct from call.license_id
-        and error.user_id is not distinct from call.user_id
-    where call.status_code >= 500 and error.id is null
-    """
-    assert one(company, unmatched) == 0
+    for measure in (
+        "avg((status_code >= 500)::integer)",
+        "percentile_cont(0.99) within group (order by response_time_ms)",
+    ):
+        assert one(company, worst.format(measure)) == start.date(), measure
     critical = """
-    select date_trunc('hour', occurred_at at time zone 'UTC') from error_logs
+    select (occurred_at at time zone 'UTC')::date from error_logs
     where severity = 'critical' group by 1 order by count(*) desc limit 1
     """
-    ((hour,),) = company.execute(critical)
-    assert hour.date() == company_incident(company).date()
-
-
-def company_incident(company: Database) -> dt.datetime:
-    """The hour with the most failed calls."""
-    hours = """
-    select date_trunc('hour', occurred_at at time zone 'UTC') from api_usage
-    where status_code >= 500 group by 1 order by count(*) desc limit 1
+    assert one(company, critical) == start.date()
+    failed = """
+    select count(*), count(distinct endpoint) from api_usage
+    where status_code >= 500 and occurred_at between %s and %s
     """
-    hour: dt.datetime = one(company, hours)
-    return hour
-
-
-def test_the_audit_trail_tells_what_happened(company: Database) -> None:
-    untold = """
-    select count(*) from subscriptions where id::text not in (
-        select resource_id from audit_logs where action = 'subscription.created'
-    )
-    """
-    assert one(company, untold) == 0
-    assert one(company, "select count(distinct action) from audit_logs") > 12
+    ((calls, endpoints),) = company.execute(failed, (start, end))
+    assert calls > 20
+    assert endpoints >= 3
 
 
 # The command -------------------------------------------------------------------------
@@ -839,53 +516,34 @@ def test_a_database_without_tables_is_refused(empty_database: Database) -> None:
 
 @pytest.mark.parametrize(
     ("option", "code"),
-    [
-        (("--scale", "0"), 1),
-        (("--scale", "nan"), 1),
-        (("--scale", "much"), 2),
-        (("--seed", "-3"), 1),
-        (("--until", "1999-12-31"), 1),
-        (("--until", "9999-12-31"), 1),
-        (("--until", "2026-02-30"), 2),
-        (("--until", "yesterday"), 2),
-    ],
+    [(("--scale", "nan"), 1), (("--scale", "much"), 2), (("--until", "2026-02-30"), 2)],
 )
 def test_bad_options_are_refused_in_one_line(
-    database: Database, option: tuple[str, str], code: int
+    company: Database, option: tuple[str, str], code: int
 ) -> None:
-    said = refusal(run("demo", *option, env=database.environment()), code)
+    said = refusal(run("demo", *option, env=company.environment()), code)
     assert option[0] in said
-    assert one(database, "select count(*) from users") == 0
 
 
-def test_the_command_loads_and_says_so(database: Database) -> None:
-    result = run(
-        *("demo", "--scale", "0.02", "--seed", "3", "--until", "2026-01-31"),
-        env=database.environment(),
-    )
-    assert result.returncode == 0, result.stderr
-    # One line per step where nobody looks, and no escape codes.
-    assert "usage_events" in result.stdout
-    assert "\x1b" not in result.stdout
-    assert len(result.stdout.splitlines()) < 12
-
-
-def test_a_schema_of_its_own_is_used(empty_database: Database) -> None:
+def test_the_command_loads_into_the_schema_that_is_set_and_says_so(
+    empty_database: Database,
+) -> None:
     env = empty_database.environment(DB_SCHEMA="product")
     empty_database.execute("create schema product")
     run("migrate", env=env).check_returncode()
     result = run("demo", "--scale", "0.02", "--until", "2026-01-31", env=env)
     assert result.returncode == 0, result.stderr
+    # One line per step where there is no terminal, and no escape codes.
+    assert "usage_events" in result.stdout
+    assert "\x1b" not in result.stdout
+    assert len(result.stdout.splitlines()) < 12
     assert one(empty_database, "select count(*) from product.usage_events") > 0
     assert one(empty_database, "select to_regclass('public.users')") is None
 
 
 @pytest.mark.parametrize("moment", ["waiting", "events", "aggregates"])
 def test_interrupted_it_leaves_nothing(database: Database, moment: str) -> None:
-    """Ctrl-C before, in the middle of the events and late: no row of any table stays.
-
-    Also while it waits for another session's lock.
-    """
+    """Ctrl-C while it waits for a lock, in the middle of the events and late."""
     other = database.connect()
     if moment == "waiting":
         other.cursor().execute("lock table users")
@@ -900,20 +558,8 @@ def test_interrupted_it_leaves_nothing(database: Database, moment: str) -> None:
     assert errors.strip().startswith("error: interrupted")
     assert len(errors.strip().splitlines()) == 1, errors
     _assert_empty(database)
-
-
-def test_interrupted_it_can_be_run_again(database: Database) -> None:
-    with demo_process(database) as process:
-        _wait_for_statement(database, "events")
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=300)
-    assert load(database, scale=0.02).rows["usage_events"] > 0
-
-
-def test_killed_it_leaves_nothing(database: Database) -> None:
-    with demo_process(database):
-        _wait_for_statement(database, "events")
-    _assert_empty(database)
+    if moment == "events":
+        assert load(database, scale=0.02).rows["usage_events"] > 0
 
 
 def test_a_lost_connection_is_one_line(database: Database) -> None:
@@ -926,22 +572,6 @@ def test_a_lost_connection_is_one_line(database: Database) -> None:
     assert errors.startswith("error: the demo was not loaded: ")
     assert "terminating connection" in errors
     _assert_empty(database)
-
-
-def test_a_killed_server_has_nothing_of_it(
-    doomed_server: EmbeddedServer, doomed_database: Database
-) -> None:
-    run("migrate", env=doomed_database.environment()).check_returncode()
-    with demo_process(doomed_database, scale=0.1) as process:
-        _wait_for_statement(doomed_database, "events")
-        kill_9(doomed_server)
-        _, errors = process.communicate(timeout=300)
-    assert process.returncode == 1
-    assert len(errors.splitlines()) == 1, errors
-    assert errors.startswith("error: the demo was not loaded: ")
-    doomed_server.start()
-    _assert_empty(doomed_database)
-    assert load(doomed_database, scale=0.02).rows["usage_events"] > 0
 
 
 def test_two_at_once_give_one_company(database: Database) -> None:
@@ -965,12 +595,10 @@ def test_two_at_once_give_one_company(database: Database) -> None:
 
 
 @contextmanager
-def demo_process(
-    database: Database, scale: float = 0.3
-) -> Iterator[subprocess.Popen[str]]:
+def demo_process(database: Database) -> Iterator[subprocess.Popen[str]]:
     """The command under way, killed at the end if it still is."""
     process = subprocess.Popen(
-        command("demo", "--scale", str(scale), "--until", "2026-01-31"),
+        command("demo", "--scale", "0.3", "--until", "2026-01-31"),
         env={**database.environment(), "PYTHONPATH": str(ROOT)},
         cwd=ROOT,
         stdout=subprocess.DEVNULL,

@@ -115,11 +115,11 @@ def test_nothing_leads_to_an_erased_person(planted: Planted) -> None:
     gone = {mark for mark, place in planted.marks.items() if place.goes}
     left = gone & planted.found()
     assert {planted.marks[mark].column for mark in left} == set()
-    # No activity either: events, calls, errors and actions are nobody's.
+    # No activity either: events, calls, errors and actions have no user.
     for table in ("usage_events", "api_usage", "error_logs", "audit_logs"):
         where = f"from {table} where user_id = %s"
         assert planted.database.execute(f"select count(*) {where}", (PERSON,)) == [(0,)]
-    for column, own in (("license_id", "licence"), ("team_id", "team")):
+    for column, own in (("license_id", "license"), ("team_id", "team")):
         assert planted.database.execute(
             f"select distinct user_id::text from usage_events where {column} = %s",
             (identity(f"{own} person"),),
@@ -311,12 +311,12 @@ ACCOUNTS = ("users", "licenses", "teams", "subscriptions", "payment_transactions
 
 
 def accounts_of_others(database: Database, persons: tuple[str, ...]) -> set[str]:
-    """Each row of accounts, every column of it, but for some persons'."""
+    """Each row of accounts, every column of it, except those of some persons."""
     gone = [
         *persons,
         *(
             identity(f"{kind} {name}")
-            for kind in ("licence", "team", "subscription", "payment")
+            for kind in ("license", "team", "subscription", "payment")
             for name in ("person",)
         ),
     ]
@@ -430,7 +430,7 @@ def test_a_deadlock_with_a_writer_is_survived(planted: Planted) -> None:
         cursor = writer.cursor()
         # The other one has to notice it.
         cursor.execute("set deadlock_timeout = '60s'")
-        cursor.execute(INSERT_EVENT, (None, identity("licence person")))
+        cursor.execute(INSERT_EVENT, (None, identity("license person")))
         thread, results = erase_beside(planted)
         wait_for_waiters(planted.database)
         cursor.execute(INSERT_EVENT, (PERSON, None))
@@ -480,7 +480,7 @@ def erase_beside(planted: Planted) -> tuple[threading.Thread, list[erase.Erasure
 
 
 def wait_for_waiters(database: Database) -> None:
-    """Until somebody waits for a lock."""
+    """Until a process waits for a lock."""
     for _ in range(200):
         if database.execute(
             "select exists (select from pg_stat_activity "
@@ -488,4 +488,4 @@ def wait_for_waiters(database: Database) -> None:
         ) == [(True,)]:
             return
         time.sleep(0.05)
-    pytest.fail("nobody waits")
+    pytest.fail("no process waits")

@@ -110,7 +110,7 @@ def person(database: Database, user_id: str) -> Person:
 
 
 def relations(database: Database) -> list[str]:
-    """Every table and view of ours, quoted."""
+    """Every table and view of this project, quoted."""
     rows = database.execute(
         "select format('%I.%I', nspname, relname) from pg_class "
         "inner join pg_namespace on relnamespace = pg_namespace.oid "
@@ -215,7 +215,7 @@ def test_no_value_joins_an_account_to_what_the_person_did(company: Company) -> N
 
 
 def of_others(company: Company, value: str, persons: set[str]) -> bool:
-    """Whether more of what others did bears a value than of what a person did."""
+    """Whether more of what others did has a value than of what a person did."""
     (found,) = (each for each in company.persons if each.user_id in persons)
     own = others = 0
     for table in ACTIVITY:

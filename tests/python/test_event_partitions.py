@@ -23,7 +23,8 @@ from tests.python.concurrency import (
 )
 from tests.python.contract import columns_of
 from tests.python.rows import Rows, sample
-from tests.python.support import Database, kill_9, run
+from tests.python.servers import kill_9
+from tests.python.support import Database, run
 
 TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
 
@@ -386,7 +387,7 @@ MAY = datetime.date(2042, 5, 1)
 def test_partitions_are_made_while_the_application_works(
     module_database_on_each: Database,
 ) -> None:
-    """No event is lost, and nobody meets an error."""
+    """No event is lost, and no writer meets an error."""
     database = module_database_on_each
     ends = time.monotonic() + 2.5
     inserted = [0, 0, 0, 0]

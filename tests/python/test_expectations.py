@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from saas_analytics.expectations.suites import Suite
 
 SETTINGS = settings.load({})
+FOLDER = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -168,224 +169,17 @@ class Fault:
     statement: str
 
 
-def on_last_days(suite: str, check: str, mart: str, change: str, day: str) -> Fault:
-    """A fault in the last week of a mart."""
-    return Fault(
-        suite,
-        check,
-        f"update analytics.{mart} set {change} where {day} > date '2026-03-13'",
-    )
+def read_faults() -> Iterator[Fault]:
+    """The entries of expectations.sql."""
+    _, *suites = (FOLDER / "expectations.sql").read_text().split("-- suite ")
+    for text in suites:
+        suite, _, entries = text.partition("\n")
+        for entry in entries.split("-- ")[1:]:
+            check, _, statement = entry.partition("\n")
+            yield Fault(suite, check, statement)
 
 
-def in_february(suite: str, check: str, mart: str, column: str, month: str) -> Fault:
-    """A fault in a month that is over: a fiftieth more, and at least one."""
-    return Fault(
-        suite,
-        check,
-        f"update analytics.{mart} set {column} = ceil({column} * 1.02) "
-        f"where {month} = date '2026-02-01'",
-    )
-
-
-FAULTS = [
-    Fault(
-        "usage",
-        "A day brings as many events as its weekday usually does",
-        "insert into analytics.fct_usage_daily (usage_date, event_type, event_count,"
-        " unique_sessions, total_duration_seconds)"
-        " values ('2026-03-19', 'page_view', 50000, 1, 0)",
-    ),
-    Fault(
-        "usage",
-        "As many people are active on a day as usually on its weekday",
-        "update analytics.fct_active_users_daily set daily_active_users = 200"
-        " where activity_date = '2026-03-19'",
-    ),
-    Fault(
-        "usage",
-        "The mart counts the source's events of each day",
-        "delete from analytics.fct_usage_daily where usage_date = '2026-03-19'",
-    ),
-    Fault(
-        "usage",
-        "Nobody is active who has not signed up",
-        "update analytics.fct_active_users_daily set daily_active_users = 10000"
-        " where activity_date = '2026-03-19'",
-    ),
-    on_last_days(
-        "usage",
-        "Events are divided among their types as in earlier runs",
-        "fct_usage_daily",
-        "event_type = 'mistyped'",
-        "usage_date",
-    ),
-    on_last_days(
-        "usage",
-        "Sessions are as long and as busy as in earlier runs",
-        "fct_usage_daily",
-        "total_duration_seconds = total_duration_seconds * 1000",
-        "usage_date",
-    ),
-    in_february(
-        "usage",
-        "A month that is over keeps its events: within 1% of earlier runs",
-        *("fct_usage_monthly", "event_count", "usage_month"),
-    ),
-    Fault(
-        "operations",
-        "The API is called as often on a day as usually on its weekday",
-        "insert into analytics.fct_api_usage_daily (usage_date, endpoint, method,"
-        " requests, client_errors, server_errors, error_rate)"
-        " values ('2026-03-19', '/v1/loop', 'GET', 50000, 0, 0, 0)",
-    ),
-    Fault(
-        "operations",
-        "As many actions are audited on a day as usually on its weekday",
-        "update analytics.fct_audit_daily set events = events + 500"
-        " where audit_date = (select max(audit_date) from analytics.fct_audit_daily)",
-    ),
-    on_last_days(
-        "operations",
-        "The marts count the source's calls, errors and audited actions",
-        *("fct_errors_daily", "errors = errors + 100", "error_date"),
-    ),
-    Fault(
-        "operations",
-        "Nine times in ten, an endpoint's slowest percent is within 50 medians",
-        "update analytics.fct_api_usage_daily"
-        " set p99_response_ms = p50_response_ms * 51 where requests < 20",
-    ),
-    Fault(
-        "operations",
-        "Response times are distributed as in earlier runs",
-        "update api_usage set response_time_ms = response_time_ms + 1000",
-    ),
-    Fault(
-        "operations",
-        "An endpoint's slow calls take as long as in earlier runs",
-        "update api_usage set response_time_ms = response_time_ms * 2"
-        " where endpoint = '/v1/busy'",
-    ),
-    on_last_days(
-        "operations",
-        "As many calls fail as in earlier runs",
-        *("fct_api_usage_daily", "server_errors = requests", "usage_date"),
-    ),
-    Fault(
-        "revenue",
-        "The mart counts all the source's payments, and what they brought",
-        "update analytics.fct_revenue_monthly set gross_cents = gross_cents * 1.02"
-        " where currency = 'USD'",
-    ),
-    in_february(
-        "revenue",
-        "A month that is over keeps its revenue: within 1% of earlier runs",
-        *("fct_revenue_monthly", "gross_cents", "revenue_month"),
-    ),
-    Fault(
-        "revenue",
-        "Payments fail and are given back as often as in earlier runs",
-        "update payment_transactions set status = 'failed'"
-        " where created_at > '2026-03-01'",
-    ),
-    Fault(
-        "revenue",
-        "Paying customers are divided among the plans as in earlier runs",
-        "update analytics.fct_mrr_monthly set customers = customers * 2"
-        " where plan_type = 'pro'",
-    ),
-    Fault(
-        "revenue",
-        "Nine months in ten give back less than a fifth of what they took",
-        "update analytics.fct_revenue_monthly set refunded_cents = gross_cents / 3",
-    ),
-    Fault(
-        "affiliates",
-        "Affiliates bring as many clicks on a day as usually on its weekday",
-        "update analytics.fct_affiliate_funnel_daily set clicks = clicks + 500"
-        " where funnel_date = (select max(funnel_date)"
-        " from analytics.fct_affiliate_funnel_daily where funnel_date < '2026-03-20')",
-    ),
-    Fault(
-        "affiliates",
-        "The ledger counts all commissions of the source",
-        "delete from analytics.fct_affiliate_earnings where currency = 'USD'",
-    ),
-    Fault(
-        "affiliates",
-        "Clicks are divided among the campaigns as in earlier runs",
-        "update analytics.fct_affiliate_funnel_daily set utm_campaign = 'mistyped'"
-        " where funnel_date > '2026-02-01'",
-    ),
-    Fault(
-        "affiliates",
-        "A commission is as large as in earlier runs",
-        "update analytics.fct_affiliate_earnings"
-        " set paid_cents = paid_cents * 2,"
-        " total_earnings_cents = total_earnings_cents * 2",
-    ),
-    Fault(
-        "adoption",
-        "The mart counts the source's uses of each feature",
-        "update analytics.fct_feature_usage set total_uses = total_uses + 1",
-    ),
-    Fault(
-        "adoption",
-        "A feature has as large a share of all uses as in earlier runs",
-        "update analytics.fct_feature_adoption_monthly set total_uses = 0"
-        " where feature_name = 'dashboard'",
-    ),
-    in_february(
-        "adoption",
-        "A month that is over keeps its uses: within 1% of earlier runs",
-        *("fct_feature_adoption_monthly", "total_uses", "adoption_month"),
-    ),
-    Fault(
-        "source",
-        "Most events have a user",
-        "update usage_events set user_id = null where occurred_at > '2026-03-18'",
-    ),
-    Fault(
-        "source",
-        "Nearly every event belongs to a session",
-        "update usage_events set session_id = null where occurred_at > '2026-03-19'",
-    ),
-    Fault(
-        "source",
-        "Nearly every use is of a feature that the seed features knows",
-        "update usage_events set event_name = 'unheard_of'"
-        " where event_category = 'feature'",
-    ),
-    Fault(
-        "source",
-        "Events are written within a day, by clocks that agree within a minute",
-        "update usage_events set created_at = occurred_at + interval '25 hours'"
-        " where occurred_at > '2026-03-19'",
-    ),
-    Fault(
-        "source",
-        "Nearly every call is timed",
-        "update api_usage set response_time_ms = null where occurred_at > '2026-03-19'",
-    ),
-    Fault(
-        "source",
-        "Nineteen calls in twenty are answered within three seconds",
-        "update api_usage set response_time_ms = 3001 where occurred_at > '2026-03-19'",
-    ),
-    Fault(
-        "source",
-        "Nearly every call is made for a licence",
-        "update api_usage set license_id = null where occurred_at > '2026-03-19'",
-    ),
-    Fault(
-        "source",
-        "Nearly every payment is for a subscription",
-        "update payment_transactions set subscription_id = null"
-        " where created_at > '2026-01-01'",
-    ),
-]
-
-
+FAULTS = list(read_faults())
 FAULTS_BY_CHECK = {fault.check: fault for fault in FAULTS}
 CAMPAIGNS = "Clicks are divided among the campaigns as in earlier runs"
 LEDGER = "The ledger counts all commissions of the source"
@@ -537,7 +331,7 @@ def test_a_failed_check_fails_the_run_by_its_severity(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """And is told in one line: what was found, what was expected, who acts on it."""
+    """One line says what was found, what was expected and who acts on it."""
     arguments = ("--select", "affiliates")
     assert exit_code(monkeypatch, own_company, *arguments) == 0
     assert capsys.readouterr().out.startswith("affiliates: 4 passed\n")
@@ -639,36 +433,27 @@ def test_days_are_those_of_the_zone_that_the_marts_were_built_in(
         assert (rows["lost_share"] == 0).all(), rows
 
 
-def test_marts_of_two_zones_are_refused_in_one_line(
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("zone = 'Europe/Berlin'", "in Europe/Berlin and UTC"),
+        ("as_of = '2026-03-31T00:00:00Z'", "as of 2026-03-31T00:00:00Z and now"),
+    ],
+)
+def test_marts_of_two_zones_or_times_are_refused_in_one_line(
     own_company: Database,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    change: str,
+    said: str,
 ) -> None:
     own_company.execute(
-        "update analytics_refresh.models set zone = 'Europe/Berlin' "
-        "where model = 'fct_errors_daily'"
+        f"update analytics_refresh.models set {change} where model = 'fct_mrr_monthly'"
     )
     assert exit_code(monkeypatch, own_company) == 2
-    assert capsys.readouterr().err == (
-        "error: the marts are in Europe/Berlin and UTC: build all of them in one zone, "
-        "with `make build`\n"
-    )
-
-
-def test_marts_of_two_times_are_refused_in_one_line(
-    own_company: Database,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    own_company.execute(
-        "update analytics_refresh.models set as_of = '2026-03-31T00:00:00Z' "
-        "where model = 'fct_mrr_monthly'"
-    )
-    assert exit_code(monkeypatch, own_company) == 2
-    assert capsys.readouterr().err == (
-        "error: the marts are as of 2026-03-31T00:00:00Z and now: build all of them as "
-        "of one time, with `make build`\n"
-    )
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: the marts are {said}: ")
+    assert error.endswith("`make build`\n")
 
 
 def test_missing_marts_and_unknown_suites_are_refused_in_one_line(

@@ -1,6 +1,4 @@
-"""Whatever breaks in the middle of a run: marts stay whole, the next run mends them,
-and what was said tells what happened.
-"""
+"""Whatever breaks a run: marts stay whole, and the next run repairs them."""
 
 from __future__ import annotations
 
@@ -18,12 +16,12 @@ import psycopg2
 import pytest
 
 from saas_analytics.server.embedded import EmbeddedServer
+from tests.python.servers import kill_9
 from tests.python.support import (
     DBT,
     ROOT,
     Database,
     DbtProject,
-    kill_9,
     new_database,
     refresh,
     refusal,
@@ -55,7 +53,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> DbtProject:
     return DbtProject.copy(folder, domains=("operations", "usage"))
 
 
-# Of one name in all tests: with another one dbt would parse the whole project anew.
+# One name in all tests: with another one dbt would parse the whole project again.
 NAME = "saas_faults"
 
 
@@ -73,7 +71,7 @@ def template(doomed_server: EmbeddedServer, project: DbtProject) -> str:
 
 @pytest.fixture
 def company(doomed_server: EmbeddedServer, template: str) -> Iterator[Database]:
-    """The company, on a server that nobody else needs."""
+    """The company, on a server that no other test needs."""
     doomed_server.start()
     url = doomed_server.url("postgres")
     with new_database(url, template=template, name=NAME) as made:
@@ -146,7 +144,7 @@ def broken_off(
 
 
 def mend(runner: Runner, project: DbtProject, company: Database) -> None:
-    """Run again, which must take in what the broken run could not."""
+    """Run again, which must apply what the broken run could not."""
     before = contents(company)
     assert runner(project, company) == ""
     assert contents(company) != before
@@ -225,44 +223,28 @@ def test_a_run_that_is_killed_changes_nothing_and_leaves_nothing_running(
     mend(refresh_run, project, company)
 
 
-@RUNNERS
-def test_a_run_that_takes_longer_than_a_statement_may_says_so(
-    project: DbtProject, company: Database, runner: Runner
+@pytest.mark.parametrize(
+    ("runner", "setting"),
+    # How long a refresh waits for a lock is its own setting: test_refresh_exact.py.
+    [(refresh_run, "statement_timeout"), (dbt_run, "lock_timeout")],
+)
+def test_a_run_that_waits_longer_than_it_may_says_so(
+    project: DbtProject, company: Database, runner: Runner, setting: str
 ) -> None:
     before = contents(company)
     company.execute(ADD_ERRORS.format(types=5, count=100))
-    company.execute("alter database saas_faults set statement_timeout = '2s'")
+    company.execute(f"alter database {NAME} set {setting} = '1s'")
 
     said = broken_off(runner, project, company, lambda _: None)
 
-    assert "canceling statement due to statement timeout" in said
+    assert f"canceling statement due to {setting.replace('_', ' ')}" in said
     assert contents(company) == before
-    company.execute("alter database saas_faults reset statement_timeout")
+    company.execute(f"alter database {NAME} reset {setting}")
     mend(runner, project, company)
 
 
-def test_a_dbt_run_that_waits_for_a_lock_longer_than_it_may_says_so(
-    project: DbtProject, company: Database
-) -> None:
-    """How long a refresh waits is its own setting: test_refresh_exact.py."""
-    before = contents(company)
-    company.execute(ADD_ERRORS.format(types=5, count=100))
-    company.execute("alter database saas_faults set lock_timeout = '300ms'")
-
-    said = broken_off(dbt_run, project, company, lambda _: None)
-
-    assert "canceling statement due to lock timeout" in said
-    assert contents(company) == before
-    company.execute("alter database saas_faults reset lock_timeout")
-    mend(dbt_run, project, company)
-
-
-@RUNNERS
 def test_a_run_that_fills_the_disk_changes_nothing_and_says_so(
-    doomed_server: EmbeddedServer,
-    project: DbtProject,
-    company: Database,
-    runner: Runner,
+    doomed_server: EmbeddedServer, project: DbtProject, company: Database
 ) -> None:
     disk = doomed_server.folder.parent
     if not os.path.ismount(disk):
@@ -273,13 +255,13 @@ def test_a_run_that_fills_the_disk_changes_nothing_and_says_so(
     filler = disk / "filler"
     filler.write_bytes(bytes(shutil.disk_usage(disk).free - 300_000))
     try:
-        said = runner(project, company)
+        said = refresh_run(project, company)
     finally:
         filler.unlink()
 
     assert "No space left on device" in said
     assert contents(company) == before
-    mend(runner, project, company)
+    mend(refresh_run, project, company)
 
 
 def test_dbt_and_a_refresh_at_once_queue_up(
@@ -317,13 +299,12 @@ def test_a_clock_that_was_set_back_leaves_marts_exact(
 # --- The source changes its shape -----------------------------------------------------
 
 
-@RUNNERS
 def test_a_new_column_of_the_source_changes_nothing(
-    project: DbtProject, company: Database, runner: Runner
+    project: DbtProject, company: Database
 ) -> None:
     company.execute("alter table error_logs add column region text default 'eu'")
     company.execute(ADD_ERRORS.format(types=5, count=100))
-    mend(runner, project, company)
+    mend(refresh_run, project, company)
 
 
 def test_a_renamed_column_is_named_and_the_marts_stay(
@@ -348,7 +329,7 @@ def test_a_renamed_column_is_named_and_the_marts_stay(
 def test_a_column_that_marts_read_keeps_its_type(
     project: DbtProject, company: Database
 ) -> None:
-    """Unless the trigger and the staging view that read it are made anew."""
+    """Unless the trigger and the staging view that read it are made again."""
     retype = "alter table error_logs alter column severity type text"
     with pytest.raises(
         psycopg2.errors.FeatureNotSupported, match=r"trigger definition|view or rule"

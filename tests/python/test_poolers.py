@@ -23,7 +23,8 @@ from psycopg2.extensions import parse_dsn
 from bootstrap import migrate
 from saas_analytics.server import programs
 from saas_analytics.urls import build_url
-from tests.python.support import Database, dbt, refresh, refusal, run, server_folder
+from tests.python.servers import server_folder
+from tests.python.support import Database, dbt, refresh, refusal, run
 
 PROGRAM = "/usr/sbin/pgbouncer"
 SESSIONS = 4

@@ -13,9 +13,9 @@ from saas_analytics.dbt import environment as dbt_environment
 from saas_analytics.errors import UserError
 from saas_analytics.server import embedded
 from saas_analytics.urls import build_url
+from tests.python.servers import FAST, server_folder
 from tests.python.support import (
     DBT,
-    FAST,
     ROOT,
     Database,
     DbtProject,
@@ -26,7 +26,6 @@ from tests.python.support import (
     refresh,
     refusal,
     run,
-    server_folder,
     with_login,
 )
 

@@ -25,13 +25,8 @@ from saas_analytics import settings
 from saas_analytics.errors import UserError
 from saas_analytics.server import embedded
 from tests import steps
-from tests.python.support import (
-    Database,
-    fast_server,
-    new_database,
-    server_folder,
-    with_login,
-)
+from tests.python.servers import fast_server, server_folder
+from tests.python.support import Database, new_database, with_login
 from tests.versions import programs
 
 # The same company and the same "now" on every server and day.

@@ -16,7 +16,8 @@ import psycopg2
 
 from saas_analytics.errors import UserError
 from tests import steps
-from tests.python.support import Database, fast_server, new_database, server_folder
+from tests.python.servers import fast_server, server_folder
+from tests.python.support import Database, new_database
 
 # Summer time that ends at midnight, none and a quarter of an hour, the far side of the
 # date line.
