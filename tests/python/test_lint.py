@@ -54,6 +54,7 @@ SOUND = {
     "tests/versions/sound.py": '"""Nothing."""\n',
     "bootstrap/erase/sound.sql": "delete from things\nwhere id = %(thing)s::uuid;\n",
     "bootstrap/schema_differences.sql": "select 1 as one;\n",
+    "bootstrap/adopt_functions.sql": "select 1 as one;\n",
     "bootstrap/migrations/001_sound.sql": (
         "begin;\n\nset local lock_timeout = '10s';\n\n"
         "create table things (id uuid primary key);\n\ncommit;\n"

@@ -23,6 +23,7 @@ from psycopg2 import sql
 from saas_analytics.refresh import engine
 from tests.python import test_marts_money as money_marts
 from tests.python import test_marts_usage as usage_marts
+from tests.python.contract import EVENT_TABLES
 from tests.python.reference import affiliates, operations, revenue
 from tests.python.reference import rows as source_rows
 from tests.python.support import Database
@@ -64,7 +65,6 @@ TIMES = {
     "users": ("created_at",),
     "licenses": ("started_at", "cancelled_at", "expires_at"),
 }
-LATE = ("usage_events", "api_usage", "error_logs", "audit_logs")
 STAYING = ("users", "licenses", "affiliate_referrals")
 
 
@@ -199,7 +199,7 @@ class Live:
         company.store(self.database)
         with closing(self.database.connect()) as connection:
             self._others(company).insert(connection)
-        for table in LATE:
+        for table in EVENT_TABLES:
             self._arrive(table)
 
     def live_on(self, writes: int) -> None:
@@ -217,7 +217,7 @@ class Live:
                 self._write(
                     table, "update {table} set {column} = %s", (self._moment(),), column
                 )
-            if table in LATE:
+            if table in EVENT_TABLES:
                 self._arrive(table)
 
     def _write(
