@@ -342,6 +342,48 @@ def test_a_view_that_is_known_is_not_parsed_again(company: Database) -> None:
     assert not called & {"_view_problem", "_view_columns", "_read_triggers"}
 
 
+@pytest.mark.parametrize(
+    ("trigger", "condition"),
+    [
+        ("moved", "({}) and new.severity != 'critical'"),
+        ("moved", "({}) and pg_trigger_depth() < 2"),
+        ("moved", "({}) is not true"),
+        ("moved", "({0}) and new.severity = 'x' or ({0}) and new.severity = 'y'"),
+        ("moved", "lower(old.severity) is distinct from lower(new.severity)"),
+        ("copied", "({}) and new.severity != 'critical'"),
+        ("copied", "new.change_xid is distinct from pg_current_xact_id_if_assigned()"),
+    ],
+)
+def test_a_trigger_with_another_condition_captures_nothing_for_sure(
+    company: Database, trigger: str, condition: str
+) -> None:
+    name = f"error_logs_{trigger}"
+    ((definition,),) = company.execute(
+        "select pg_get_triggerdef(oid) from pg_trigger "
+        "where tgrelid = 'error_logs'::regclass and tgname = %s",
+        (name,),
+    )
+    before, rest = definition.split(" WHEN (", 1)
+    former, after = rest.rsplit(") EXECUTE ", 1)
+    company.execute(f"drop trigger {name} on error_logs")
+    company.execute(f"{before} WHEN ({condition.format(former)}) EXECUTE {after}")
+    enable_always(company, "error_logs")
+
+    for _ in range(2):
+        company.execute(
+            "update error_logs set severity = 'critical' "
+            "where id in (select id from error_logs order by random() limit 3)"
+        )
+        run = refresh(company)["fct_errors_daily"]
+        assert run.method == "whole"
+        (advice,) = run.advice
+        assert "one of its four triggers is missing, changed or disabled" in advice
+
+    company.execute("select capture_changes('error_logs')")
+    refresh(company)
+    assert refresh(company)["fct_errors_daily"].method == "quiet"
+
+
 # --- Tables and partitions ------------------------------------------------------------
 
 

@@ -387,6 +387,52 @@ REFUSED: dict[str, tuple[str, str]] = {
         ),
         "config of fct_rows_of_other_keys gives other rows of a severity than",
     ),
+    "clock_in_where": (
+        model(BY_SEVERITY, **changed(where="occurred_at < now()")),
+        "reads the clock in changes of stg_saas__error_logs",
+    ),
+    "time_of_the_build_in_where": (
+        model(BY_SEVERITY, **changed(where="NOW")).replace(
+            '"NOW"', '"occurred_at < " ~ reporting_now()'
+        ),
+        "reads the clock in changes of stg_saas__error_logs",
+    ),
+    "clock_in_a_look_up": (
+        model(
+            BY_SEVERITY,
+            scope=["severity"],
+            changes={
+                "stg_saas__error_logs": "select severity from changes "
+                "where occurred_at < now()"
+            },
+        ),
+        "reads the clock in changes of stg_saas__error_logs",
+    ),
+    "constant_for_a_column": (
+        model(
+            BY_SEVERITY.replace(
+                " group", ' cross join {{ ref("countries") }} group'
+            ),
+            **changed(severity="'critical'"),
+        ),
+        "changes of fct_constant_for_a_column give other rows of a severity than",
+    ),
+    "another_column": (
+        model(BY_SEVERITY, **changed(severity="endpoint")),
+        "changes of fct_another_column give other rows of a severity than",
+    ),
+    "filter_of_its_own": (
+        model(BY_SEVERITY, **changed(where="endpoint is null")),
+        "changes of fct_filter_of_its_own give other rows of a severity than",
+    ),
+    "rows_of_other_scopes": (
+        model(
+            "select severity, errors, sum(errors) over () as all_errors "
+            f"from ({BY_SEVERITY}) as errors",
+            **SCOPED,
+        ),
+        "changes of fct_rows_of_other_scopes give other rows of a severity than",
+    ),
     "function_that_reads": (
         model(f"select *, public.number_of_teams() from ({BY_SEVERITY}) as errors"),
         "number_of_teams(), which is not immutable",
@@ -640,6 +686,120 @@ def test_a_model_that_a_new_engine_refuses_is_named_until_it_is_built(
 ) -> None:
     names = ("fct_refused", "fct_reader", "fct_apart")
     text = model(BY_SEVERITY, {"access": "protected"}, **by_severity())
+    reader = model('select * from {{ ref("fct_refused") }}')
+    refused = model(f"select *, current_date as today from ({BY_SEVERITY}) as errors")
+
+    with project.added(f"{FOLDER}/fct_apart.sql", text):
+        with (
+            project.added(f"{FOLDER}/fct_refused.sql", text),
+            project.added(f"{FOLDER}/fct_reader.sql", reader),
+        ):
+            assert project.dbt("run", "--select", *names, database=company) == ""
+            company.execute(f"comment on schema {SCHEMA} is 'Refresh engine of before'")
+            with project.altered(f"{FOLDER}/fct_refused.sql", {text: refused}):
+                project.dbt("run", "--select", *names, database=company)
+            for models in ((), ("fct_refused",), ("fct_reader",)):
+                with (
+                    closing(company.connect()) as connection,
+                    pytest.raises(
+                        psycopg2.Error, match="built since the engine changed"
+                    ) as caught,
+                ):
+                    engine.refresh(connection, SCHEMA, models=models)
+                assert "make build" in (caught.value.diag.message_hint or "")
+            assert list(refresh(company, {"fct_apart": ""})) == ["fct_apart"]
+
+            # Still so if the engine changes again, until it is built.
+            company.execute(f"comment on schema {SCHEMA} is 'Refresh engine of before'")
+            project.dbt("run", "--select", "fct_reader", database=company)
+            with (
+                closing(company.connect()) as connection,
+                pytest.raises(psycopg2.Error, match="fct_apart, fct_refused are not"),
+            ):
+                engine.refresh(connection, SCHEMA)
+            assert project.dbt("run", "--select", *names, database=company) == ""
+            assert sorted(refresh(company, {})) == sorted(names)
+
+            company.execute(f"comment on schema {SCHEMA} is 'Refresh engine of before'")
+        # What the project no longer has is not waited for.
+        assert project.dbt("run", "--select", "fct_apart", database=company) == ""
+        assert list(refresh(company, {})) == ["fct_apart"]
+
+
+# --- Sessions -------------------------------------------------------------------------
+
+OF_SESSIONS: dict[str, tuple[str, ...]] = {
+    "timezone": ("UTC", "America/New_York", "Asia/Kolkata"),
+    "datestyle": ("ISO, MDY", "German", "SQL, DMY"),
+    "intervalstyle": ("postgres", "iso_8601", "sql_standard"),
+    "extra_float_digits": ("1", "-5"),
+    "bytea_output": ("hex", "escape"),
+    "transform_null_equals": ("off", "on"),
+}
+BY_SETTINGS = {
+    "fct_by_settings": model(
+        "select severity, min(cast(occurred_at as date)) as first_date, "
+        "min(cast(occurred_at as text)) as first_text, "
+        "max(to_char(occurred_at, 'HH24 TZ')) as hour, "
+        "max(cast(occurred_at - timestamptz '2020-02-01' as text)) as age, "
+        "max(cast(cast(1 as double precision) / 3 as text)) as third, "
+        "max(cast(decode('6100', 'hex') as text)) as bytes, "
+        "cast('02/03/2026' as date) as third_of_february, "
+        "count(*) filter (where endpoint = null) as none "
+        'from {{ ref("stg_saas__error_logs") }} group by severity',
+        **SCOPED,
+    )
+}
+
+
+def any_settings(generator: random.Random) -> dict[str, str]:
+    return {name: generator.choice(values) for name, values in OF_SESSIONS.items()}
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("MODEL_SEEDS", "2"))))
+def test_the_settings_of_a_session_decide_nothing_of_a_mart(
+    project: DbtProject, company: Database, seed: int
+) -> None:
+    generator = random.Random(seed)
+    options = " ".join(
+        f"-c {name}={value.replace(' ', chr(92) + ' ')}"
+        for name, value in any_settings(generator).items()
+    )
+    with ExitStack() as stack:
+        for name, text in BY_SETTINGS.items():
+            stack.enter_context(project.added(f"{FOLDER}/{name}.sql", text))
+        assert (
+            project.dbt("run", "--select", *BY_SETTINGS, database=company,
+                        PGTZ=generator.choice(OF_SESSIONS["timezone"]),
+                        PGOPTIONS=options) == ""
+        )
+        for rebuild in (False, False, True):
+            company.execute(
+                "update error_logs set endpoint = null where id in "
+                "(select id from error_logs order by random() limit 1)"
+            )
+            with closing(company.connect()) as connection:
+                with connection, connection.cursor() as cursor:
+                    for name, value in any_settings(generator).items():
+                        cursor.execute(f"set {name} = '{value}'")
+                (run,) = engine.refresh(
+                    connection,
+                    SCHEMA,
+                    models=sorted(BY_SETTINGS),
+                    rebuild=rebuild,
+                    inspect=lambda each: engine.verify(each, SCHEMA, [*BY_SETTINGS]),
+                )
+            assert run.is_quiet, (run, options)
+
+
+# --- Another version of the engine ----------------------------------------------------
+
+
+def test_a_model_that_a_new_engine_refuses_is_named_until_it_is_built(
+    project: DbtProject, company: Database
+) -> None:
+    names = ("fct_refused", "fct_reader", "fct_apart")
+    text = model(BY_SEVERITY, **SCOPED)
     reader = model('select * from {{ ref("fct_refused") }}')
     refused = model(f"select *, current_date as today from ({BY_SEVERITY}) as errors")
 
