@@ -78,7 +78,8 @@ def chosen(ids: tuple[str, ...]) -> list[Fault]:
 def misplaced(root: Path = ROOT) -> list[str]:
     """The faults whose text does not occur exactly once in its file."""
     return [
-        f"{fault.id}: {count} times in {fault.file}"
+        f"{fault.id}: its text is {count} times in {fault.file}, not once: edit `find` "
+        "in tests/mutation/faults.yml"
         for fault in load()
         if fault.file
         if (count := (root / fault.file).read_text("utf-8").count(fault.find)) != 1

@@ -1,4 +1,4 @@
-"""Each page of docs/how-to is followed word by word, on a copy of the project.
+"""Pages of docs/how-to are followed word by word, on a copy of the project.
 
 A page is its fenced blocks, in their order. A block `sh` is run. A block below a
 paragraph that begins with a file in backticks is an edit: `diff` replaces the lines
@@ -25,7 +25,11 @@ from tests.python.support import (
 )
 from tests.python.torture import SCHEMA
 
-PAGES = ROOT / "docs" / "how-to"
+FOLDER = ROOT / "docs" / "how-to"
+PAGES = (
+    *("add-an-event-table.md", "add-a-mart.md", "add-a-column.md"),
+    *("add-a-plan-billing-cycle-or-event-category.md", "map-your-own-schema.md"),
+)
 MOST_EDITS = 5
 BLOCK = re.compile(
     r"(?P<above>(?:[^\n]+\n)*)\n"
@@ -51,7 +55,7 @@ class Block:
 
 def blocks(page: str) -> Iterator[Block]:
     """The blocks of a page that are to be followed, in their order."""
-    text = (PAGES / page).read_text("utf-8")
+    text = (FOLDER / page).read_text("utf-8")
     file = None
     for found in BLOCK.finditer(text):
         if named := NAMED.match(found["above"]):
@@ -148,9 +152,9 @@ def company(
         yield Reader(checkout(tmp_path_factory.mktemp("how-to")), made)
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in PAGES.glob("*.md")))
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_has_at_most_five_edits(page: str) -> None:
-    text = (PAGES / page).read_text("utf-8")
+    text = (FOLDER / page).read_text("utf-8")
     numbers = re.findall(r"^\*\*Edit (\d+)\.\*\* `", text, re.MULTILINE)
     assert numbers == [str(each + 1) for each in range(len(numbers))]
     assert 1 <= len(numbers) <= MOST_EDITS
