@@ -1,7 +1,7 @@
 """Databases of the fifteen migrations from before 0.1.0.
 
 Nine migrations replaced them before the first release. A database at the last of the
-fifteen has the schema of the nine, but for functions of event tables. `migrate`
+fifteen has the schema of the nine, except functions of event tables. `migrate`
 replaces these, proves that the rest is equal, and moves its version over. The former
 release must bring an older database to the last one first.
 """

@@ -1,7 +1,8 @@
 """Statements that erase a person from event tables that are not the contract's.
 
-The registry of event tables names them, and their columns say what to do: an event
-stays as one of nobody, and what bootstrap/columns.py lists as personal is emptied.
+The registry of event tables names them, and their columns determine the statement. An
+event stays, without its user. Columns that bootstrap/columns.py lists as personal are
+emptied.
 """
 
 from collections.abc import Collection
@@ -12,7 +13,7 @@ from psycopg2.extensions import cursor as Cursor
 from bootstrap import columns, partitions
 from saas_analytics.errors import UserError
 
-# Each column that leads to a person, and the ids that are theirs.
+# Each column that leads to a person, and the ids of that person.
 OWNERS = {
     "license_id": "(array(select own_licenses.id from own_licenses))",
     "team_id": "(array(select own_teams.id from own_teams))",
@@ -23,7 +24,7 @@ def conditions(cursor: Cursor, schema: str) -> dict[str, str]:
     """The event tables that the SQL files don't know, and that lead to persons.
 
     Returns:
-        By table, what all rows without a person have.
+        By table, the condition of all rows without a person.
     """
     found = {}
     for table in partitions.event_tables(cursor, schema):

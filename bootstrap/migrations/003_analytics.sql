@@ -210,7 +210,7 @@ begin
             from_month, to_month using errcode = 'invalid_parameter_value';
     end if;
 
-    -- Callers queue up here; nobody who reads or writes waits for this lock.
+    -- Callers queue here. Readers and writers do not wait for this lock.
     lock table only this_schema.usage_events in share update exclusive mode;
 
     select
@@ -240,9 +240,9 @@ begin
     inner join pg_constraint on source = conrelid
     where contype = 'f';
 
-    -- Attaching blocks writers of the tables that events refer to, and everybody on the
-    -- default partitions. These locks are therefore taken together or not at all, and
-    -- waited for so shortly that nobody queues up behind them or meets a deadlock.
+    -- Attaching blocks writers of the tables that events refer to, and all users of the
+    -- default partitions. So the function takes these locks together or not at all, and
+    -- waits so shortly that no session queues behind it or gets a deadlock.
     for attempt in 1 .. 40 loop
         begin
             perform set_config('lock_timeout', '200ms', true);

@@ -1,1 +1,1 @@
-"""Files of something new: `saas new …` writes them, and names what is left to edit."""
+"""Files of an addition: `saas new …` writes them, and prints the next commands."""

@@ -14,7 +14,7 @@ def refuse_name(name: str, pattern: str, form: str, longest: int) -> None:
     """Stop at a name that can't be used.
 
     Args:
-        name: the one to judge.
+        name: the one to check.
         pattern: what it has to match, as a whole.
         form: the same in words, with an example.
         longest: how many characters it may have.
@@ -23,7 +23,7 @@ def refuse_name(name: str, pattern: str, form: str, longest: int) -> None:
         UserError: it does not match, or is too long.
     """
     if not re.fullmatch(pattern, name):
-        raise UserError(f"{name} is no name for it: give {form}")
+        raise UserError(f"{name} is not a valid name: give {form}")
     if len(name) > longest:
         raise UserError(
             f"{name} has {len(name)} characters: give a name of at most {longest}"
@@ -35,7 +35,7 @@ def write(made: Mapping[str, str], appended: Mapping[str, str] | None = None) ->
 
     Args:
         made: the text of each new file, by its path in the project.
-        appended: what is added to the end of files that are there.
+        appended: the text to add to the end of existing files.
 
     Raises:
         UserError: a new file is there already, or another one is missing.

@@ -132,7 +132,7 @@ EXPOSURE = """
     label: Readers of {name}
     type: analysis
     maturity: low
-    description: Who reads {name}, and what is decided by it.
+    description: The report or program that reads {name}, and its decision.
     depends_on:
       - ref('{name}')
     owner:
@@ -237,7 +237,7 @@ def _names(name: str, reads: str, models: Path) -> dict[str, str]:
 
 
 def _owner(domain: str, models: Path) -> dict[str, str]:
-    """Name and address of those who own a domain's marts."""
+    """Name and address of the owner of a domain's marts."""
     groups = _properties(models / "_groups.yml")["groups"]
     owners = {group["name"]: group["owner"] for group in groups}
     owner = owners.get(domain, groups[0]["owner"])

@@ -70,7 +70,7 @@ def blocks(page: str) -> Iterator[Block]:
 
 @dataclass(frozen=True)
 class Reader:
-    """Somebody who follows pages in a checkout of their own."""
+    """A user who follows pages in a checkout."""
 
     root: Path
     database: Database

@@ -44,7 +44,10 @@ def contents(root: Path) -> dict[Path, str]:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("mart", "logins", *MART[2:]), "logins is no name for it: give fct_… or dim_"),
+        (
+            ("mart", "logins", *MART[2:]),
+            "logins is not a valid name: give fct_… or dim_",
+        ),
         (("mart", "fct_" + "x" * 60, *MART[2:]), "give a name of at most 50"),
         (("mart", "fct_usage_daily", *MART[2:]), "fct_usage_daily is in models/marts/"),
         ((*MART[:3], "sales", *MART[4:]), "no domain sales: give --domain one of adop"),
@@ -53,7 +56,7 @@ def contents(root: Path) -> dict[Path, str]:
             "no staging view stg_saas__sales: give --read",
         ),
         (("event-table", "usage_events"), "usage_events is in models/staging/_sources"),
-        (("event-table", "Tickets"), "Tickets is no name for it: give a table, as"),
+        (("event-table", "Tickets"), "Tickets is not a valid name: give a table, as"),
         (("column", "sales.country", "text"), "no table sales in models/staging/_sour"),
         (
             ("column", "users.email", "text"),
@@ -61,7 +64,7 @@ def contents(root: Path) -> dict[Path, str]:
         ),
         (
             ("column", "users", "text"),
-            "is no name for it: give TABLE.COLUMN, as users.",
+            "is not a valid name: give TABLE.COLUMN, as users.",
         ),
         (("migration", "analytics"), "there is a migration 003_analytics already"),
         (("migration", "x" * 29), "give a name of at most 28"),
