@@ -786,10 +786,12 @@ def test_every_unit_test_of_days_or_months_names_its_zone() -> None:
     unnamed = []
     for file in sorted((ROOT / "models").rglob("*.yml")):
         for test in (yaml.safe_load(file.read_text()) or {}).get("unit_tests", ()):
-            (model,) = (ROOT / "models").rglob(f"{test['model']}.sql")
+            models = [*(ROOT / "models").rglob(f"{test['model']}.sql")]
+            assert len(models) == 1, f"{file.name}: unit test of a missing {test}"
+            (model,) = models
             variables = test.get("overrides", {}).get("vars", {})
             if re.search(r"reporting_(date|month|time|now)\(", model.read_text()) and (
                 "reporting_timezone" not in variables
             ):
-                unnamed.append(test["name"])
-    assert unnamed == []
+                unnamed.append(f"{file.name}: {test['name']}")
+    assert unnamed == [], "add `overrides: {vars: {reporting_timezone: UTC}}`"
