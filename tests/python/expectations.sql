@@ -99,7 +99,7 @@ update usage_events set created_at = occurred_at + interval '25 hours'
 update api_usage set response_time_ms = null where occurred_at > '2026-03-19';
 -- Nineteen calls in twenty are answered within three seconds
 update api_usage set response_time_ms = 3001 where occurred_at > '2026-03-19';
--- Nearly every call is made for a licence
+-- Nearly every call is made for a license
 update api_usage set license_id = null where occurred_at > '2026-03-19';
 -- Nearly every payment is for a subscription
 update payment_transactions set subscription_id = null where created_at > '2026-01-01';
