@@ -65,6 +65,7 @@ PYTESTS = {
     "models/*/affiliates/*": (MARTS, *REFRESHES),
     "models/*/revenue/*": (MARTS, "test_mrr_from_payments.py", *REFRESHES),
     "models/*/operations/*": (MARTS, *REFRESHES),
+    "models/*/core/*": (MARTS, *REFRESHES),
     "models/staging/stg_saas__us*": (MARTS, *REFRESHES),
     "models/staging/stg_saas__licenses*": (MARTS, *REFRESHES),
     "models/staging/*": (MARTS, *REFRESHES),
