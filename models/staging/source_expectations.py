@@ -1,7 +1,7 @@
-"""What Platform engineering counts on in what the application writes.
+"""Checks of Platform engineering on the rows that the application writes.
 
-Rows are judged one by one, and most of them have to be right: the application may write
-what is not, and a few such rows harm nobody.
+Each row is checked, and most of them must pass: the application may write a few wrong
+rows, which do no harm.
 """
 
 import great_expectations.expectations as gxe

@@ -208,7 +208,7 @@ FAULTS = [
     ),
     Fault(
         "usage",
-        "Nobody is active who has not signed up",
+        "Every active user has signed up",
         "update analytics.fct_active_users_daily set daily_active_users = 10000"
         " where activity_date = '2026-03-19'",
     ),

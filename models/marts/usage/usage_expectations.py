@@ -159,7 +159,7 @@ SUITE = Suite(
             severity="error",
         ),
         Check(
-            "Nobody is active who has not signed up",
+            "Every active user has signed up",
             ACTIVE_AND_SIGNED_UP,
             gxe.ExpectColumnPairValuesAToBeGreaterThanB(
                 column_A="users_so_far", column_B="active_users", or_equal=True
