@@ -60,6 +60,8 @@ USAGE, MONEY = "test_marts_usage.py", "test_marts_money.py"
 REFRESHES = ("test_refresh_exact.py", "test_refresh_weak_spots.py")
 NOT_ASKED = "notice_a_wrong_row"
 PYTESTS = {
+    "models/*/core/*": (MONEY, USAGE, *REFRESHES),
+    "models/*/usage/fct_license_seats*": (MONEY, *REFRESHES),
     "models/*/usage/*": (USAGE, *REFRESHES),
     "models/*/adoption/*": (USAGE, *REFRESHES),
     "models/*/affiliates/*": (MONEY, *REFRESHES),

@@ -374,7 +374,7 @@ FAULTS = [
     ),
     Fault(
         "source",
-        "Nearly every call is made for a licence",
+        "Nearly every call is made for a license",
         "update api_usage set license_id = null where occurred_at > '2026-03-19'",
     ),
     Fault(
