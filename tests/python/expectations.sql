@@ -11,7 +11,7 @@ update analytics.fct_active_users_daily set daily_active_users = 200
     where activity_date = '2026-03-19';
 -- The mart counts the source's events of each day
 delete from analytics.fct_usage_daily where usage_date = '2026-03-19';
--- Nobody is active who has not signed up
+-- Every active user has signed up
 update analytics.fct_active_users_daily set daily_active_users = 10000
     where activity_date = '2026-03-19';
 -- Events are divided among their types as in earlier runs
