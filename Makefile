@@ -31,7 +31,7 @@ help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: $(RUNTIME) ## Install the project and its requirements into .venv
-	@echo "The project is installed in .venv. Next: make demo, or .venv/bin/saas --help."
+	@echo "The project is installed in .venv. Next: make demo. All commands: make help."
 
 demo: $(RUNTIME) ## Create the schema, load a demo company, build every mart
 	@$(SAAS) up

@@ -261,7 +261,7 @@ class Unusable:
 
 
 NO_TABLES = ('grant create on schema "public" to "{}"',)
-NO_SCHEMA = ('no schema "elsewhere"', 'to "{}"')
+NO_SCHEMA = ('schema "elsewhere" does not exist', 'to "{}"')
 NO_ENTRY = ("grant connect on database ", ' to "{}"')
 
 
@@ -279,7 +279,7 @@ NO_ENTRY = ("grant connect on database ", ' to "{}"')
         Unusable(
             "create table users (id integer primary key);"
             "create view usage_events as select 1 as one",
-            *("migrate", ("001_initial_schema.sql", ": usage_events, users:")),
+            *("migrate", ("001_initial_schema.sql", "(usage_events, users)")),
         ),
         Unusable(
             "create table alembic_version as select '0a1b2c3d' as version_num",
