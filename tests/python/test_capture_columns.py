@@ -40,7 +40,7 @@ def test_a_column_that_is_captured_is_kept_of_a_row_that_changes_or_goes(
     database.execute("update users set role = 'admin'")
     assert before_images(database) == []
 
-    assert "keep id, role, created_at." in capture(database, "users", "role")
+    assert "have id, role, created_at." in capture(database, "users", "role")
 
     for statement in ("update users set role = 'user'", "delete from users"):
         database.execute(statement)
@@ -56,7 +56,7 @@ def test_capture_follows_a_table_and_a_column_that_got_other_names(
     database.execute("alter table accounts rename created_at to signed_up_at")
     database.execute("alter table accounts add created_at timestamptz")
 
-    assert "keep id, signed_up_at." in capture(database, "accounts")
+    assert "have id, signed_up_at." in capture(database, "accounts")
 
     database.execute(SIGN_UP.replace("users", "accounts"))
     database.execute("delete from accounts")
@@ -85,7 +85,7 @@ def test_a_table_of_ones_own_can_be_captured(database: Database) -> None:
     database.execute("create table tickets (id bigint primary key, queue text)")
     database.execute("insert into tickets values (1, 'billing')")
 
-    assert "keep id, queue." in capture(database, "tickets", "id", "queue")
+    assert "have id, queue." in capture(database, "tickets", "id", "queue")
 
     database.execute("update tickets set queue = 'other'")
     assert before_images(database, "tickets") == [{"id": 1, "queue": "billing"}]

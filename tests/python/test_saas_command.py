@@ -342,7 +342,9 @@ def test_outside_of_a_project_it_says_in_one_line_what_to_do(
         )
 
     message = refusal(run(away))
-    assert "is not in a project: change to the folder with the dbt_project.yml" in message
+    assert (
+        "is not in a project: change to the folder with the dbt_project.yml" in message
+    )
     assert "DBT_PROJECT_DIR" in message
 
     below = away / "project" / "models"
