@@ -172,7 +172,7 @@ def walk(cursor: Cursor, runners: Mapping[str, str]) -> list[str]:
 def _unqualified(
     body: str, functions: list[str], relations: list[str]
 ) -> Iterator[str]:
-    """Names of ours in a function's body that the search_path would have to find."""
+    """This project's names in a function's body that the search_path has to find."""
     code = re.sub(r"--[^\n]*|/\*.*?\*/", "", body, flags=re.DOTALL).lower()
     for called in set(re.findall(r'(?<![\w."])(\w+)\s*\(', code)) & set(functions):
         yield f"{called}()"

@@ -10,7 +10,7 @@ from psycopg2 import sql
 
 from tests.python.support import Database, new_database, run, with_login
 
-# To be found wherever it is told.
+# A text that a leak would contain.
 PASSWORD = "s3cret-of-a-role"
 
 
@@ -82,7 +82,7 @@ def set_stage(server_url: str, right: str) -> Iterator[Stage]:
     with ExitStack() as clean_up:
         server = Database(server_url)
         suffix = uuid.uuid4().hex[:8]
-        # Names that need quoting, as one's own roles may.
+        # Names that need quoting, as your own roles may.
         owner = f"owner-{suffix}"
         roles = (
             *(f'dbt "x" {suffix}', f"Analysts 100% {suffix}"),

@@ -147,7 +147,7 @@ def test_an_own_event_table_leads_to_nobody_either(
             "insert into tickets (user_id, license_id, subject, mood, priority, "
             "occurred_at, created_at) values (%s, %s, 'mine', 'sad', 'high', now(), "
             "now())",
-            (user, identity(f"licence {own}")),
+            (user, identity(f"license {own}")),
         )
 
     with closing(planted.database.connect()) as connection:
@@ -158,7 +158,7 @@ def test_an_own_event_table_leads_to_nobody_either(
         "select user_id::text, license_id::text, subject, mood, priority from tickets "
         "order by user_id"
     ) == [
-        (OTHER, str(identity("licence other")), "mine", "sad", "high"),
+        (OTHER, str(identity("license other")), "mine", "sad", "high"),
         *[(None, None, None, "", "high")] * 2,
     ]
 

@@ -198,7 +198,7 @@ def test_a_stranger_is_told_whose_the_marts_are(stage: Stage) -> None:
 def test_while_nobody_can_log_in_as_the_owner_a_greater_role_takes_its_place(
     server_url: str,
 ) -> None:
-    """As `make demo` on a server of one's own: the roles have no login yet."""
+    """As `make demo` on your own server: the roles have no login yet."""
     with set_stage(server_url, "createrole") as made:
         made.make_roles().check_returncode()
         assert acting(made.owner)[0] == made.transformer

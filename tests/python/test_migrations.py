@@ -66,7 +66,7 @@ def psql(*files: Path, url: str) -> subprocess.CompletedProcess[str]:
 
 
 def whole(database: Database) -> list[str]:
-    """What the whole schema means, partitions too, but for what Alembic keeps."""
+    """What the whole schema means, partitions too, except what Alembic keeps."""
     return without(OUR_TABLES, meaning(database.url))
 
 

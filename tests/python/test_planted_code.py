@@ -36,7 +36,7 @@ as $$ begin raise exception 'planted: {name}({arguments})'; end $$
 
 @pytest.fixture(scope="module")
 def stage(server_url: str) -> Iterator[Stage]:
-    """A source whose owner is a superuser, and whose schema is open to everybody."""
+    """A source whose owner is a superuser, and whose schema is open to every role."""
     with set_stage(server_url, "superuser") as made:
         plant(made.admin, rows_of_a_person())
         made.make_roles().check_returncode()

@@ -29,7 +29,7 @@ from tests.python.support import Database, dbt, refresh, refusal, run
 PROGRAM = "/usr/sbin/pgbouncer"
 SESSIONS = 4
 
-# What a session has that its transactions did not bring, but for what a pooler sets.
+# What a session has that its transactions did not bring, except what a pooler sets.
 LEFT = """
     select name || ' = ' || setting from pg_settings
     where source = 'session' and name not in (
@@ -65,7 +65,7 @@ class Pool:
             host=str(self.folder),
             port=6432,
             database=parse_dsn(self.database.url)["dbname"],
-            user="anybody",
+            user="any_user",
         )
 
 

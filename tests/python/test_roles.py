@@ -42,7 +42,7 @@ def make_stage(request: pytest.FixtureRequest) -> Iterator[MakeStage]:
         yield make
 
 
-# --- What the roles may do, whoever makes them ----------------------------------------
+# --- What the roles may do, by any role that makes them -------------------------------
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_who_may_make_roles_needs_no_more_and_may_repeat_it(
     assert not stage.allowed(stage.transformer, "insert, update, delete") & source
     assert stage.allowed(stage.analyst, "select") == {("analytics", "old")}
 
-    # Marts to come are readable at once, whoever builds them; their making is not.
+    # Marts to come are readable at once, by any role that builds them.
     transformer = stage.login(stage.transformer)
     transformer.execute(
         "alter table analytics.old rename to older;"
@@ -145,7 +145,7 @@ def test_dbt_reads_each_column_that_is_not_private_and_no_other(
     partitions = columns_of_source(stage, of_partitions=True)
     columns = columns_of_source(stage, of_partitions=False)
     assert columns >= PRIVATE
-    # What tells a run which rows were written.
+    # From these a run learns which rows were written.
     assert {
         *("change_tombstones.old_row", "change_tombstones_cleared.up_to_xid"),
         "usage_events.change_xid",
@@ -184,7 +184,7 @@ def test_dbt_reads_each_column_that_is_not_private_and_no_other(
     # A column of our tables counts as personal until it is classified.
     unclassified = {"users.locale", "team_members.locale"}
     assert selected(transformer, every) == columns - PRIVATE - unclassified
-    assert "not classified: team_members.locale, users.locale." in made.stdout
+    assert "team_members.locale, users.locale. Add" in made.stdout
     stage.owner.execute("create table public.refunds (id integer)")
     assert selected(transformer, {"refunds.id"}) == set()
 
@@ -411,7 +411,7 @@ def test_the_migrator_is_nobody_beyond_its_schema(make_stage: MakeStage) -> None
         )
 
 
-# --- Whatever the order, and whoever is named -----------------------------------------
+# --- Any order, and any names ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(

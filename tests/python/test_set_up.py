@@ -106,7 +106,7 @@ def install(
     [
         ("version_info", "is Python 3.9.2, but dbt needs Python 3.10 to 3.13"),
         ("ensurepip", "apt install python3-venv"),
-        ("python-of-nobody", "python-of-nobody is not installed"),
+        ("python-of-none", "python-of-none is not installed"),
         ("false", "false does not run as Python"),
     ],
 )

@@ -1,5 +1,5 @@
 """A whole build, as dbt's own role and with personal data in the source: what it makes,
-who may read it, and what it must not tell anybody.
+who may read it, and what it must not show.
 """
 
 import json
@@ -72,7 +72,7 @@ def build(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     target = folder / "build"
     with set_stage(server_url, "createrole") as stage:
         plant(stage.owner, rows_of_a_person())
-        # A counter that somebody wrote to: a test fails, and none of them is skipped.
+        # A counter that was written to: a test fails, and none of them is skipped.
         stage.owner.execute(
             "update affiliates set total_earnings_cents = total_earnings_cents + 7, "
             "updated_at = '2026-03-02'"
@@ -257,7 +257,7 @@ def test_what_runs_as_its_owner_is_called_by_triggers_or_by_erasures(
     ]
 
 
-# --- What nobody is told --------------------------------------------------------------
+# --- What is not shown ----------------------------------------------------------------
 
 
 def test_no_personal_data_is_in_any_table_of_a_build(build: Build) -> None:

@@ -45,7 +45,7 @@ WRITES: dict[str, str] = {
     "anonymous events arrive": """
         insert into usage_events (event_type, event_category, event_name, session_id,
             occurred_at)
-        select event_type, event_category, event_name, 'nobody', occurred_at
+        select event_type, event_category, event_name, 'unknown', occurred_at
         from usage_events tablesample system (50) order by random() limit {n}
     """,
     "events move to another day": """
