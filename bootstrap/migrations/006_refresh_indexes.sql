@@ -4,8 +4,8 @@
 --   days of a refresh. The expressions are those of the macro plausible_time(), which
 --   the staging views use: a time from 1970 to before 2100, else null.
 -- * Names: campaigns, and groups and days of calls, errors and audited actions. Equal
---   keys are deduplicated (docs/reference/performance.md). The indexes truncate names as
---   the macro name_of() does: to 201 characters, endpoints and campaigns to 257. An
+--   keys are deduplicated (docs/reference/performance.md). The indexes truncate names
+--   as the macro name_of() does: to 201 characters, endpoints and campaigns to 257. An
 --   application may widen a column to text, and an index refuses a row with names of
 --   2,704 bytes.
 
