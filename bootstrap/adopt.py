@@ -1,9 +1,8 @@
 """Databases of the fifteen migrations from before 0.1.0.
 
 Nine migrations replaced them before the first release. A database at the last of the
-fifteen has the schema of the nine, except functions of event tables. `migrate`
-replaces these, proves that the rest is equal, and moves its version over. The former
-release must bring an older database to the last one first.
+fifteen has the schema of the nine. `migrate` proves that, and moves its version over.
+The former release must bring an older database to the last one first.
 """
 
 import re
@@ -45,9 +44,7 @@ FORMER_NAMES = (
     *("014_wide_amounts", LAST),
 )
 
-FOLDER = Path(__file__).resolve().parent
-COMPARISON = FOLDER / "schema_differences.sql"
-BRING_OVER = FOLDER / "adopt_functions.sql"
+COMPARISON = Path(__file__).resolve().parent / "schema_differences.sql"
 SCRATCH = "saas_analytics_expected"
 
 
@@ -84,9 +81,9 @@ def refuse(revision: str) -> None:
 
 
 def prove(cursor: Cursor, schema: str, files: Mapping[str, str]) -> None:
-    """Replace functions, and compare a schema with the one that the migrations make.
+    """Compare a schema with the one that the migrations make, without a change.
 
-    The migrations run in a scratch schema, which is dropped. Until the transaction
+    The migrations run in a scratch schema, which is rolled back. Until the transaction
     ends, no other session can alter the compared tables.
 
     Args:
@@ -101,30 +98,15 @@ def prove(cursor: Cursor, schema: str, files: Mapping[str, str]) -> None:
     _lock(cursor, schema, "\n".join(files.values()))
     cursor.execute("savepoint before_the_comparison")
     make_expected(cursor, files.values())
-    bring_over(cursor, schema)
     found = differences(cursor, schema)
+    cursor.execute("rollback to savepoint before_the_comparison")
     if found:
-        cursor.execute("rollback to savepoint before_the_comparison")
         raise UserError(
             f"the database is at {LAST}, but its schema is not the one of {SAME_AS}: "
             f"{found}; nothing was changed: remove the differences and migrate again, "
             "or, if they are deliberate, run `saas stamp "
             f"{SAME_AS}`"
         )
-    cursor.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(SCRATCH)))
-
-
-def bring_over_only(cursor: Cursor, schema: str, files: Collection[str]) -> None:
-    """Bring the functions over to a schema whose owner says that it differs.
-
-    Args:
-        cursor: of the owner, in a transaction.
-        schema: the one that differs.
-        files: the statements of each migration, in order.
-    """
-    make_expected(cursor, files)
-    bring_over(cursor, schema)
-    cursor.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(SCRATCH)))
 
 
 def _lock(cursor: Cursor, schema: str, statements: str) -> None:
@@ -145,23 +127,13 @@ def _lock(cursor: Cursor, schema: str, statements: str) -> None:
         )
 
 
-def bring_over(cursor: Cursor, schema: str) -> None:
-    """Give a schema the functions of the expected one that 0.1.0 added or replaced."""
-    _name_schemas(cursor, schema)
-    cursor.execute(BRING_OVER.read_text(encoding="utf-8"))
-
-
-def _name_schemas(cursor: Cursor, schema: str) -> None:
+def differences(cursor: Cursor, schema: str) -> str:
+    """The first differences of a schema from the expected one; "" for none."""
     cursor.execute(
         "select set_config('search_path', quote_ident(%s), true), "
         "set_config('saas_analytics.expected', %s, true)",
         (schema, SCRATCH),
     )
-
-
-def differences(cursor: Cursor, schema: str) -> str:
-    """The first things that a schema lacks of the expected one; "" for none."""
-    _name_schemas(cursor, schema)
     cursor.execute(COMPARISON.read_text(encoding="utf-8"))
     (found,) = cursor.fetchone() or ("",)
     return str(found)

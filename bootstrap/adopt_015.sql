@@ -2,9 +2,9 @@
 --
 -- psql "$DATABASE_URL" -f bootstrap/adopt_015.sql
 --
--- It replaces the functions of event tables, proves that the schema is the one of
--- 009_stale_usage, and records that version. If the schema differs, it prints the first
--- differences, changes nothing and exits with 3. `saas migrate` does the same.
+-- It proves that the schema is the one of 009_stale_usage, and records that version. If
+-- the schema differs, it prints the first differences, changes nothing and exits with
+-- 3. `saas migrate` does the same.
 --
 -- The migrations create the expected schema in saas_analytics_expected. The script
 -- drops it at the end; drop it yourself after an interruption. For another schema than
@@ -74,16 +74,7 @@ begin
 end;
 $$;
 
-savepoint before_it;
-\ir adopt_functions.sql
 \ir schema_differences.sql
-select
-    current_setting('saas_analytics.differences') as differences,
-    current_setting('saas_analytics.differences') <> '' as differs \gset
-\if :differs
-rollback to savepoint before_it;
-set saas_analytics.differences = :'differences';
-\endif
 
 do $$
 begin

@@ -4,8 +4,8 @@ import datetime
 
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
-from psycopg2.extensions import cursor as Cursor
 
+EVENT_TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
 MONTHS_AHEAD = 3
 
 # Events of a wrong clock get no month, and remain in the default partition. The marts
@@ -43,7 +43,7 @@ def create_ahead(
         cursor.execute("select (now() at time zone 'UTC')::date")
         (today,) = cursor.fetchone() or (datetime.date.today(),)
         months = {_add_months(today, ahead) for ahead in range(months_ahead + 1)}
-        for table in event_tables(cursor, schema):
+        for table in EVENT_TABLES:
             cursor.execute(
                 sql.SQL(
                     "select distinct "
@@ -63,17 +63,6 @@ def create_ahead(
             created += (cursor.fetchone() or (0,))[0]
             connection.commit()
     return created
-
-
-def event_tables(cursor: Cursor, schema: str) -> list[str]:
-    """The names of the event tables in a schema: the registry is its catalog."""
-    cursor.execute(
-        sql.SQL(
-            "select relname::text from {}.event_tables() as source "
-            "inner join pg_class on source = pg_class.oid order by relname"
-        ).format(sql.Identifier(schema))
-    )
-    return [table for (table,) in cursor.fetchall()]
 
 
 def _add_months(day: datetime.date, months: int) -> datetime.date:

@@ -329,9 +329,7 @@ declare
     callers_lock_timeout constant text := current_setting('lock_timeout');
     tables text[];
     months timestamp[];
-    parents text;
     defaults text;
-    referenced text;
     partition text;
     month_starts timestamptz;
     month_ends timestamptz;
@@ -349,13 +347,10 @@ begin
     select
         array_agg(event_table order by month, event_table),
         array_agg(month order by month, event_table),
-        string_agg(distinct format('only %s.%I', home, event_table), ', '),
         string_agg(distinct format('%s.%I', home, event_table || '_default'), ', ')
-    into tables, months, parents, defaults
-    from (
-        select relname::text as event_table from public.event_tables() as source
-        inner join pg_class on source = pg_class.oid
-    ) as registry
+    into tables, months, defaults
+    from unnest(array['usage_events', 'api_usage', 'error_logs', 'audit_logs'])
+        as event_table
     cross join generate_series(
         date_trunc('month', from_month::timestamp),
         date_trunc('month', to_month::timestamp),
@@ -368,10 +363,6 @@ begin
     if tables is null then
         return 0;
     end if;
-    select string_agg(distinct confrelid::regclass::text, ', ') into referenced
-    from public.event_tables() as source
-    inner join pg_constraint on source = conrelid
-    where contype = 'f';
 
     -- Attaching blocks writers of the tables that events refer to, and everybody on the
     -- default partitions. These locks are therefore taken together or not at all, and
@@ -379,12 +370,11 @@ begin
     for attempt in 1 .. 40 loop
         begin
             perform set_config('lock_timeout', '200ms', true);
-            if referenced is not null then
-                execute format(
-                    'lock table %s in share row exclusive mode', referenced
-                );
-            end if;
-            execute format('lock table %s in share update exclusive mode', parents);
+            lock table public.users, public.licenses, public.teams
+            in share row exclusive mode;
+            lock table only public.usage_events, only public.api_usage,
+            only public.error_logs, only public.audit_logs
+            in share update exclusive mode;
             execute format('lock table %s in access exclusive mode', defaults);
             perform set_config('lock_timeout', callers_lock_timeout, true);
             exit;
@@ -413,11 +403,7 @@ begin
         );
         -- Expecting few events of a session, the planner looks for them in that index,
         -- not among all the newest events.
-        if exists (
-            select from pg_attribute
-            where attrelid = format('%s.%I', home, partition)::regclass
-                and attname = 'session_id' and not attisdropped
-        ) then
+        if tables[position] = 'usage_events' then
             execute format(
                 'alter table %s.%I alter column session_id set (n_distinct = -1)',
                 home, partition
@@ -442,96 +428,7 @@ begin
 end;
 $_$;
 
-COMMENT ON FUNCTION public.create_event_partitions(from_month date, to_month date) IS 'Makes the monthly partitions of all event tables from one month to another, both included, where they are missing, and moves events of these months out of the default partitions. Returns how many it made. Safe to repeat, also by several at once; run it ahead of time, one month a transaction.';
-
-CREATE FUNCTION public.enrol_event_table(source regclass) RETURNS integer
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $_$
-declare
-    -- Quoted where it needs to be.
-    home constant text := (
-        select typnamespace::regnamespace from pg_type
-        where oid = pg_typeof(null::public.usage_events)
-    );
-    today constant timestamp := now() at time zone 'UTC';
-    table_name text;
-    missing text;
-    is_ordered boolean;
-begin
-    select relname into table_name
-    from pg_class
-    where oid = source and relkind = 'p' and not relispartition
-        and relnamespace = home::regnamespace
-        and pg_get_partkeydef(oid) = 'RANGE (occurred_at)';
-    if not found then
-        raise exception '% is not a table of % by range (occurred_at)', source, home
-            using hint = 'make it with "partition by range (occurred_at)"';
-    elsif octet_length(table_name) > 54 then
-        raise exception 'the name % is too long for an event table', source
-            using hint = 'its partitions add 9 bytes: give it at most 54';
-    end if;
-    select string_agg(required, ', ') into missing
-    from unnest(array['id', 'occurred_at', 'created_at']) as required
-    where not exists (
-        select from pg_attribute
-        where attrelid = source and attname = required and attnotnull
-            and (required = 'id' or atttypid = 'timestamptz'::regtype)
-    );
-    if missing is not null then
-        raise exception 'event table % lacks %', source, missing
-            using hint = 'id, and occurred_at and created_at (timestamptz), are not null';
-    end if;
-
-    execute format(
-        'create table if not exists %s.%I partition of %s default',
-        home, table_name || '_default', source
-    );
-    -- Ids are time-ordered where the server makes such ids (PostgreSQL 18): BRIN indexes
-    -- find these. Random ids are in all pages and need an index of their own.
-    select pg_get_expr(adbin, adrelid) = 'gen_random_uuid()'
-        and to_regprocedure('pg_catalog.uuidv7()') is not null
-    into is_ordered
-    from pg_attribute
-    left join pg_attrdef on attrelid = adrelid and attnum = adnum
-    where attrelid = source and attname = 'id';
-    execute format(
-        case when is_ordered then 'alter table %2$s alter column id set default uuidv7()'
-            else 'create index if not exists %1$I on %2$s using hash (id)' end,
-        table_name || '_id_idx', source
-    );
-    return public.create_event_partitions(
-        (today - interval '1 month')::date, (today + interval '3 months')::date
-    );
-end;
-$_$;
-
-COMMENT ON FUNCTION public.enrol_event_table(source regclass) IS 'Makes a table by range (occurred_at) an event table: its default partition, the index or the order of its ids, and partitions by month. Returns how many partitions it made.';
-
-CREATE FUNCTION public.event_tables() RETURNS SETOF regclass
-    LANGUAGE sql STABLE
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-select partitioned.partrelid::regclass
-from pg_partitioned_table as partitioned
-inner join pg_class as parent on partitioned.partrelid = parent.oid
-inner join pg_class as fallback on partitioned.partdefid = fallback.oid
-inner join pg_attribute
-    on parent.oid = pg_attribute.attrelid
-    and pg_attribute.attnum = partitioned.partattrs[0]
-where parent.relnamespace = (
-    select typnamespace from pg_type
-    where oid = pg_typeof(null::public.usage_events)
-) and not parent.relispartition
-    and partitioned.partstrat = 'r'
-    and partitioned.partnatts = 1
-    and pg_attribute.attname = 'occurred_at'
-    and fallback.relnamespace = parent.relnamespace
-    and fallback.relname = parent.relname || '_default'
-order by parent.relname;
-$$;
-
-COMMENT ON FUNCTION public.event_tables() IS 'The event tables of this schema: partitioned by range of occurred_at, with a default partition of their name.';
+COMMENT ON FUNCTION public.create_event_partitions(from_month date, to_month date) IS 'Makes the monthly partitions of the four event tables from one month to another, both included, where they are missing, and moves events of these months out of the default partitions. Returns how many it made. Safe to repeat, also by several at once; run it ahead of time, one month a transaction.';
 
 CREATE FUNCTION public.forget_erasures(seen xid8) RETURNS bigint
     LANGUAGE plpgsql SECURITY DEFINER
@@ -2146,11 +2043,11 @@ CREATE TRIGGER affiliate_clicks_stamped BEFORE UPDATE ON public.affiliate_clicks
 
 ALTER TABLE public.affiliate_clicks ENABLE ALWAYS TRIGGER affiliate_clicks_stamped;
 
-CREATE TRIGGER affiliate_commissions_copied AFTER INSERT ON public.affiliate_commissions FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'currency', 'status', 'created_at');
+CREATE TRIGGER affiliate_commissions_copied AFTER INSERT ON public.affiliate_commissions FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'status', 'currency', 'created_at');
 
 ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commissions_copied;
 
-CREATE TRIGGER affiliate_commissions_deleted AFTER DELETE ON public.affiliate_commissions FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'currency', 'status', 'created_at');
+CREATE TRIGGER affiliate_commissions_deleted AFTER DELETE ON public.affiliate_commissions FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'status', 'currency', 'created_at');
 
 ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commissions_deleted;
 
@@ -2162,7 +2059,7 @@ CREATE TRIGGER affiliate_commissions_earnings_truncate AFTER TRUNCATE ON public.
 
 CREATE TRIGGER affiliate_commissions_earnings_update AFTER UPDATE ON public.affiliate_commissions REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION public.update_affiliate_earnings();
 
-CREATE TRIGGER affiliate_commissions_moved AFTER UPDATE ON public.affiliate_commissions FOR EACH ROW WHEN (((((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.commission_type)::text IS DISTINCT FROM (new.commission_type)::text)) OR ((old.currency)::text IS DISTINCT FROM (new.currency)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'currency', 'status', 'created_at');
+CREATE TRIGGER affiliate_commissions_moved AFTER UPDATE ON public.affiliate_commissions FOR EACH ROW WHEN (((((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.commission_type)::text IS DISTINCT FROM (new.commission_type)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.currency)::text IS DISTINCT FROM (new.currency)::text)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('affiliate_commissions', 'id', 'affiliate_id', 'commission_type', 'status', 'currency', 'created_at');
 
 ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commissions_moved;
 
@@ -2172,15 +2069,15 @@ ALTER TABLE public.affiliate_commissions ENABLE ALWAYS TRIGGER affiliate_commiss
 
 CREATE TRIGGER affiliate_commissions_updated_at BEFORE UPDATE ON public.affiliate_commissions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER affiliate_payouts_copied AFTER INSERT ON public.affiliate_payouts FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'currency', 'status', 'created_at');
+CREATE TRIGGER affiliate_payouts_copied AFTER INSERT ON public.affiliate_payouts FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'status', 'currency', 'created_at');
 
 ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_copied;
 
-CREATE TRIGGER affiliate_payouts_deleted AFTER DELETE ON public.affiliate_payouts FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'currency', 'status', 'created_at');
+CREATE TRIGGER affiliate_payouts_deleted AFTER DELETE ON public.affiliate_payouts FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'status', 'currency', 'created_at');
 
 ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_deleted;
 
-CREATE TRIGGER affiliate_payouts_moved AFTER UPDATE ON public.affiliate_payouts FOR EACH ROW WHEN ((((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.currency)::text IS DISTINCT FROM (new.currency)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'currency', 'status', 'created_at');
+CREATE TRIGGER affiliate_payouts_moved AFTER UPDATE ON public.affiliate_payouts FOR EACH ROW WHEN ((((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.currency)::text IS DISTINCT FROM (new.currency)::text)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('affiliate_payouts', 'id', 'affiliate_id', 'status', 'currency', 'created_at');
 
 ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_moved;
 
@@ -2190,15 +2087,15 @@ ALTER TABLE public.affiliate_payouts ENABLE ALWAYS TRIGGER affiliate_payouts_sta
 
 CREATE TRIGGER affiliate_payouts_updated_at BEFORE UPDATE ON public.affiliate_payouts FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 
-CREATE TRIGGER affiliate_referrals_copied AFTER INSERT ON public.affiliate_referrals FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'utm_campaign', 'status', 'qualified_at', 'converted_at', 'created_at');
+CREATE TRIGGER affiliate_referrals_copied AFTER INSERT ON public.affiliate_referrals FOR EACH ROW WHEN ((new.change_xid IS DISTINCT FROM pg_current_xact_id())) EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'status', 'utm_campaign', 'qualified_at', 'converted_at', 'created_at');
 
 ALTER TABLE public.affiliate_referrals ENABLE ALWAYS TRIGGER affiliate_referrals_copied;
 
-CREATE TRIGGER affiliate_referrals_deleted AFTER DELETE ON public.affiliate_referrals FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'utm_campaign', 'status', 'qualified_at', 'converted_at', 'created_at');
+CREATE TRIGGER affiliate_referrals_deleted AFTER DELETE ON public.affiliate_referrals FOR EACH ROW EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'status', 'utm_campaign', 'qualified_at', 'converted_at', 'created_at');
 
 ALTER TABLE public.affiliate_referrals ENABLE ALWAYS TRIGGER affiliate_referrals_deleted;
 
-CREATE TRIGGER affiliate_referrals_moved AFTER UPDATE ON public.affiliate_referrals FOR EACH ROW WHEN ((((((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.utm_campaign)::text IS DISTINCT FROM (new.utm_campaign)::text)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR (old.qualified_at IS DISTINCT FROM new.qualified_at)) OR (old.converted_at IS DISTINCT FROM new.converted_at)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'utm_campaign', 'status', 'qualified_at', 'converted_at', 'created_at');
+CREATE TRIGGER affiliate_referrals_moved AFTER UPDATE ON public.affiliate_referrals FOR EACH ROW WHEN ((((((((old.id IS DISTINCT FROM new.id) OR (old.affiliate_id IS DISTINCT FROM new.affiliate_id)) OR ((old.status)::text IS DISTINCT FROM (new.status)::text)) OR ((old.utm_campaign)::text IS DISTINCT FROM (new.utm_campaign)::text)) OR (old.qualified_at IS DISTINCT FROM new.qualified_at)) OR (old.converted_at IS DISTINCT FROM new.converted_at)) OR (old.created_at IS DISTINCT FROM new.created_at))) EXECUTE FUNCTION public.record_change('affiliate_referrals', 'id', 'affiliate_id', 'status', 'utm_campaign', 'qualified_at', 'converted_at', 'created_at');
 
 ALTER TABLE public.affiliate_referrals ENABLE ALWAYS TRIGGER affiliate_referrals_moved;
 

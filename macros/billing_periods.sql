@@ -4,38 +4,6 @@
 -#}
 
 
-{#- How many months a billing cycle has (integer), by the variable billing_cycles. -#}
-{% macro cycle_months(billing_cycle) -%}
-    {{ return(adapter.dispatch("cycle_months", "saas_analytics")(billing_cycle)) }}
-{%- endmacro %}
-
-{% macro default__cycle_months(billing_cycle) -%}
-    case
-        {%- for cycle, months in var("billing_cycles").items() %}
-            {%- if months != 1 %} when {{ billing_cycle }} = '{{ cycle }}'
-                then {{ months }}{% endif %}
-        {%- endfor %} else 1 end
-{%- endmacro %}
-
-
-{#- What the price of a billing cycle brings per month, rounded half away from zero. -#}
-{% macro price_per_month(amount_cents, billing_cycle) -%}
-    {{ return(adapter.dispatch("price_per_month", "saas_analytics")(
-        amount_cents, billing_cycle
-    )) }}
-{%- endmacro %}
-
-{% macro default__price_per_month(amount_cents, billing_cycle) -%}
-    case
-        {%- for cycle, months in var("billing_cycles").items() if months != 1 %}
-            when {{ billing_cycle }} = '{{ cycle }}'
-                then {{ divide_round(amount_cents, months) }}
-        {%- endfor %}
-            else {{ amount_cents }}
-        end
-{%- endmacro %}
-
-
 {#- Calendar months of UTC (integer) from one timestamp's month to another's. -#}
 {% macro utc_months_between(from_moment, to_moment) -%}
     {{ return(

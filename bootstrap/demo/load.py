@@ -62,6 +62,8 @@ EMPTY_TABLES = (
 # The key of an advisory lock, which no other program of the database uses.
 LOCK_NUMBER = 7_226_004
 
+EVENT_TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
+
 _SETTINGS = {
     "timezone": "UTC",
     "statement_timeout": "0",
@@ -84,7 +86,6 @@ class Summary:
     """The outcome of a load: rows by table, and the time of the incident."""
 
     rows: dict[str, int]
-    events: int
     begin: dt.datetime
     until: dt.datetime
     incident: tuple[dt.datetime, dt.datetime]
@@ -93,9 +94,10 @@ class Summary:
     seconds: float
 
     def __str__(self) -> str:
+        events = sum(self.rows[table] for table in EVENT_TABLES)
         return (
             f"{self.rows['users']:,} users, {self.rows['licenses']:,} licenses and "
-            f"{self.events:,} events up to {self.until:%Y-%m-%d %H:%M} UTC, "
+            f"{events:,} events up to {self.until:%Y-%m-%d %H:%M} UTC, "
             f"loaded in {self.seconds:.1f} s"
         )
 
@@ -175,7 +177,6 @@ def _in_one_transaction(
         raise
     return Summary(
         rows=dict(rows),
-        events=loader.events,
         begin=arguments.begin,
         until=arguments.until,
         incident=incident(arguments),
@@ -217,7 +218,6 @@ class _Loader:
         self._steps = steps
         self._rows = rows
         self._stop = stop
-        self.events = 0
 
     def run(self) -> None:
         """Load everything, parents first."""
@@ -265,7 +265,6 @@ class _Loader:
                 )
                 self._cursor.copy_expert(command, io.BytesIO(load.payload), 1 << 20)
                 self._wrote(step, load.table, load.rows)
-                self.events += load.rows
                 step.reached(load.day)
 
     def _integer_widths(self, table: str) -> dict[str, int]:

@@ -19,7 +19,7 @@ from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
-from bootstrap.erase import mixing, own_tables
+from bootstrap.erase import mixing
 from saas_analytics.database.interrupts import copying
 from saas_analytics.errors import UserError
 
@@ -101,18 +101,13 @@ class Erasure:
 
 def statements(schema: str = "public") -> dict[str, list[tuple[str, str]]]:
     """Each table and statement of the SQL files, by the name of the file."""
+    quoted = '"' + schema.replace('"', '""') + '"'
     found = {}
     for part in ("person", *PHASES):
         text = (FOLDER / f"{part}.sql").read_text(encoding="utf-8")
-        found[part] = _blocks(_written_out(text, schema))
+        text = re.sub(rf"\b({'|'.join(MOMENTS)})\((\w+)\)(?=,\n)", _moment, text)
+        found[part] = _blocks(text.replace("this_schema.", f"{quoted}."))
     return found
-
-
-def _written_out(text: str, schema: str) -> str:
-    """SQL with the schema's name, and with the expressions that calls stand for."""
-    quoted = '"' + schema.replace('"', '""') + '"'
-    text = re.sub(rf"\b({'|'.join(MOMENTS)})\((\w+)\)(?=,\n)", _moment, text)
-    return text.replace("this_schema.", f"{quoted}.")
 
 
 def _moment(found: re.Match[str]) -> str:
@@ -219,11 +214,6 @@ def _erase(
     give(cursor, user_id)
     find_person(cursor, schema)
     parts = statements(schema)
-    own = own_tables.conditions(cursor, schema)
-    parts["activity"] += [
-        (table, _written_out(own_tables.statement(cursor, schema, table), schema))
-        for table in own
-    ]
     rows: dict[str, int] = {}
     for phase in phases:
         for table, statement in parts[phase]:
@@ -235,7 +225,7 @@ def _erase(
     if any(rows.values()):
         cursor.execute(sql.SQL(NOTE).format(schema=home))
     if "activity" in phases:
-        mixing.mix_activity(cursor, schema, own)
+        mixing.mix_activity(cursor, schema)
     if "account" in phases and (is_continued or any(rows.values())):
         # The record of an erasure has no time of day, which would join the person
         # to their activity.

@@ -8,9 +8,6 @@ accounts. It selects rows by owner, because one transaction of the application c
 to an erased account and to thousands of live ones.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
@@ -159,16 +156,8 @@ end
 """
 
 
-def activity_statements(
-    schema: str, own_tables: Mapping[str, str] = MappingProxyType({})
-) -> list[sql.Composed]:
-    """The statement that mixes the rows of each table of activity.
-
-    Args:
-        schema: of the tables.
-        own_tables: the condition by event table that is not the contract's.
-    """
-    own = {table: ("occurred_at", condition) for table, condition in own_tables.items()}
+def activity_statements(schema: str) -> list[sql.Composed]:
+    """The statement that mixes the rows of each table of activity."""
     return [
         sql.SQL(MIX_ACTIVITY).format(
             table=sql.Identifier(schema, table),
@@ -177,13 +166,13 @@ def activity_statements(
             others_per_row=sql.Literal(OTHERS_PER_ROW),
             others=sql.Literal(OTHERS),
         )
-        for table, (time, condition) in {**ACTIVITY, **own}.items()
+        for table, (time, condition) in ACTIVITY.items()
     ]
 
 
-def mix_activity(cursor: Cursor, schema: str, own_tables: Mapping[str, str]) -> None:
+def mix_activity(cursor: Cursor, schema: str) -> None:
     """Mix the rows that this transaction has changed with rows without a person."""
-    for statement in activity_statements(schema, own_tables):
+    for statement in activity_statements(schema):
         cursor.execute(statement)
 
 

@@ -106,13 +106,6 @@ def record_checksums(
             str(ctx.version_table_schema),
             [revision for revision in applied if revision not in exempt],
         )
-        if exempt:
-            with _raw(ctx.connection).cursor() as cursor:
-                adopt.bring_over_only(
-                    cursor,
-                    str(ctx.version_table_schema),
-                    [statements(FOLDER / f"{revision}.sql") for revision in exempt],
-                )
     with _raw(ctx.connection).cursor() as cursor:
         _record(cursor, str(ctx.version_table_schema), applied, fresh)
         _close_bookkeeping(cursor, str(ctx.version_table_schema))

@@ -11,8 +11,6 @@ drop table audit_logs;
 drop table error_logs;
 drop table api_usage;
 drop table usage_events;
-drop function enrol_event_table(regclass);
 drop function create_event_partitions(date, date);
-drop function event_tables();
 
 commit;

@@ -4,8 +4,6 @@
 begin;
 
 set local lock_timeout = '10s';
--- The body of a function in SQL names tables that exist only when it is placed.
-set local check_function_bodies = off;
 
 select pg_catalog.set_config(
     'search_path', pg_catalog.format('%I, pg_temp', pg_catalog.current_schema()), true
@@ -155,35 +153,29 @@ create index audit_logs_brin_idx on audit_logs using brin (
     resource_type text_bloom_ops (n_distinct_per_range = 16)
 ) with (pages_per_range = 8);
 
--- The registry of event tables is the catalog. A migration that makes another event
--- table calls enrol_event_table(); partitions and erasures find it from then on.
+create table usage_events_default partition of usage_events default;
+create table api_usage_default partition of api_usage default;
+create table error_logs_default partition of error_logs default;
+create table audit_logs_default partition of audit_logs default;
 
-create function event_tables() returns setof regclass
-language sql stable set search_path = pg_catalog, pg_temp as $$
-select partitioned.partrelid::regclass
-from pg_partitioned_table as partitioned
-inner join pg_class as parent on partitioned.partrelid = parent.oid
-inner join pg_class as fallback on partitioned.partdefid = fallback.oid
-inner join pg_attribute
-    on parent.oid = pg_attribute.attrelid
-    and pg_attribute.attnum = partitioned.partattrs[0]
-where parent.relnamespace = (
-    select typnamespace from pg_type
-    where oid = pg_typeof(null::this_schema.usage_events)
-) and not parent.relispartition
-    and partitioned.partstrat = 'r'
-    and partitioned.partnatts = 1
-    and pg_attribute.attname = 'occurred_at'
-    and fallback.relnamespace = parent.relnamespace
-    and fallback.relname = parent.relname || '_default'
-order by parent.relname;
+-- Ids are time-ordered where the server makes such ids (PostgreSQL 18): BRIN indexes
+-- find these. Random ids are in all pages and need an index of their own.
+do $$
+declare
+    event_table text;
+begin
+    foreach event_table in array
+        array['usage_events', 'api_usage', 'error_logs', 'audit_logs']
+    loop
+        execute format(
+            case when to_regprocedure('pg_catalog.uuidv7()') is null
+                then 'create index %1$s_id_idx on %1$I using hash (id)'
+                else 'alter table %1$I alter column id set default uuidv7()' end,
+            event_table
+        );
+    end loop;
+end;
 $$;
-
-select place_function('event_tables()');
-
-comment on function event_tables() is
-'The event tables of this schema: partitioned by range of occurred_at, with a default '
-'partition of their name.';
 
 create function create_event_partitions(from_month date, to_month date) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -196,9 +188,7 @@ declare
     callers_lock_timeout constant text := current_setting('lock_timeout');
     tables text[];
     months timestamp[];
-    parents text;
     defaults text;
-    referenced text;
     partition text;
     month_starts timestamptz;
     month_ends timestamptz;
@@ -210,19 +200,16 @@ begin
             from_month, to_month using errcode = 'invalid_parameter_value';
     end if;
 
-    -- Callers queue here. Readers and writers do not wait for this lock.
+    -- Callers queue up here; nobody who reads or writes waits for this lock.
     lock table only this_schema.usage_events in share update exclusive mode;
 
     select
         array_agg(event_table order by month, event_table),
         array_agg(month order by month, event_table),
-        string_agg(distinct format('only %s.%I', home, event_table), ', '),
         string_agg(distinct format('%s.%I', home, event_table || '_default'), ', ')
-    into tables, months, parents, defaults
-    from (
-        select relname::text as event_table from this_schema.event_tables() as source
-        inner join pg_class on source = pg_class.oid
-    ) as registry
+    into tables, months, defaults
+    from unnest(array['usage_events', 'api_usage', 'error_logs', 'audit_logs'])
+        as event_table
     cross join generate_series(
         date_trunc('month', from_month::timestamp),
         date_trunc('month', to_month::timestamp),
@@ -235,23 +222,18 @@ begin
     if tables is null then
         return 0;
     end if;
-    select string_agg(distinct confrelid::regclass::text, ', ') into referenced
-    from this_schema.event_tables() as source
-    inner join pg_constraint on source = conrelid
-    where contype = 'f';
 
-    -- Attaching blocks writers of the tables that events refer to, and all users of the
-    -- default partitions. So the function takes these locks together or not at all, and
-    -- waits so shortly that no session queues behind it or gets a deadlock.
+    -- Attaching blocks writers of the tables that events refer to, and everybody on the
+    -- default partitions. These locks are therefore taken together or not at all, and
+    -- waited for so shortly that nobody queues up behind them or meets a deadlock.
     for attempt in 1 .. 40 loop
         begin
             perform set_config('lock_timeout', '200ms', true);
-            if referenced is not null then
-                execute format(
-                    'lock table %s in share row exclusive mode', referenced
-                );
-            end if;
-            execute format('lock table %s in share update exclusive mode', parents);
+            lock table this_schema.users, this_schema.licenses, this_schema.teams
+            in share row exclusive mode;
+            lock table only this_schema.usage_events, only this_schema.api_usage,
+            only this_schema.error_logs, only this_schema.audit_logs
+            in share update exclusive mode;
             execute format('lock table %s in access exclusive mode', defaults);
             perform set_config('lock_timeout', callers_lock_timeout, true);
             exit;
@@ -280,11 +262,7 @@ begin
         );
         -- Expecting few events of a session, the planner looks for them in that index,
         -- not among all the newest events.
-        if exists (
-            select from pg_attribute
-            where attrelid = format('%s.%I', home, partition)::regclass
-                and attname = 'session_id' and not attisdropped
-        ) then
+        if tables[position] = 'usage_events' then
             execute format(
                 'alter table %s.%I alter column session_id set (n_distinct = -1)',
                 home, partition
@@ -312,83 +290,15 @@ $$;
 select place_function('create_event_partitions(date, date)');
 
 comment on function create_event_partitions(date, date) is
-'Makes the monthly partitions of all event tables from one month to another, both '
+'Makes the monthly partitions of the four event tables from one month to another, both '
 'included, where they are missing, and moves events of these months out of the default '
 'partitions. Returns how many it made. Safe to repeat, also by several at once; run it '
 'ahead of time, one month a transaction.';
 
-create function enrol_event_table(source regclass) returns integer
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-    -- Quoted where it needs to be.
-    home constant text := (
-        select typnamespace::regnamespace from pg_type
-        where oid = pg_typeof(null::this_schema.usage_events)
-    );
-    today constant timestamp := now() at time zone 'UTC';
-    table_name text;
-    missing text;
-    is_ordered boolean;
-begin
-    select relname into table_name
-    from pg_class
-    where oid = source and relkind = 'p' and not relispartition
-        and relnamespace = home::regnamespace
-        and pg_get_partkeydef(oid) = 'RANGE (occurred_at)';
-    if not found then
-        raise exception '% is not a table of % by range (occurred_at)', source, home
-            using hint = 'make it with "partition by range (occurred_at)"';
-    elsif octet_length(table_name) > 54 then
-        raise exception 'the name % is too long for an event table', source
-            using hint = 'its partitions add 9 bytes: give it at most 54';
-    end if;
-    select string_agg(required, ', ') into missing
-    from unnest(array['id', 'occurred_at', 'created_at']) as required
-    where not exists (
-        select from pg_attribute
-        where attrelid = source and attname = required and attnotnull
-            and (required = 'id' or atttypid = 'timestamptz'::regtype)
-    );
-    if missing is not null then
-        raise exception 'event table % lacks %', source, missing
-            using hint = 'each is not null; occurred_at and created_at are timestamptz';
-    end if;
-
-    execute format(
-        'create table if not exists %s.%I partition of %s default',
-        home, table_name || '_default', source
-    );
-    -- Ids are ordered by time where the server makes such ids (PostgreSQL 18). BRIN
-    -- indexes find these. Random ids are in all pages and need an index of their own.
-    select pg_get_expr(adbin, adrelid) = 'gen_random_uuid()'
-        and to_regprocedure('pg_catalog.uuidv7()') is not null
-    into is_ordered
-    from pg_attribute
-    left join pg_attrdef on attrelid = adrelid and attnum = adnum
-    where attrelid = source and attname = 'id';
-    execute format(
-        case
-            when is_ordered then 'alter table %2$s alter id set default uuidv7()'
-            else 'create index if not exists %1$I on %2$s using hash (id)'
-        end,
-        table_name || '_id_idx', source
-    );
-    return this_schema.create_event_partitions(
-        (today - interval '1 month')::date, (today + interval '3 months')::date
-    );
-end;
-$$;
-
-select place_function('enrol_event_table(regclass)');
-
-comment on function enrol_event_table(regclass) is
-'Makes a table by range (occurred_at) an event table: its default partition, the index '
-'or the order of its ids, and partitions by month. Returns how many of these it made.';
-
-select enrol_event_table('usage_events');
-select enrol_event_table('api_usage');
-select enrol_event_table('error_logs');
-select enrol_event_table('audit_logs');
+select create_event_partitions(
+    ((now() at time zone 'UTC') - interval '1 month')::date,
+    ((now() at time zone 'UTC') + interval '3 months')::date
+);
 
 -- feature_usage -----------------------------------------------------------------------
 

@@ -262,59 +262,117 @@ revoke execute on function capture_changes(regclass, text[]) from public;
 -- Row triggers fire in every partition, present and future, also for a statement on a
 -- partition itself. "Always" makes them fire where replication writes.
 
--- Tables of accounts have no index of it: they are small and often updated.
-alter table users add column change_xid xid8 not null default pg_current_xact_id();
-alter table licenses add column change_xid xid8 not null default pg_current_xact_id();
-alter table teams add column change_xid xid8 not null default pg_current_xact_id();
-alter table team_members
-add column change_xid xid8 not null default pg_current_xact_id();
-alter table affiliates
-add column change_xid xid8 not null default pg_current_xact_id();
+do $$
+declare
+    source record;
+    former text;
+    present text;
+    arguments text;
+begin
+    for source in
+        -- What marts know a row by: the columns that they group or join by.
+        select table_name, string_to_array(kept, ' ') as kept_columns
+        from (values
+            ('users', 'id created_at'),
+            (
+                'licenses',
+                'id user_id plan_type status started_at expires_at cancelled_at'
+            ),
+            ('teams', 'id license_id'),
+            ('team_members', 'id team_id user_id'),
+            ('affiliates', 'id user_id status'),
+            ('subscriptions', 'id license_id status plan_type currency'),
+            (
+                'payment_transactions',
+                'id subscription_id currency status processed_at created_at'
+            ),
+            (
+                'affiliate_referrals',
+                'id affiliate_id status utm_campaign qualified_at converted_at '
+                'created_at'
+            ),
+            (
+                'affiliate_commissions',
+                'id affiliate_id commission_type status currency created_at'
+            ),
+            ('affiliate_payouts', 'id affiliate_id status currency created_at'),
+            ('affiliate_clicks', 'id affiliate_id utm_campaign clicked_at'),
+            (
+                'usage_events',
+                'user_id license_id team_id event_type event_category event_name '
+                'occurred_at created_at'
+            ),
+            (
+                'api_usage',
+                'user_id license_id endpoint method occurred_at created_at'
+            ),
+            (
+                'error_logs',
+                'user_id license_id error_type severity source occurred_at created_at'
+            ),
+            (
+                'audit_logs',
+                'user_id team_id action resource_type status occurred_at created_at'
+            )
+        ) as grouped (table_name, kept)
+    loop
+        select
+            string_agg(format('old.%I', kept), ', '),
+            string_agg(format('new.%I', kept), ', '),
+            string_agg(format('%L', kept), ', ')
+        into former, present, arguments
+        from unnest(source.kept_columns) as kept;
 
--- Captured are the columns that marts group or join by.
-select capture_changes(grouped.table_name::regclass, string_to_array(grouped.kept, ' '))
-from (values
-    ('users', 'id created_at'),
-    (
-        'licenses',
-        'id user_id plan_type status started_at expires_at cancelled_at'
-    ),
-    ('teams', 'id license_id'),
-    ('team_members', 'id team_id user_id'),
-    ('affiliates', 'id user_id status'),
-    ('subscriptions', 'id license_id status plan_type currency'),
-    (
-        'payment_transactions',
-        'id subscription_id currency status processed_at created_at'
-    ),
-    (
-        'affiliate_referrals',
-        'id affiliate_id status utm_campaign qualified_at converted_at '
-        'created_at'
-    ),
-    (
-        'affiliate_commissions',
-        'id affiliate_id commission_type status currency created_at'
-    ),
-    ('affiliate_payouts', 'id affiliate_id status currency created_at'),
-    ('affiliate_clicks', 'id affiliate_id utm_campaign clicked_at'),
-    (
-        'usage_events',
-        'user_id license_id team_id event_type event_category event_name '
-        'occurred_at created_at'
-    ),
-    (
-        'api_usage',
-        'user_id license_id endpoint method occurred_at created_at'
-    ),
-    (
-        'error_logs',
-        'user_id license_id error_type severity source occurred_at created_at'
-    ),
-    (
-        'audit_logs',
-        'user_id team_id action resource_type status occurred_at created_at'
-    )
-) as grouped (table_name, kept);
+        execute format(
+            'alter table %I add column change_xid xid8 not null '
+            'default pg_current_xact_id()',
+            source.table_name
+        );
+        execute format(
+            'create trigger %1$I before update on %2$I
+            for each row execute function stamp_change()',
+            source.table_name || '_stamped', source.table_name
+        );
+        execute format(
+            'create trigger %1$I after update on %2$I
+            for each row when ((%3$s) is distinct from (%4$s))
+            execute function record_change(%2$L, %5$s)',
+            source.table_name || '_moved', source.table_name,
+            former, present, arguments
+        );
+        execute format(
+            'create trigger %1$I after delete on %2$I
+            for each row execute function record_change(%2$L, %3$s)',
+            source.table_name || '_deleted', source.table_name, arguments
+        );
+        execute format(
+            'create trigger %1$I after insert on %2$I
+            for each row when (new.change_xid is distinct from pg_current_xact_id())
+            execute function record_change(%2$L, %3$s)',
+            source.table_name || '_copied', source.table_name, arguments
+        );
+        execute format(
+            'alter table %1$I
+            enable always trigger %2$I, enable always trigger %3$I,
+            enable always trigger %4$I, enable always trigger %5$I',
+            source.table_name,
+            source.table_name || '_stamped', source.table_name || '_moved',
+            source.table_name || '_deleted', source.table_name || '_copied'
+        );
+    end loop;
+end;
+$$;
+
+-- Tables of accounts have no such index: they are small and often updated.
+create index subscriptions_change_xid_idx on subscriptions (change_xid);
+create index payment_transactions_change_xid_idx on payment_transactions (change_xid);
+create index affiliate_referrals_change_xid_idx on affiliate_referrals (change_xid);
+create index affiliate_commissions_change_xid_idx on affiliate_commissions (change_xid);
+create index affiliate_payouts_change_xid_idx on affiliate_payouts (change_xid);
+create index affiliate_clicks_change_xid_idx on affiliate_clicks (change_xid);
+create index usage_events_change_xid_idx on usage_events (change_xid);
+create index api_usage_change_xid_idx on api_usage (change_xid);
+create index error_logs_change_xid_idx on error_logs (change_xid);
+create index audit_logs_change_xid_idx on audit_logs (change_xid);
 
 commit;

@@ -41,34 +41,19 @@ GROUPS = {
         "expectations": "saas_analytics.expectations.command:expectations",
         "audit": "saas_analytics.audit:audit",
     },
-    "Additions": {
-        "new": "saas_analytics.command.map:new",
-    },
-}
-
-# What `saas new` writes the files of.
-NEW = {
-    "Files": {
-        "mart": "saas_analytics.new.mart:mart",
-        "event-table": "bootstrap.commands.new:event_table",
-        "column": "bootstrap.commands.new:column",
-        "migration": "bootstrap.commands.new:migration",
-    },
 }
 
 
 class Map(click.Group):
     """A click group that imports commands on demand, and lists them by group."""
 
-    places = GROUPS
-
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands."""
-        return [name for commands in self.places.values() for name in commands]
+        return [name for commands in GROUPS.values() for name in commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name, or None."""
-        for commands in self.places.values():
+        for commands in GROUPS.values():
             if place := commands.get(cmd_name):
                 module, _, name = place.partition(":")
                 command = getattr(import_module(module), name)
@@ -81,7 +66,7 @@ class Map(click.Group):
     ) -> None:
         """Write each group with its commands and their short help."""
         width = max(map(len, self.list_commands(ctx)))
-        for group, commands in self.places.items():
+        for group, commands in GROUPS.items():
             lines = []
             for name in commands:
                 command = self.get_command(ctx, name)
@@ -96,14 +81,3 @@ class Map(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise click.Abort from None
-
-
-class New(Map):
-    """The commands that write files."""
-
-    places = NEW
-
-
-@click.group("new", cls=New)
-def new() -> None:
-    """Write the files of a new mart, event table, column or migration."""

@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 from psycopg2.extras import execute_values
 
-from tests.python.contract import EVENT_TABLES
 from tests.python.support import Database
 
 Row = dict[str, Any]
@@ -103,7 +102,7 @@ class Company:
                         f"insert into {table} ({names}) values %s",
                         [tuple(row.values()) for row in rows],
                     )
-            for table in EVENT_TABLES:
+            for table in ("usage_events", "api_usage", "error_logs", "audit_logs"):
                 connection.cursor().execute(
                     f"update {table} set created_at = occurred_at"
                 )

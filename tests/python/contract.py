@@ -13,9 +13,6 @@ FOLDER = ROOT / "bootstrap" / "contract"
 
 Number = int | Decimal
 
-# What the registry of event tables has in a database of the contract alone.
-EVENT_TABLES = ("api_usage", "audit_logs", "error_logs", "usage_events")
-
 
 @dataclass(frozen=True)
 class Column:

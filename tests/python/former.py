@@ -26,9 +26,6 @@ FILES = [migrate.FOLDER / f"{revision}.sql" for revision in BASE]
 # indexes are called.
 NOT_COMPARED = (*OUR_TABLES, r"_y\d{4}m\d\d")
 
-# Functions that a database of before lacks, or has in another version.
-BROUGHT_OVER = (r"event_tables?\(", r"create_event_partitions\(")
-
 
 def load(database: Database, version: str, schema: str = "public") -> None:
     """Restore the dump of one version, into a schema."""

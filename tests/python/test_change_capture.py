@@ -18,7 +18,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from tests.python.concurrency import PATIENCE, Session, at_once, errors_of
-from tests.python.contract import EVENT_TABLES, column, columns_of, constraints_of
+from tests.python.contract import column, columns_of, constraints_of
 from tests.python.rows import Rows
 from tests.python.support import Database, new_database, run, with_login
 
@@ -51,6 +51,7 @@ KEPT = {
     ),
     "audit_logs": "occurred_at user_id team_id action resource_type status created_at",
 }
+EVENT_TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
 UNINDEXED = ("users", "licenses", "teams", "team_members", "affiliates")
 
 # The transaction of something long ago.

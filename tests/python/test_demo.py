@@ -19,9 +19,9 @@ from rich.console import Console
 
 from bootstrap.demo import Summary, load_demo
 from bootstrap.demo.arguments import check_arguments, end_of_day
-from bootstrap.demo.load import EMPTY_TABLES
+from bootstrap.demo.load import EMPTY_TABLES, EVENT_TABLES
 from saas_analytics.errors import UserError
-from tests.python.contract import EVENT_TABLES, columns
+from tests.python.contract import columns
 from tests.python.support import (
     ROOT,
     Database,

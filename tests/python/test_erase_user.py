@@ -14,11 +14,10 @@ import pytest
 from psycopg2 import errors
 from psycopg2.extensions import parse_dsn
 
-from bootstrap import columns, erase
+from bootstrap import erase
 from bootstrap.erase import mixing
 from bootstrap.erase.mixing import activity_statements
 from saas_analytics.errors import UserError
-from tests.python.contract import EVENT_TABLES
 from tests.python.personal_data import (
     OTHER,
     PERSON,
@@ -117,7 +116,7 @@ def test_nothing_leads_to_an_erased_person(planted: Planted) -> None:
     left = gone & planted.found()
     assert {planted.marks[mark].column for mark in left} == set()
     # No activity either: events, calls, errors and actions have no user.
-    for table in EVENT_TABLES:
+    for table in ("usage_events", "api_usage", "error_logs", "audit_logs"):
         where = f"from {table} where user_id = %s"
         assert planted.database.execute(f"select count(*) {where}", (PERSON,)) == [(0,)]
     for column, own in (("license_id", "license"), ("team_id", "team")):
@@ -125,57 +124,6 @@ def test_nothing_leads_to_an_erased_person(planted: Planted) -> None:
             f"select distinct user_id::text from usage_events where {column} = %s",
             (identity(f"{own} person"),),
         ) == [(OTHER,)]
-
-
-def test_an_own_event_table_leads_to_nobody_either(
-    planted: Planted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(columns.PRIVATE_COLUMNS, "tickets", ("subject", "mood"))
-    planted.database.execute(
-        """
-        create table tickets (
-            id uuid not null default gen_random_uuid(), user_id uuid references users,
-            license_id uuid, subject text, mood text not null default '',
-            priority text, occurred_at timestamptz not null,
-            created_at timestamptz not null, primary key (occurred_at, id)
-        ) partition by range (occurred_at);
-        select enrol_event_table('tickets'), capture_changes('tickets', '{priority}');
-        """
-    )
-    for user, own in ((PERSON, "person"), (None, "person"), (OTHER, "other")):
-        planted.database.execute(
-            "insert into tickets (user_id, license_id, subject, mood, priority, "
-            "occurred_at, created_at) values (%s, %s, 'mine', 'sad', 'high', now(), "
-            "now())",
-            (user, identity(f"license {own}")),
-        )
-
-    with closing(planted.database.connect()) as connection:
-        erased = erase.erase(connection, uuid.UUID(PERSON), dry_run=False)
-
-    assert erased.rows["tickets"] == 2
-    assert planted.database.execute(
-        "select user_id::text, license_id::text, subject, mood, priority from tickets "
-        "order by user_id"
-    ) == [
-        (OTHER, str(identity("license other")), "mine", "sad", "high"),
-        *[(None, None, None, "", "high")] * 2,
-    ]
-
-
-def test_an_own_event_table_that_cannot_be_emptied_is_named(planted: Planted) -> None:
-    planted.database.execute(
-        """
-        create table tickets (
-            id uuid not null, user_id uuid not null,
-            occurred_at timestamptz not null, created_at timestamptz not null
-        ) partition by range (occurred_at);
-        select enrol_event_table('tickets');
-        """
-    )
-    assert "`saas capture tickets COLUMN`" in refusal(erase_user(planted))
-    planted.database.execute("select capture_changes('tickets', '{user_id}')")
-    assert "alter user_id drop not null" in refusal(erase_user(planted))
 
 
 def test_what_belongs_to_others_stays(planted: Planted) -> None:

@@ -21,12 +21,14 @@ from tests.python.concurrency import (
     errors_of,
     wait_until_waiting,
 )
-from tests.python.contract import EVENT_TABLES, columns_of
+from tests.python.contract import columns_of
 from tests.python.rows import Rows, sample
 from tests.python.servers import kill_9
 from tests.python.support import Database, run
 
-each_table = pytest.mark.parametrize("table", EVENT_TABLES)
+TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
+
+each_table = pytest.mark.parametrize("table", TABLES)
 
 
 @pytest.fixture
@@ -53,80 +55,6 @@ def partition_of(cursor: Cursor, table: str, event: Any) -> str:
     )
     ((name,),) = cursor.fetchall()
     return str(name)
-
-
-# The registry -----------------------------------------------------------------------
-
-
-def registry(cursor: Cursor) -> list[str]:
-    cursor.execute("select source::text from event_tables() as source")
-    return [name for (name,) in cursor.fetchall()]
-
-
-def enrol(rows: Rows, columns: str, name: str = "tickets") -> None:
-    rows.cursor.execute(
-        f"create table {name} ({columns}) partition by range (occurred_at); "
-        f"select enrol_event_table('{name}')"
-    )
-
-
-def test_the_event_tables_are_those_that_the_catalog_says(rows: Rows) -> None:
-    rows.cursor.execute(
-        """
-        create schema other;
-        create table other.tickets (occurred_at timestamptz)
-        partition by range (occurred_at);
-        create table other.tickets_default partition of other.tickets default;
-        create table by_year (occurred_at timestamptz)
-        partition by range (occurred_at);
-        create table by_moment (occurred_at timestamptz)
-        partition by list (occurred_at);
-        create table by_moment_default partition of by_moment default;
-        """
-    )
-    assert registry(rows.cursor) == [*EVENT_TABLES]
-
-
-TICKETS = (
-    "id uuid not null default gen_random_uuid(), user_id uuid references users, "
-    "occurred_at timestamptz not null, created_at timestamptz not null default now()"
-)
-
-
-def test_an_own_event_table_gets_the_months_of_the_others(rows: Rows) -> None:
-    enrol(rows, TICKETS)
-    create(rows.cursor, "2031-05-01")
-    assert registry(rows.cursor) == sorted((*EVENT_TABLES, "tickets"))
-    for day, place in (("2031-05-10", "y2031m05"), ("1999-01-01", "default")):
-        rows.cursor.execute(
-            "insert into tickets (occurred_at) values (%s) "
-            "returning tableoid::regclass::text",
-            (day,),
-        )
-        assert rows.cursor.fetchall() == [(f"tickets_{place}",)]
-    rows.cursor.execute("select enrol_event_table('tickets')")
-    assert rows.cursor.fetchall() == [(0,)]
-
-
-@pytest.mark.parametrize(
-    ("columns", "name", "complaint"),
-    [
-        (
-            "id uuid not null, occurred_at timestamptz",
-            "t",
-            "event table public.t lacks occurred_at, c",
-        ),
-        (TICKETS, "t" * 55, f"the name public.{'t' * 55} is too long"),
-    ],
-)
-def test_a_table_that_is_no_event_table_is_refused(
-    rows: Rows, columns: str, name: str, complaint: str
-) -> None:
-    with pytest.raises(errors.RaiseException, match=complaint):
-        enrol(rows, columns, name)
-    rows.cursor.connection.rollback()
-    with pytest.raises(errors.RaiseException, match="users is not a table of public"):
-        rows.cursor.execute("select enrol_event_table('users')")
 
 
 # One event --------------------------------------------------------------------------
@@ -243,7 +171,7 @@ def test_waiting_events_move_into_their_month_with_every_value(
     before = contents(rows.cursor, table)
     assert set(before.values()) == {f"{table}_default"}
 
-    assert create(rows.cursor, "2031-05-01") == len(EVENT_TABLES)
+    assert create(rows.cursor, "2031-05-01") == len(TABLES)
     after = contents(rows.cursor, table)
     assert list(after) == list(before)
     assert (
@@ -290,9 +218,9 @@ def test_references_hold_in_new_partitions_for_moved_events_too(
 
 
 def test_each_month_is_made_once(rows: Rows) -> None:
-    assert create(rows.cursor, "2031-05-17", "2031-07-02") == 3 * len(EVENT_TABLES)
+    assert create(rows.cursor, "2031-05-17", "2031-07-02") == 3 * len(TABLES)
     assert create(rows.cursor, "2031-05-01", "2031-07-31") == 0
-    assert create(rows.cursor, "2031-07-31", "2031-08-01") == len(EVENT_TABLES)
+    assert create(rows.cursor, "2031-07-31", "2031-08-01") == len(TABLES)
     assert {"usage_events_y2031m05", "usage_events_y2031m08"} < bounds(
         rows.cursor
     ).keys()
@@ -412,7 +340,7 @@ def test_callers_at_once_queue_up(module_database_on_each: Database) -> None:
     try:
         futures = at_once([partial(each.run, statement) for each in sessions])
         assert errors_of(futures) == []
-        assert sum(future.result()[0][0] for future in futures) == 3 * len(EVENT_TABLES)
+        assert sum(future.result()[0][0] for future in futures) == 3 * len(TABLES)
     finally:
         for session in sessions:
             session.close()
@@ -448,7 +376,7 @@ def test_nobody_waits_for_partitions_that_cannot_be_made_yet(
             slowest = max(slowest, time.monotonic() - begins)
         assert not waiting.done()
         reading.connection.commit()
-        assert waiting.result(PATIENCE) == [(len(EVENT_TABLES),)]
+        assert waiting.result(PATIENCE) == [(len(TABLES),)]
     # A deadlock would take the second after which the server looks for one.
     assert slowest < 0.9
 
@@ -527,7 +455,7 @@ def test_a_server_that_is_killed_meanwhile_has_lost_no_event_and_half_a_month(
     )
     names = "select relname from pg_class where relname like '%y2042m05'"
     with suppress(psycopg2.Error), Session(doomed_database) as reading:
-        reading.run(f"select count(*) from {EVENT_TABLES[-1]}")
+        reading.run(f"select count(*) from {TABLES[-1]}")
         with suppress(psycopg2.Error), Session(doomed_database) as creating:
             waiting = creating.start(
                 "select create_event_partitions(%s, %s)", [MAY] * 2

@@ -13,7 +13,6 @@ import psycopg2
 import pytest
 
 from tests.python import zones
-from tests.python.contract import EVENT_TABLES
 from tests.python.rows import Rows
 from tests.python.support import Database, dbt
 from tests.python.workload import refresh
@@ -40,6 +39,7 @@ ODD_JSON = (
 )
 ODD_NUMBERS = ("-9223372036854775808", "-2147483648", "-1", "0", "1", "2147483647")
 NUMBERS = {"integer", "bigint", "smallint", "numeric"}
+EVENT_TABLES = ("usage_events", "api_usage", "error_logs", "audit_logs")
 TABLES = (
     *("users", "licenses", "teams", "team_members", "subscriptions"),
     *("payment_transactions", "affiliates", "affiliate_referrals"),

@@ -69,14 +69,10 @@ def untested(mart: dict[str, Any]) -> list[str]:
 
 
 def test_every_key_and_every_amount_of_a_mart_has_a_test() -> None:
-    assert [
-        f"{name} has no test of its {each}: add primary_key or unique_grain for a key, "
-        "not_null and a test of its value for an amount, to its YAML"
-        for name, mart in MARTS.items()
-        for each in untested(mart)
-    ] == []
-    files = {path.stem for path in (ROOT / "models" / "marts").rglob("*.sql")}
-    assert [f"{name} is in no YAML: add {name}.yml" for name in files - {*MARTS}] == []
+    assert {name: untested(mart) for name, mart in MARTS.items()} == {
+        name: [] for name in MARTS
+    }
+    assert len(MARTS) == len(list((ROOT / "models" / "marts").rglob("*.sql")))
 
 
 def test_the_columns_of_the_sources_are_those_of_the_database(
@@ -93,8 +89,4 @@ def test_the_columns_of_the_sources_are_those_of_the_database(
         for name, table in SOURCES.items()
         for column in table["columns"]
     }
-    complaints = [
-        *(f"{each} is missing: describe it" for each in sorted({*live} - described)),
-        *(f"{each} is not there: remove it" for each in sorted(described - {*live})),
-    ]
-    assert complaints == [], "edit models/staging/_sources.yml"
+    assert described == set(live)

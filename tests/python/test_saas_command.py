@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 import saas_analytics
 from saas_analytics import errors, project
 from saas_analytics.command import main as entry
-from saas_analytics.command.map import GROUPS, NEW, Map
+from saas_analytics.command.map import GROUPS, Map
 from saas_analytics.command.server import exports
 from saas_analytics.errors import Busy, Interrupted, NotRun, UserError
 from tests.python.support import ROOT, Database, environment, refusal
@@ -79,14 +79,9 @@ def test_no_command_is_outside_the_map() -> None:
                 "click.command" in ast.unparse(each) for each in node.decorator_list
             ):
                 found.add(f"{module}:{node.name}")
-    listed = {
-        place
-        for groups in (GROUPS, NEW)
-        for commands in groups.values()
-        for place in commands.values()
-    }
+    listed = {place for commands in GROUPS.values() for place in commands.values()}
 
-    assert listed == {*found, "saas_analytics.command.map:new"}
+    assert listed == found
 
 
 @pytest.mark.parametrize(

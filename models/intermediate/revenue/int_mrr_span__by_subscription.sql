@@ -69,7 +69,10 @@ joined as (
 spans as (
     select
         *,
-        {{ price_per_month("amount_cents", "billing_cycle") }} as mrr_cents,
+        case
+            when billing_cycle = 'yearly' then {{ divide_round("amount_cents", 12) }}
+            else amount_cents
+        end as mrr_cents,
         case
             when
                 status = 'canceled' and is_canceled_at_period_end and is_given_back

@@ -53,7 +53,8 @@ started as (
                 or received.last_paid_at < received.last_returned_at
                 then received.last_returned_at
         end as returned_paid_at,
-        {{ cycle_months("subscriptions.billing_cycle") }} as cycle_months,
+        case when subscriptions.billing_cycle = 'yearly' then 12 else 1 end
+            as cycle_months,
         case
             when
                 received.first_paid_at < subscriptions.trial_start_at

@@ -50,7 +50,8 @@ terms as (
         paid_through.starts_at,
         paid_through.first_period_ends_at,
         paid_through.paid_through_at,
-        {{ cycle_months("subscriptions.billing_cycle") }} as cycle_months,
+        case when subscriptions.billing_cycle = 'yearly' then 12 else 1 end
+            as cycle_months,
         min(paid_through.first_paid_at) over (partition by subscriptions.license_id)
             as license_first_paid_at
     from subscriptions

@@ -14,7 +14,7 @@ with payments as (
                 payments.created_at + interval '3 days' - subscriptions.created_at
             )
             / 86400
-            / (30.4 * {{ cycle_months("subscriptions.billing_cycle") }} - 2.4)
+            / case subscriptions.billing_cycle when 'yearly' then 365 else 28 end
         ) as periods_begun,
         sum(payments.amount_cents - payments.refunded_amount_cents) over of_charge
             as charge_cents,

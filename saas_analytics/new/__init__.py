@@ -1,1 +1,0 @@
-"""Files of an addition: `saas new …` writes them, and prints the next commands."""
