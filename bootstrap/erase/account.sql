@@ -50,23 +50,30 @@ where id = any(array(select own_licenses.id from own_licenses))
 -- subscriptions: canceled_at gets the time of the end, if only updated_at has it
 update this_schema.subscriptions
 set
-    canceled_at = case
-        when status = 'canceled'
-            and num_nonnulls(canceled_at, current_period_end) = 0
-            and not exists (
-                select from this_schema.payment_transactions as payments
-                where payments.subscription_id = subscriptions.id
-                    and payments.status in ('succeeded', 'refunded')
-                    and payments.amount_cents > 0
-            )
-            then updated_at
-        else canceled_at
-    end,
+    canceled_at = ends.canceled_at,
     stripe_customer_id = null,
     metadata = '{}'
-where id = any(array(select own_subscriptions.id from own_subscriptions))
-    and (stripe_customer_id, metadata)
-    is distinct from (null::text, '{}'::jsonb);
+from (
+    select
+        id,
+        case
+            when status = 'canceled'
+                and num_nonnulls(canceled_at, current_period_end) = 0
+                and not exists (
+                    select from this_schema.payment_transactions as payments
+                    where payments.subscription_id = ended.id
+                        and payments.status in ('succeeded', 'refunded')
+                        and payments.amount_cents > 0
+                )
+                then updated_at
+            else canceled_at
+        end as canceled_at
+    from this_schema.subscriptions as ended
+) as ends
+where subscriptions.id = ends.id
+    and ends.id = any(array(select own_subscriptions.id from own_subscriptions))
+    and (stripe_customer_id, metadata, subscriptions.canceled_at)
+    is distinct from (null::text, '{}'::jsonb, ends.canceled_at);
 
 -- payment_transactions: amounts, states, times and voucher numbers stay
 update this_schema.payment_transactions

@@ -122,7 +122,12 @@ begin
         ('users', 'id = any (ids)'),
         ('licenses', 'id = any (ids)'),
         ('teams', 'id = any (ids)'),
-        ('subscriptions', 'id = any (ids)'),
+        -- Of some, only updated_at says when they ended.
+        (
+            'subscriptions',
+            'id = any (ids) and (status != ''canceled'' '
+            'or num_nonnulls(canceled_at, current_period_end) > 0)'
+        ),
         ('payment_transactions', 'id = any (ids)'),
         ('affiliates', 'id = any (ids)'),
         ('affiliate_payouts', 'affiliate_id = any (ids)'),

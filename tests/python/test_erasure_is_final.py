@@ -5,6 +5,7 @@ did, by each column that may serve as a key, and by the system's own.
 """
 
 import re
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
@@ -76,6 +77,12 @@ def company(server_url: str, marts_template: str) -> Iterator[Company]:
         for each in persons:
             with closing(marts.connect()) as connection:
                 erase.erase(connection, uuid.UUID(each.user_id), dry_run=False)
+        # Before-images stay while a transaction of before runs, in any database.
+        ((after,),) = marts.execute("select pg_current_xact_id()::text::bigint")
+        oldest = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+        deadline = time.monotonic() + 60
+        while marts.execute(oldest)[0][0] <= after and time.monotonic() < deadline:
+            time.sleep(0.05)
         refresh(marts).check_returncode()
         yield Company(marts, persons, last)
 

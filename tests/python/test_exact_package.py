@@ -85,7 +85,8 @@ class Shop:
         said: list[str] = []
         with mock.patch.dict(os.environ, variables):
             done = invoke_dbt(self.root, *arguments, said=said.append)
-        assert done.success, said
+        if not done.success:
+            raise AssertionError("\n".join(said))
         return "\n".join(said)
 
     def refresh(self) -> dict[str, str]:
