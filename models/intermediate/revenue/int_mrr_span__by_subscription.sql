@@ -13,8 +13,8 @@
 ) }}
 
 -- One row per subscription that ever brings recurring revenue: the amount per month and
--- the span, without its end. docs/reference/metrics.md has the reason of each rule. The source
--- has current terms only, so they count for the whole life of the subscription.
+-- the span, without its end. docs/reference/metrics.md has the reason of each rule. The
+-- source has current terms only, so they count for the whole life of the subscription.
 with subscriptions as (
     select * from {{ ref("stg_saas__subscriptions") }}
 ),
