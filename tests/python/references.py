@@ -169,9 +169,10 @@ REFERENCES: dict[str, str] = {
         live as materialized (
             select month, plan, id from months cross join plans left join {LICENSES}
                 on (plan = 'all' or plan = plan_type)
-                and started_at < (month + interval '1 month') at time zone 'UTC'
-                and (cancelled_at < month::timestamp at time zone 'UTC') is not true
-                and (expires_at < month::timestamp at time zone 'UTC') is not true
+                -- In local time: the midnight that begins a month may come twice.
+                and started_at at time zone 'UTC' < month + interval '1 month'
+                and (cancelled_at at time zone 'UTC' < month) is not true
+                and (expires_at at time zone 'UTC' < month) is not true
         )
         select live.month as adoption_month, features.feature as feature_name,
             plan as plan_type,
