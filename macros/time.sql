@@ -4,12 +4,6 @@
 -#}
 
 
-{#- The zone of the calendar, as text. -#}
-{% macro reporting_timezone() -%}
-    {{ return(exact.timezone()) }}
-{%- endmacro %}
-
-
 {#- The local time (timestamp without zone) in the reporting zone at a timestamp. -#}
 {% macro reporting_time(timestamp_column) -%}
     {{ return(exact.local_time(timestamp_column)) }}
